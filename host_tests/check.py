@@ -1,0 +1,28 @@
+"""The few helpers that tests need on both interpreters (MicroPython has no pytest)."""
+
+
+class raises:
+    """`with raises(ValueError, "text") as caught:` fails unless the block raises such an error with `text` in it."""
+
+    def __init__(self, kind, text=""):
+        self.kind = kind
+        self.text = text
+        self.value = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, _traceback):
+        if kind is None:
+            raise AssertionError("nothing was raised, expected %s" % self.kind.__name__)
+        if not issubclass(kind, self.kind):
+            return False
+        self.value = value
+        assert self.text in str(value), "%r is not in %r" % (self.text, str(value))
+        return True
+
+
+def unhex(text):
+    """Bytes of a hexadecimal string in which blanks may stand."""
+    text = "".join(text.split())
+    return bytes(int(text[i : i + 2], 16) for i in range(0, len(text), 2))

@@ -1,0 +1,1 @@
+"""A package for the tests of `port.phase`."""

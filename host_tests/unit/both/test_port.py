@@ -1,0 +1,52 @@
+"""`port`: the phase loader, ticks and sockets, on both interpreters."""
+
+import sys
+
+from port import address, const, host_port, phase, readable, ticks_add, ticks_diff, udp_socket
+
+
+def test_const_is_the_value():
+    assert const(7) == 7
+
+
+def test_ticks_wrap():
+    assert ticks_diff(ticks_add(5, -10), 5) == -10
+    assert ticks_diff(ticks_add(0, -1), 0) == -1
+
+
+def test_phase_loads_and_forgets():
+    assert "phased.inner" not in sys.modules
+    with phase("phased.inner") as inner:
+        assert inner.ANSWER == 42
+        assert "phased.inner" in sys.modules and "phased" in sys.modules
+    assert "phased.inner" not in sys.modules and "phased" not in sys.modules
+
+
+def test_phase_keeps_what_was_there():
+    import phased
+
+    with phase("phased.inner"):
+        assert hasattr(phased, "inner")
+    assert "phased" in sys.modules and not hasattr(phased, "inner")
+    del sys.modules["phased"]
+
+
+def test_phases_of_two_tasks_may_overlap():
+    first, second = phase("phased"), phase("phased.inner")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert "phased.inner" in sys.modules
+    second.__exit__(None, None, None)
+    assert "phased.inner" not in sys.modules
+
+
+async def test_datagram_goes_round():
+    here = udp_socket("127.0.0.1", 0)
+    there = udp_socket("127.0.0.1", 45683)
+    here.sendto(b"hello", address("127.0.0.1", 45683))
+    await readable(there)
+    data, peer = there.recvfrom(64)
+    assert data == b"hello" and host_port(peer)[0] == "127.0.0.1"
+    here.close()
+    there.close()

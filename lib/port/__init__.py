@@ -1,0 +1,63 @@
+"""The one place that knows which interpreter this is.
+
+Everything that differs between CPython and MicroPython, and nothing else, is reached through these names. `phase` is the
+loader that brings code into memory for as long as it is needed.
+"""
+
+import sys
+
+if sys.implementation.name == "micropython":
+    from port import _micropython as _impl
+else:
+    from port import _cpython as _impl
+
+const = _impl.const
+ticks_ms = _impl.ticks_ms
+ticks_diff = _impl.ticks_diff
+ticks_add = _impl.ticks_add
+urandom = _impl.urandom
+sleep_ms = _impl.sleep_ms
+collect = _impl.collect
+heap_used = _impl.heap_used
+sync = _impl.sync
+bytecode_version = _impl.bytecode_version
+print_exception = _impl.print_exception
+readable = _impl.readable
+udp_socket = _impl.udp_socket
+address = _impl.address
+host_port = _impl.host_port
+tls_connect = _impl.tls_connect
+
+
+class phase:
+    """Hold modules in memory for the length of a `with` block.
+
+    `with phase("swupdate.install.obtain") as obtain:` imports the module (several names give a tuple) and on leaving takes
+    out of `sys.modules`, and out of their parent packages, every module that entering loaded; then collects. Objects that
+    came from a phase must not outlive it.
+    """
+
+    def __init__(self, *names):
+        self._names = names
+        self._loaded = []
+
+    def __enter__(self):
+        before = set(sys.modules)
+        try:
+            for name in self._names:
+                __import__(name)
+        finally:
+            # Taken at once: another task may load a phase of its own before this one ends.
+            self._loaded = [name for name in sys.modules if name not in before]
+        found = tuple(sys.modules[name] for name in self._names)
+        return found[0] if len(found) == 1 else found
+
+    def __exit__(self, *_exc):
+        for name in self._loaded:
+            sys.modules.pop(name, None)
+            parent, _, child = name.rpartition(".")
+            if parent in sys.modules and hasattr(sys.modules[parent], child):
+                delattr(sys.modules[parent], child)
+        self._loaded = []
+        collect()
+        return False

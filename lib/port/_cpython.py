@@ -1,0 +1,156 @@
+"""CPython's side of `port`: the desktop tools and the tests."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ipaddress
+import os
+import socket
+import ssl
+import struct
+import time
+import traceback
+from typing import Any
+
+_WRAP = 1 << 30
+
+urandom = os.urandom
+sync = os.sync
+
+
+def const(value: int) -> int:
+    """MicroPython folds `const`; here it is the identity."""
+    return value
+
+
+def ticks_ms() -> int:
+    """A millisecond counter that wraps, as MicroPython's does."""
+    return int(time.monotonic() * 1000) % _WRAP
+
+
+def ticks_add(ticks: int, delta: int) -> int:
+    """`ticks` moved by `delta` milliseconds, wrapped."""
+    return (ticks + delta) % _WRAP
+
+
+def ticks_diff(end: int, start: int) -> int:
+    """Milliseconds from `start` to `end`, negative when `end` is earlier."""
+    return (end - start + _WRAP // 2) % _WRAP - _WRAP // 2
+
+
+async def sleep_ms(ms: int) -> None:
+    """Sleep without blocking the loop."""
+    await asyncio.sleep(ms / 1000)
+
+
+def collect() -> None:
+    """MicroPython collects on leaving a phase; here collection is left to the interpreter."""
+
+
+def heap_used() -> int:
+    """Live bytes on the Python heap: known only on MicroPython, 0 here."""
+    gc.collect()
+    return 0
+
+
+def bytecode_version() -> int:
+    """The `.mpy` version that this interpreter loads: none."""
+    return 0
+
+
+def print_exception(exc: BaseException, file: Any = None) -> None:
+    """Print a traceback."""
+    traceback.print_exception(exc, file=file)
+
+
+async def readable(sock: socket.socket) -> None:
+    """Wait until `sock` has something to read."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(sock, lambda: future.done() or future.set_result(None))
+    try:
+        await future
+    finally:
+        loop.remove_reader(sock)
+
+
+def address(host: str, port: int, kind: int = socket.SOCK_DGRAM) -> Any:
+    """The socket address of a numeric `host`; never asks a name server."""
+    flags = socket.AI_NUMERICHOST
+    return socket.getaddrinfo(host, port, 0, kind, 0, flags)[0][-1]
+
+
+def host_port(addr: Any) -> tuple[str, int]:
+    """(host, port) of an address that came from a socket."""
+    return addr[0], addr[1]
+
+
+def udp_socket(
+    host: str = "0.0.0.0", port: int = 0, group: str | None = None, interface: Any = None
+) -> socket.socket:
+    """A bound, non-blocking UDP socket; with `group`, one that receives that multicast group on `interface`.
+
+    `host` without a group is where it is bound and where multicast leaves from. Raises OSError.
+    """
+    ipv6 = ":" in (group or host)
+    sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        if group is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((group, port))
+            packed = ipaddress.ip_address(group).packed
+            if ipv6:
+                member = packed + struct.pack("@I", interface or 0)
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+            else:
+                member = packed + socket.inet_aton(interface or "0.0.0.0")
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+        else:
+            sock.bind((host, port))
+            if not ipv6 and host != "0.0.0.0":
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class _Stream:
+    """What both interpreters' TLS connections look like from here."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def readinto(self, view: memoryview) -> int:
+        """Read at least one byte into `view`; the count, or 0 at the end of the connection."""
+        data = await self._reader.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    async def write(self, data: bytes) -> None:
+        """Send all of `data`."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def close(self) -> None:
+        """Close; errors of a connection that is already gone are of no interest."""
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except OSError:
+            pass
+
+
+async def tls_connect(ip: str, port: int, hostname: str, authorities: list[bytes]) -> _Stream:
+    """A TLS connection to `ip`:`port` whose certificate chains to `authorities` (list of DER) and names `hostname`.
+
+    Raises OSError when the network or the certificate refuses.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for der in authorities:
+        context.load_verify_locations(cadata=der)
+    reader, writer = await asyncio.open_connection(ip, port, ssl=context, server_hostname=hostname)
+    return _Stream(reader, writer)
