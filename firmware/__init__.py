@@ -1,0 +1,1 @@
+"""The application: composition only. Everything it joins is in `lib/` and `board/`."""
