@@ -1,0 +1,1 @@
+"""The commands of `fargo`, one module a noun; each has an `app`."""
