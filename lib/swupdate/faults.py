@@ -16,8 +16,8 @@ RESULTS = {
 class Fault(Exception):
     """A step of an update failed.
 
-    `cause` is a key of RESULTS, or "status" with `status` 400 to 600 (the transport's answer, reported as it is); `text`
-    says in words what happened, for people.
+    `cause` is a key of RESULTS, or "status" with `status` 400 to 600 (the transport's answer, reported as it is);
+    `text` says in words what happened, for people.
     """
 
     def __init__(self, cause, text, status=0):
