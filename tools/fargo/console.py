@@ -209,7 +209,7 @@ class Output:
             self._print(self.out, f"{now:%H:%M:%S}.{now.microsecond // 1000:03d}  {text}")
 
     def progress(self, description: str, total: float | None = None) -> Bar:
-        """Progress of `total` bytes, None while not known: `with out.progress("Reading", size) as bar: bar.update(n)`."""
+        """Progress of `total` bytes (None: not known yet): `with out.progress("Reading", 9) as bar: bar.update(n)`."""
         return Bar(self, description, total)
 
     def jsonl(self, **fields: Any) -> None:
