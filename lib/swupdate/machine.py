@@ -15,12 +15,12 @@ Pure: no import, no clock, no input or output. The state is a plain dict and is 
     reason          the last result in words
 
 Events are tuples whose first item is the name of a function in `_EVENTS`; the rest are its arguments. `facts` in them
-is (now, operational, builtin, confirmed): Unix seconds or 0 when the clock is not trusted; pstat is in RFNOP; the maker
-built a URL in; the running version was confirmed.
+is (now, operational, builtin, confirmed): Unix seconds or 0 when the clock is not trusted; pstat is in RFNOP; the
+maker built a URL in; the running version was confirmed.
 
 Effects are performed in order: ("refuse", CoAP code, words) the request; ("save",); ("notify",) both Resources;
 ("timer", when), 0 stops it; ("run", "check" | "obtain" | "install"); ("then", event) is the next event; ("cancel",)
-what runs; ("arm", slot) and ("reboot",). Whoever performs them answers with an event.
+what runs; ("reboot", slot) arms the slot and restarts, in RFNOP only. Who performs them answers with events.
 """
 
 # Table 3: state -> pstat.cm (bit 64: version validated, 128: upgrading, 256: new software is available)
@@ -204,7 +204,7 @@ def _install(s):
 def _verified(s, slot):
     """What is in the other `slot` was read once more: try it at the next start."""
     s["to"], s["tries"] = slot, 1
-    return [("save",), ("arm", slot), ("reboot",)]
+    return [("save",), ("reboot", slot)]
 
 
 def _nothing(s):
@@ -260,7 +260,7 @@ def _rearm(s, slot):
     """The trial was not had, or was cut short by a loss of power: once more."""
     s["slot"] = slot
     s["tries"] += 1
-    return _show(("arm", s["to"]), ("reboot",))
+    return _show(("reboot", s["to"]))
 
 
 def _trial(s, slot, version, reason):

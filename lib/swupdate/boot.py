@@ -1,0 +1,143 @@
+"""What runs now, against what the record expected: decided at every start, from facts alone. A phase of its own."""
+
+import cbor
+from port import const
+
+from swupdate.machine import CM, TM, TRIES, fresh
+
+# States of a slot in otadata (ESP-IDF's esp_ota_img_states_t); None: no entry, never armed or otadata lost
+NEW = const(0)
+PENDING = const(1)
+VALID = const(2)
+INVALID = const(3)
+ABORTED = const(4)
+
+
+def load(store):
+    """The saved state. Keys that are unknown are left out, those that are missing or of another type are fresh."""
+    state = fresh()
+    try:
+        record = cbor.decode(store.load("update") or b"\xa0")
+        for name in state:
+            value = record.get(name)
+            if isinstance(value, type(state[name])):
+                state[name] = value
+    except (ValueError, AttributeError):
+        return fresh()
+    if state["state"] not in CM or state["running"] not in TM or state["sched"] not in TM:
+        return fresh()
+    return state
+
+
+def facts(slots, cause, store, now):
+    """What `reconcile` decides from. `cause` is the board's reset cause, `now` the time or 0."""
+    note = None
+    data = store.load("trial")
+    if data:
+        try:
+            note = str(cbor.decode(data)["reason"])[:200]
+        except (ValueError, KeyError, TypeError):
+            note = "its trial was given up"
+    both = (slots.running, slots.other)
+    return {
+        "running": slots.running,
+        "states": {slot: slots.state(slot) for slot in both},
+        "labels": {slot: slots.label(slot) for slot in both},
+        "cause": cause,
+        "note": note,
+        "now": now,
+    }
+
+
+def reconcile(record, facts):
+    """The event for the machine.
+
+    `record` is the machine's state as it was saved; `facts`: "running" slot, "states" and "labels" by slot, "cause" of
+    the reset ("power", "watchdog", "reset", "soft"), "note" (why the trial gave up, or None), "now" (0: not known).
+    """
+    running = facts["running"]
+    state = facts["states"].get(running)
+    label = facts["labels"].get(running) or {}
+    to = record["to"] if record["state"] == "upgrading" else ""
+    if state in (NEW, PENDING):
+        reason = "" if to == running and _is(label, record) else "a version that the record does not know is on trial"
+        return ("trial", running, str(label.get("version", "")), reason)
+    if to == running:
+        if state in (INVALID, ABORTED):
+            return ("rolled_back", running, "the version that failed its trial runs: there was nothing else to start")
+        if not _is(label, record):
+            return ("rolled_back", running, "something else runs than was installed")
+        return ("confirmed", running, facts["now"] or label.get("built", 0))
+    if to:
+        return _not_there(record, facts, to)
+    if record["slot"] not in ("", running):
+        return ("moved", running, "%s runs instead of %s: otadata was lost or changed" % (running, record["slot"]))
+    if record["running"] != "idle":
+        return ("resume", running)
+    if record["state"] == "sva" and not any(_is(facts["labels"][slot], record) for slot in facts["labels"]):
+        return ("moved", running, "the package that was ready is no longer there")
+    return ("booted", running)
+
+
+def _not_there(record, facts, to):
+    """The slot `to` was to be tried, and another runs."""
+    running, note, cause = facts["running"], facts["note"], facts["cause"]
+    state = facts["states"].get(to)
+    if not _is(facts["labels"].get(to), record):
+        return ("rolled_back", running, "what was installed is no longer there")
+    if state in (INVALID, ABORTED):
+        again = cause == "power"
+        if cause == "watchdog":
+            reason = "the watchdog ended its trial"
+        else:
+            reason = "it gave up in its trial" if state == INVALID else "it crashed in its trial"
+    elif state == PENDING:
+        again, reason = False, "the bootloader refused it"
+    else:
+        again, reason = True, "it was not started"
+    if note:
+        return ("rolled_back", running, note)
+    if again and record["tries"] < TRIES:
+        return ("rearm", running)
+    if again and state in (INVALID, ABORTED):
+        reason = "the power failed in each of its %d trials" % TRIES
+    return ("rolled_back", running, reason)
+
+
+def _is(label, record):
+    """Whether the slot with this label holds what the record is about."""
+    return bool(label) and bytes(label.get("manifest", b"")) == record["digest"]
+
+
+def floor(store, nvs, slots):
+    """The sequence number below which nothing is installed; raised first when the running slot is confirmed and above.
+
+    It is kept twice: in `store` and in `nvs` (an `esp32.NVS`, or None).
+    """
+    data = store.load("floor")
+    kept = copied = 0
+    try:
+        kept = cbor.decode(data)["seq"] if data else 0
+        kept = kept if isinstance(kept, int) else 0
+    except (ValueError, KeyError, TypeError):
+        pass
+    if nvs:
+        buf = bytearray(8)
+        try:
+            if nvs.get_blob("floor", buf) == 8:
+                copied = int.from_bytes(buf, "big")
+        except OSError:  # was never written
+            pass
+    seq = max(kept, copied)
+    label = slots.label(slots.running)
+    if slots.confirmed and label:
+        seq = max(seq, label["seq"])
+    try:
+        if seq > kept:
+            store.save("floor", cbor.dumps({"v": 1, "seq": seq}))
+        if nvs and seq > copied:
+            nvs.set_blob("floor", seq.to_bytes(8, "big"))
+            nvs.commit()
+    except OSError:  # one of the two is enough, and the next start tries again
+        pass
+    return seq

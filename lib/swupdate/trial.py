@@ -1,0 +1,96 @@
+"""The trial of a new version: proofs that it can be kept, a deadline, and the way back. A phase of its own.
+
+The caller starts it when the running slot is not confirmed:
+
+    with phase("swupdate.trial") as trial:
+        await trial.Trial(updater, slots, store, reset, ...).run()
+"""
+
+import asyncio
+
+import cbor
+from port import const, print_exception, sleep_ms, ticks_diff, ticks_ms
+
+_STEP_MS = const(250)
+_PROVE_PAUSE_MS = const(5000)
+
+
+class Trial:
+    """Confirms when the network is joined, the endpoint serves, the app is well and a next update is proven possible.
+
+    `joined()`, `serving()`, `health()` -> bool. Proof of the next update is either `prove()`, a coroutine function
+    that fetches and verifies an envelope the device's own way and raises when it cannot, or `client_seen()` called by
+    the composition when an authenticated Client completed an exchange. `seconds` is the deadline; then the reason is
+    noted in `store`, the old version becomes the one to start and `reset()` is called.
+    """
+
+    def __init__(self, updater, slots, store, reset, joined, serving, health, prove=None, seconds=300):
+        self._updater, self._slots, self._store, self._reset = updater, slots, store, reset
+        self._joined, self._serving, self._health, self._prove = joined, serving, health, prove
+        self._ms = seconds * 1000
+        self._proven = False
+        self._why = ""
+
+    def client_seen(self):
+        """An authenticated Client completed an exchange."""
+        self._proven = True
+
+    async def run(self):
+        """Until confirmed (True) or given up (False: `reset` was called)."""
+        began = ticks_ms()
+        prover = asyncio.create_task(self._try_to_prove()) if self._prove else None
+        try:
+            while True:
+                missing = self._missing()
+                if not missing:
+                    try:
+                        self._updater.confirm()
+                        return True
+                    except Exception as error:  # noqa: BLE001 - tried again until the deadline
+                        missing = "it could not be confirmed: %s" % error
+                if ticks_diff(ticks_ms(), began) >= self._ms:
+                    break
+                await sleep_ms(_STEP_MS)
+        finally:
+            if prover:
+                prover.cancel()
+        self.give_up("rolled back: " + missing)
+        return False
+
+    def give_up(self, reason):
+        """Note why, go back to the old version and restart."""
+        try:
+            self._store.save("trial", cbor.dumps({"v": 1, "reason": reason}))
+        except OSError:  # the way back matters more than the reason
+            pass
+        try:
+            self._slots.roll_back()
+        except Exception as error:  # noqa: BLE001 - a reset of an unconfirmed slot goes back as well
+            print_exception(error)
+        self._reset()
+
+    def _missing(self):
+        """What is not proven yet, in words, or "" """
+        try:
+            if not self._joined():
+                return "the network was not joined"
+            if not self._serving():
+                return "the endpoint did not serve"
+            if not self._health():
+                return "the app was not well"
+        except Exception as error:  # noqa: BLE001 - the app is the maker's
+            return "the app's health failed: %s" % error
+        return "" if self._proven else "no proof that it can be updated again" + self._why
+
+    async def _try_to_prove(self):
+        while not self._proven:
+            if self._joined():
+                try:
+                    await self._prove()
+                    self._proven = True
+                    return
+                except Exception as error:  # noqa: BLE001 - any failure is no proof
+                    self._why = ": %s" % error
+                await sleep_ms(_PROVE_PAUSE_MS)
+            else:
+                await sleep_ms(_STEP_MS)

@@ -1,0 +1,67 @@
+"""One action's work: the install phase is entered, and entered again when the connection was lost. A phase of its own."""
+
+from port import phase, print_exception, sleep_ms, urandom
+
+from swupdate.faults import Fault
+
+
+async def attempt(updater, what, builtin, settings):
+    """Do "check", "obtain" or "install" and return the event that tells the machine what came of it. Never raises."""
+    updater.attempts = 0
+    try:
+        return await _try(updater, what, builtin, settings.get("retries", 2), settings.get("backoff_ms", (1000, 4000)))
+    except Fault as error:
+        fault = error
+    except MemoryError:
+        fault = Fault("memory", "not enough memory")
+    except OSError as error:
+        fault = Fault("lost", "connection lost: %s" % error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the device goes on and says so
+        print_exception(error)
+        fault = Fault("install", "%s: %s" % (type(error).__name__, error))
+    valid = what == "install" and fault.cause != "invalid" and updater.slots.valid(updater.slots.other)
+    return ("failed", fault.result(), fault.text, valid)
+
+
+async def _try(updater, what, builtin, retries, backoff):
+    while True:
+        updater.attempts += 1
+        updater.progress(0, 0)
+        try:
+            return await _once(updater, what, updater.state["purl"] or builtin)
+        except (Fault, OSError) as error:
+            if getattr(error, "cause", "lost") != "lost" or updater.attempts > retries:
+                raise
+        pause = backoff[min(updater.attempts, len(backoff)) - 1]
+        await sleep_ms(pause + pause * urandom(1)[0] // 512)  # up to half as much again: a fleet must not come at once
+
+
+async def _once(updater, what, url):
+    slots = updater.slots
+    if what == "install":
+        label = slots.label(slots.other)
+        if not label or bytes(label["manifest"]) != updater.state["digest"]:
+            raise Fault("invalid", "the package that was ready is no longer there")
+    elif not url:
+        raise Fault("url", "there is no package URL, and none is built in")
+    job = updater.make_job(url)
+    with phase("swupdate.install.obtain") as install:
+        if what == "install":
+            done = install.verify(job)
+            if hasattr(done, "send"):
+                await done
+            return ("verified", slots.other)
+        if what == "check":
+            return ("checked", _offer(await install.check(job)))
+        try:
+            if updater.pause:
+                updater.pause()
+            return ("obtained", _offer(await install.obtain(job, updater.progress)))
+        finally:
+            if updater.resume:
+                updater.resume()
+
+
+def _offer(found):
+    """What the machine keeps of an offer: nothing of the phase may outlive it."""
+    return (found.version, found.seq, bytes(found.manifest)) if found else None
