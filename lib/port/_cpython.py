@@ -14,6 +14,7 @@ import traceback
 from typing import Any
 
 _WRAP = 1 << 30
+CERTIFICATE = -0x2700  # Mbed TLS: MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
 
 urandom = os.urandom
 sync = os.sync
@@ -125,19 +126,19 @@ class _Stream:
         self._writer = writer
 
     async def readinto(self, view: memoryview) -> int:
-        """Read at least one byte into `view`; the count, or 0 at the end of the connection."""
+        """Read at least one byte into `view`; the count, or 0 at the end of the connection. Raises OSError."""
         data = await self._reader.read(len(view))
         view[: len(data)] = data
         return len(data)
 
     async def write(self, data: bytes) -> None:
-        """Send all of `data`."""
+        """Send all of `data`; the first write may do the handshake. Raises OSError."""
         self._writer.write(data)
         await self._writer.drain()
 
     async def close(self) -> None:
         """Close; errors of a connection that is already gone are of no interest."""
-        self._writer.close()
+        self._writer.transport.abort()  # a polite close would wait up to 30 s for a silent peer
         try:
             await self._writer.wait_closed()
         except OSError:
@@ -147,10 +148,14 @@ class _Stream:
 async def tls_connect(ip: str, port: int, hostname: str, authorities: list[bytes]) -> _Stream:
     """A TLS connection to `ip`:`port` whose certificate chains to `authorities` (list of DER) and names `hostname`.
 
-    Raises OSError when the network or the certificate refuses.
+    The handshake may be left to the first `write`. Raises OSError when the network refuses, OSError(CERTIFICATE, why)
+    when the certificate does. Set no timeout here: use `asyncio.wait_for`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for der in authorities:
-        context.load_verify_locations(cadata=der)
-    reader, writer = await asyncio.open_connection(ip, port, ssl=context, server_hostname=hostname)
+    try:
+        for der in authorities:
+            context.load_verify_locations(cadata=der)
+        reader, writer = await asyncio.open_connection(ip, port, ssl=context, server_hostname=hostname)
+    except ssl.SSLCertVerificationError as error:
+        raise OSError(CERTIFICATE, error.verify_message) from error
     return _Stream(reader, writer)

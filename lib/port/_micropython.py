@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from asyncio import core
+from errno import EINPROGRESS
 from time import ticks_add, ticks_diff, ticks_ms  # noqa: F401
 
 from micropython import const  # noqa: F401
@@ -20,6 +21,7 @@ _IPPROTO_IP = const(0)
 _IPPROTO_IPV6 = const(41)
 _IP_MULTICAST_IF = const(32)
 _IPV6_JOIN_GROUP = const(20)
+CERTIFICATE = -0x2700  # Mbed TLS: MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
 
 
 def heap_used():
@@ -99,34 +101,47 @@ def _packed(host):
 class _Stream:
     """What both interpreters' TLS connections look like from here."""
 
-    def __init__(self, stream):
-        self._stream = stream
+    def __init__(self, sock, raw):
+        self._sock = sock
+        self._raw = raw  # `tls` lets go of it, open, when a certificate is refused
 
     async def readinto(self, view):
-        """Read at least one byte into `view`; the count, or 0 at the end of the connection."""
+        """Read at least one byte into `view`; the count, or 0 at the end of the connection. Raises OSError."""
         while True:
-            count = await self._stream.readinto(view)
+            yield core._io_queue.queue_read(self._sock)
+            try:
+                count = self._sock.readinto(view)
+            except ValueError as error:  # how `tls` says what is wrong with a certificate
+                raise OSError(CERTIFICATE, str(error).strip())
             if count is not None:
                 return count
 
     async def write(self, data):
-        """Send all of `data`."""
-        self._stream.write(data)
-        await self._stream.drain()
+        """Send all of `data`; the first write does the handshake. Raises OSError."""
+        data = memoryview(data)
+        while data:
+            yield core._io_queue.queue_write(self._sock)
+            try:
+                count = self._sock.write(data)
+            except ValueError as error:
+                raise OSError(CERTIFICATE, str(error).strip())
+            if count:
+                data = data[count:]
 
     async def close(self):
         """Close; errors of a connection that is already gone are of no interest."""
-        try:
-            self._stream.close()
-            await self._stream.wait_closed()
-        except OSError:
-            pass
+        for sock in (self._sock, self._raw):
+            try:
+                sock.close()
+            except OSError:
+                pass
 
 
 async def tls_connect(ip, port, hostname, authorities):
     """A TLS connection to `ip`:`port` whose certificate chains to `authorities` (list of DER) and names `hostname`.
 
-    Raises OSError when the network or the certificate refuses.
+    The handshake may be left to the first `write`. Raises OSError when the network refuses, OSError(CERTIFICATE, why)
+    when the certificate does. Set no timeout here: use `asyncio.wait_for`.
     """
     import tls
 
@@ -134,5 +149,19 @@ async def tls_connect(ip, port, hostname, authorities):
     context.verify_mode = tls.CERT_REQUIRED
     for der in authorities:
         context.load_verify_locations(der)
-    stream, _ = await asyncio.open_connection(ip, port, ssl=context, server_hostname=hostname)
-    return _Stream(stream)
+    info = socket.getaddrinfo(ip, port, 0, socket.SOCK_STREAM)[0]  # numeric: asks no name server
+    raw = socket.socket(info[0], info[1], info[2])
+    try:
+        raw.setblocking(False)
+        try:
+            raw.connect(info[-1])
+        except OSError as error:
+            if error.errno != EINPROGRESS:
+                raise
+        yield core._io_queue.queue_write(raw)
+        sock = context.wrap_socket(raw, server_hostname=hostname, do_handshake_on_connect=False)
+        sock.setblocking(False)
+    except BaseException:
+        raw.close()
+        raise
+    return _Stream(sock, raw)
