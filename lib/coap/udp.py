@@ -1,0 +1,94 @@
+"""Datagrams over UDP sockets, for one address family: the unicast socket, and one more for each multicast group.
+
+MicroPython cannot tell where a datagram was sent to (no IP_PKTINFO), so a group has a socket of its own.
+"""
+
+from asyncio import Event, create_task
+
+from port import collect, const, readable, sleep_ms, udp_socket
+
+_EAGAIN = const(11)
+_MAX_DATAGRAM = const(1280)  # a block of 1024 bytes and its headers
+_BURST = const(8)  # datagrams taken before other tasks get their turn
+
+
+class UdpTransport:
+    """A transport (docs/architecture.md) in the clear.
+
+    `groups` are multicast addresses, joined on `interface` (IPv4: own address, IPv6: index) and received at `group_port`.
+    Raises OSError when a socket cannot be had.
+    """
+
+    secure = False
+
+    def __init__(self, host="0.0.0.0", port=5683, groups=(), interface=None, group_port=5683):
+        self._sockets = []
+        self._waiters = {}
+        self._event = Event()
+        self._turn = self._burst = 0
+        try:
+            self._sockets.append(udp_socket(host, port))
+            for group in groups:
+                self._sockets.append(udp_socket(port=group_port, group=group, interface=interface))
+        except OSError:
+            self.close()
+            raise
+
+    async def receive(self):
+        """The next datagram: (memoryview, peer, whether it came by multicast). One longer than 1280 bytes comes cut to one byte more."""
+        sockets = self._sockets
+        while True:
+            if self._burst >= _BURST:
+                self._burst = 0
+                await sleep_ms(0)
+            for _ in sockets:
+                self._turn = turn = (self._turn + 1) % len(sockets)
+                try:
+                    data, peer = sockets[turn].recvfrom(_MAX_DATAGRAM + 1)
+                    self._burst += 1
+                    return memoryview(data), peer, turn > 0
+                except OSError as error:
+                    if error.errno != _EAGAIN:  # a passing trouble of the network (ECONNREFUSED, ENOMEM): serve on
+                        await sleep_ms(10)
+                except MemoryError:
+                    collect()
+                    await sleep_ms(10)
+            self._burst = 0
+            if len(sockets) == 1:
+                await readable(sockets[0])
+            else:
+                for sock in sockets:
+                    if id(sock) not in self._waiters:
+                        self._waiters[id(sock)] = create_task(self._wait(sock))
+                await self._event.wait()
+                self._event.clear()
+
+    async def _wait(self, sock):
+        try:
+            await readable(sock)
+            self._event.set()
+        finally:
+            self._waiters.pop(id(sock), None)
+            if not self._sockets:
+                sock.close()
+
+    def send(self, data, peer):
+        """Send at once; what the network does not take now is lost."""
+        try:
+            self._sockets[0].sendto(data, peer)
+        except (OSError, MemoryError, IndexError):
+            pass
+
+    def identity(self, _peer):
+        """Nobody is authenticated in the clear."""
+        return None
+
+    def close(self):
+        """Close the sockets. A task in `receive` must have been cancelled before."""
+        sockets, self._sockets = self._sockets, []
+        for sock in sockets:
+            waiter = self._waiters.get(id(sock))
+            if waiter:
+                waiter.cancel()  # the selector must forget the socket before it is closed
+            else:
+                sock.close()
