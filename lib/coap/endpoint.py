@@ -1,0 +1,434 @@
+"""The message layer and the server side of CoAP (RFC 7252 sections 4, 5 and 8) on one transport."""
+
+from asyncio import CancelledError, create_task, current_task
+from random import getrandbits
+
+from coap.block import Blocks
+from coap.message import BadMessage, Refused, Response, pack, parse
+from coap.observe import Observers
+from port import collect, const, print_exception, sleep_ms, ticks_add, ticks_diff, ticks_ms, urandom
+
+_CON = const(0)
+_NON = const(1)
+_ACK = const(2)
+_RST = const(3)
+_GET = const(1)
+_MAX_DATAGRAM = const(1280)
+_EXCHANGE_LIFETIME = const(247_000)  # ms in which a message ID stands for one message (RFC 7252 section 4.8.2)
+_RECENT = const(32)  # messages remembered for de-duplication
+_RECENT_BYTES = const(4096)  # of replies kept for them
+_TASKS = const(8)  # requests whose answer takes time, and multicast requests whose answer waits
+_SENT = const(32)  # CON messages under way
+
+
+class Timer:
+    """One entry of the endpoint's clock: `fire(*args)` at `due`, again after the milliseconds that it returns, if any."""
+
+    def __init__(self, ms, fire, args):
+        self.due = ticks_add(ticks_ms(), ms)
+        self.fire = fire
+        self.args = args
+
+
+class Sending:
+    """A CON message until it is acknowledged, reset, or given up."""
+
+    def __init__(self, peer, data, wait, done):
+        self.peer = peer
+        self.data = data
+        self.wait = wait  # ms until the next transmission
+        self.done = done
+        self.tries = 0
+        self.timer = None
+
+
+class Endpoint:
+    """CoAP over `transport`; requests go to `handler(request) -> Response | None | coroutine of one`.
+
+    A handler that raises Refused answers with its code and text; any other exception is printed and answered 5.00. Settings
+    (keyword arguments, in ms where not a number of things): `ack_timeout`, `max_retransmit`, `leisure` (the longest delay of an
+    answer to a multicast), `separate_after` (a slower answer is acknowledged first and sent by itself), `max_observers`,
+    `con_every` (the oldest that an observer's last acknowledged notification may be), `max_body` (bytes of a request in blocks),
+    `transfer_timeout` (an unfinished transfer in blocks is forgotten). `requests` counts the requests taken.
+    `tokens` maps the token of an own request to `reply(message) -> bool` (coap.client).
+    """
+
+    ack_timeout = 2000
+    max_retransmit = 4
+    leisure = 2000
+    separate_after = 1000
+    max_observers = 8
+    con_every = 60_000
+    max_body = 4096
+    transfer_timeout = 30_000
+
+    def __init__(self, transport, handler=None, **settings):
+        self.transport = transport
+        self.handler = handler
+        for name in settings:
+            if not hasattr(Endpoint, name):
+                raise TypeError("no such setting: " + name)
+            setattr(self, name, settings[name])
+        self.requests = 0
+        self.tokens = {}
+        self.out = memoryview(bytearray(_MAX_DATAGRAM))
+        self._mid = int.from_bytes(urandom(2), "big")
+        self._recent = []  # [peer, mid, ticks, reply], oldest first
+        self._sent = {}  # mid -> Sending
+        self._timers = []
+        self._waiting = []  # (peer, token) of multicast requests that will be answered
+        self._tasks = []
+        self._clock = self._task = None
+        self._closed = False
+        self._observers = Observers(self)
+        self.blocks = Blocks(self)
+
+    # Life
+
+    async def run(self):
+        """Receive until `close()`. Nothing that a peer sends or a handler raises ends it."""
+        self._task = current_task()
+        try:
+            while not self._closed:
+                data, peer, multicast = await self.transport.receive()
+                try:
+                    self.receive(data, peer, multicast)
+                except MemoryError:
+                    collect()
+                except Exception as error:
+                    print_exception(error)
+        except CancelledError:
+            if not self._closed:
+                raise
+        finally:
+            self._task = None
+            self.close()
+
+    def close(self):
+        """End `run()` and all that is under way, and close the transport."""
+        self._closed = True
+        self._timers.clear()
+        for sending in list(self._sent.values()):
+            if sending.done:
+                sending.done(None)
+        self._sent.clear()
+        for task in self._tasks:
+            task.cancel()
+        if self._task:
+            self._task.cancel()  # `run` calls again when it has stopped receiving
+        else:
+            self.transport.close()
+
+    def after(self, ms, fire, *args):
+        """Call `fire(*args)` in `ms` milliseconds; the Timer, for `cancel`."""
+        timer = Timer(ms, fire, args)
+        self._timers.append(timer)
+        if self._clock is None:
+            self._clock = create_task(self._run_timers())
+        return timer
+
+    def cancel(self, timer):
+        """Forget a Timer, fired or not."""
+        if timer in self._timers:
+            self._timers.remove(timer)
+
+    async def _run_timers(self):
+        # A new Timer may be due before those known when going to sleep, so sleep is short.
+        grain = max(self.ack_timeout // 20, 1)
+        while self._timers:
+            now = ticks_ms()
+            soonest = grain
+            for timer in list(self._timers):
+                left = ticks_diff(timer.due, now)
+                if left <= 0 and timer in self._timers:
+                    left = None
+                    try:
+                        left = timer.fire(*timer.args)
+                    except Exception as error:
+                        print_exception(error)
+                    if left is None:
+                        self.cancel(timer)
+                        left = grain
+                    timer.due = ticks_add(now, left)
+                soonest = min(soonest, left)
+            await sleep_ms(max(soonest, 1))
+        self._clock = None
+
+    def spawn(self, coroutine):
+        """Run `coroutine` as a task that ends with the endpoint. Raises Refused 5.03 when too many are running."""
+        if len(self._tasks) >= _TASKS:
+            coroutine.close()
+            raise Refused(0xA3, "busy")
+        self._tasks.append(create_task(self._guard(coroutine)))
+
+    async def _guard(self, coroutine):
+        try:
+            await coroutine
+        except Exception as error:
+            print_exception(error)
+        finally:
+            self._tasks.remove(current_task())
+
+    # Messages out
+
+    def next_mid(self):
+        """A message ID that no CON under way has."""
+        while True:
+            self._mid = (self._mid + 1) & 0xFFFF
+            if self._mid not in self._sent:
+                return self._mid
+
+    def empty(self, kind, mid, peer):
+        """Send an empty ACK or RST; its bytes."""
+        data = bytes((0x40 | kind << 4, 0, mid >> 8, mid & 0xFF))
+        self.transport.send(data, peer)
+        return data
+
+    def send_con(self, peer, mid, data, done=None):
+        """Send the CON message in `data`, and again until answered.
+
+        `done(kind)` is called once, with the type of what came (2 ACK, 3 RST) or None when nothing did.
+        """
+        wait = self.ack_timeout + self.ack_timeout * getrandbits(8) // 512  # ACK_RANDOM_FACTOR 1.5
+        sending = Sending(peer, bytes(data), wait, done)
+        self._sent[mid] = sending
+        sending.timer = self.after(wait, self._again, mid, sending)
+        self.transport.send(data, peer)
+
+    def _again(self, mid, sending):
+        if sending.tries >= self.max_retransmit:
+            self.abandon(mid)
+            if sending.done:
+                sending.done(None)
+            return None
+        sending.tries += 1
+        sending.wait *= 2
+        self.transport.send(sending.data, sending.peer)
+        return sending.wait
+
+    def abandon(self, mid):
+        """Stop sending a CON message; nobody is told."""
+        sending = self._sent.pop(mid, None)
+        if sending:
+            self.cancel(sending.timer)
+
+    # Messages in
+
+    def receive(self, data, peer, multicast=False):
+        """Take one datagram."""
+        try:
+            message = parse(data)
+        except BadMessage:
+            if not data[0] & 0x30 and not multicast:
+                self.empty(_RST, data[2] << 8 | data[3], peer)
+            return
+        if message is None:
+            return
+        message.peer = peer
+        message.multicast = multicast
+        kind = message.type
+        code = message.code
+        if kind == _CON and multicast:  # RFC 7252 section 8.1
+            return
+        if kind >= _ACK:
+            self._answered(message, kind, code)
+        elif 0 < code < 32 and self.handler:
+            self._request(message, len(data))
+        elif 0x40 <= code < 0xC0 and code >> 5 != 3:
+            known = self._find(message)
+            if known:
+                self.transport.send(known[3], peer)
+                return
+            taker = self.tokens.get(message.token)
+            if taker and message.bad is None and taker(message):
+                if kind == _CON:
+                    self._remember(message)[3] = self.empty(_ACK, message.mid, peer)
+            elif not multicast:
+                self.empty(_RST, message.mid, peer)
+        elif kind == _CON:  # a ping, a reserved code, or a request where there is no server
+            self.empty(_RST, message.mid, peer)
+
+    def _answered(self, message, kind, code):
+        mid = message.mid
+        sending = self._sent.get(mid)
+        if kind == _RST and not code:
+            self._observers.reset(message.peer, mid)
+        elif 0 < code < 0x40:
+            return
+        if sending and sending.peer == message.peer:
+            self.abandon(mid)
+            if code and message.bad is None:  # piggy-backed
+                taker = self.tokens.get(message.token)
+                if taker:
+                    taker(message)
+            if sending.done:
+                sending.done(kind)
+
+    def _find(self, message):
+        for entry in self._recent:
+            if entry[1] == message.mid and entry[0] == message.peer:
+                if 0 <= ticks_diff(ticks_ms(), entry[2]) < _EXCHANGE_LIFETIME:
+                    return entry
+        return None
+
+    def _remember(self, message):
+        entry = message.entry
+        if entry is None:
+            entry = message.entry = [message.peer, message.mid, ticks_ms(), b""]
+            recent = self._recent
+            recent.append(entry)
+            if len(recent) > _RECENT:
+                recent.pop(0)
+            # A duplicate of a message whose reply had to be dropped is ignored: it is never processed again.
+            excess = sum(len(e[3]) for e in recent) - _RECENT_BYTES
+            for old in recent:
+                if excess > 0:
+                    excess -= len(old[3])
+                    old[3] = b""
+        return entry
+
+    # Requests
+
+    def _request(self, message, length):
+        known = self._find(message)
+        if known:
+            if message.type == _CON and known[3]:
+                self.transport.send(known[3], message.peer)
+            return
+        self.requests += 1
+        message.endpoint = self
+        message.secure = self.transport.secure
+        message.identity = self.transport.identity(message.peer)
+        if message.multicast:
+            which = (message.peer, message.token)
+            if message.bad is None and which not in self._waiting and len(self._waiting) < _TASKS:
+                self._waiting.append(which)
+                self.after(self.leisure * getrandbits(10) // 1024, self._late, message, which)
+        elif message.bad is not None and message.type == _NON:
+            self.empty(_RST, message.mid, message.peer)  # RFC 7252 section 5.4.1
+        else:
+            if length > _MAX_DATAGRAM:
+                message.bad = 0
+            self._serve(message)
+
+    def _late(self, message, which):
+        self._waiting.remove(which)
+        self._serve(message)
+
+    def _serve(self, message):
+        # GET changes nothing, so a duplicate is answered anew and needs no memory (RFC 7252 section 4.5).
+        if message.code != _GET:
+            self._remember(message)
+        response = self.call(message)
+        if hasattr(response, "send"):
+            self._remember(message)
+            try:
+                self.spawn(self._slow(message, response))
+                return
+            except Refused as error:
+                response.close()
+                response = Response(error.code, error.text)
+        self._respond(message, response)
+
+    async def _slow(self, message, coroutine):
+        timer = self.after(self.separate_after, self._acknowledge, message)
+        try:
+            response = await self.outcome(coroutine)
+        finally:
+            self.cancel(timer)
+        self._respond(message, response)
+
+    def _acknowledge(self, message):
+        if message.type == _CON:
+            message.acked = True
+            message.entry[3] = self.empty(_ACK, message.mid, message.peer)
+
+    def call(self, message):
+        """The handler's answer to `message` (also a coroutine of one); what it raises becomes a Response."""
+        try:
+            if message.bad is not None:
+                if message.bad == 0:
+                    raise Refused(0x8D, "datagram too long")
+                if message.bad == 35 or message.bad == 39:
+                    raise Refused(0xA5, "not a proxy")
+                raise Refused(0x82, "option %d" % message.bad)
+            return self.blocks.take(message) or self.handler(message)
+        except Exception as error:
+            return self._failure(error)
+
+    async def outcome(self, coroutine):
+        """The Response of a handler's coroutine."""
+        try:
+            return await coroutine
+        except Exception as error:
+            return self._failure(error)
+
+    def _failure(self, error):
+        if isinstance(error, Refused):
+            return Response(error.code, error.text)
+        if isinstance(error, MemoryError):
+            collect()
+            return Response(0xA3)
+        print_exception(error)
+        return Response(0xA0)
+
+    def _respond(self, message, response):
+        if response is None or (message.multicast and response.code >= 0x80):
+            return
+        response = self.blocks.cut(message, response)
+        sequence = None
+        if message.code == _GET and message.observe is not None and not message.multicast:
+            sequence = self._observers.register(message, response)
+        mid = message.mid
+        kind = _ACK
+        if message.type == _NON or message.acked:
+            mid = self.next_mid()
+            kind = message.type
+            if len(self._sent) >= _SENT:
+                kind = _NON
+        data = self.compose(kind, mid, message, response, sequence)
+        if kind == _CON:
+            self.send_con(message.peer, mid, data)
+            return
+        self.transport.send(data, message.peer)
+        if kind == _ACK and message.entry:
+            message.entry[3] = bytes(data)
+
+    def compose(self, kind, mid, request, response, sequence):
+        """The answer to `request` as a datagram, in the endpoint's buffer until the next one."""
+        payload = response.payload
+        if isinstance(payload, str):
+            payload = payload.encode()[:256]
+        options = list(response.options)
+        if sequence is not None:
+            options.append((6, sequence))
+        if payload and response.content_format is not None:
+            options.append((12, response.content_format))
+            if response.content_format == 10000:
+                options.append((2053, response.ocf_version))
+        if request.block1 is not None:
+            options.append((27, request.block1))
+        try:
+            length = pack(self.out, kind, response.code, mid, request.token, options, payload)
+        except (ValueError, IndexError) as error:  # options and payload of a handler that do not fit
+            print_exception(error)
+            length = pack(self.out, kind, 0xA0, mid, request.token)
+        return self.out[:length]
+
+    # Observation
+
+    def notify(self, key, confirmable=False):
+        """Render now, and send to every observer, what the Resource observed under `key` is now."""
+        self._observers.notify(key, confirmable)
+
+    async def flush(self, timeout_ms):
+        """Wait until every CON notification is acknowledged or given up; False when the time was over before."""
+        return await self._observers.flush(timeout_ms)
+
+    def drop_observers(self, predicate=None):
+        """End the observations whose request `predicate(request)` is true for (all, without one), silently.
+
+        Call it also when access or a session changes: blocks of earlier answers are forgotten too.
+        """
+        self._observers.drop(predicate)
+        self.blocks.forget()
