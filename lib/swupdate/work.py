@@ -1,4 +1,4 @@
-"""One action's work: the install phase is entered, and entered again when the connection was lost. A phase of its own."""
+"""The work of one action: the install phase, entered again when the connection was lost. A phase of its own."""
 
 from port import phase, print_exception, sleep_ms, urandom
 
