@@ -2,8 +2,9 @@
 
 from hashlib import sha256
 
-from coap.message import Refused, Response
 from port import const, ticks_diff, ticks_ms
+
+from coap.message import Refused, Response
 
 _KEPT = const(2)  # requests being put together at a time, and long answers kept
 
@@ -140,6 +141,5 @@ class Blocks:
         options.append((23, block2 & ~8 | more << 3))
         if not start:
             options.append((28, length))
-        return Response(
-            response.code, memoryview(payload)[start : start + size], response.content_format, response.observe, options
-        )
+        part = memoryview(payload)[start : start + size]
+        return Response(response.code, part, response.content_format, response.observe, options)

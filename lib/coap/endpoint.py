@@ -3,10 +3,11 @@
 from asyncio import CancelledError, create_task, current_task
 from random import getrandbits
 
+from port import collect, const, print_exception, sleep_ms, ticks_add, ticks_diff, ticks_ms, urandom
+
 from coap.block import Blocks
 from coap.message import BadMessage, Refused, Response, pack, parse
 from coap.observe import Observers
-from port import collect, const, print_exception, sleep_ms, ticks_add, ticks_diff, ticks_ms, urandom
 
 _CON = const(0)
 _NON = const(1)
@@ -22,7 +23,8 @@ _SENT = const(32)  # CON messages under way
 
 
 class Timer:
-    """One entry of the endpoint's clock: `fire(*args)` at `due`, again after the milliseconds that it returns, if any."""
+    """One entry of the endpoint's clock: `fire(*args)` at `due`, again after the milliseconds that it returns, if
+    any."""
 
     def __init__(self, ms, fire, args):
         self.due = ticks_add(ticks_ms(), ms)
@@ -45,12 +47,13 @@ class Sending:
 class Endpoint:
     """CoAP over `transport`; requests go to `handler(request) -> Response | None | coroutine of one`.
 
-    A handler that raises Refused answers with its code and text; any other exception is printed and answered 5.00. Settings
-    (keyword arguments, in ms where not a number of things): `ack_timeout`, `max_retransmit`, `leisure` (the longest delay of an
-    answer to a multicast), `separate_after` (a slower answer is acknowledged first and sent by itself), `max_observers`,
-    `con_every` (the oldest that an observer's last acknowledged notification may be), `max_body` (bytes of a request in blocks),
-    `transfer_timeout` (an unfinished transfer in blocks is forgotten). `requests` counts the requests taken.
-    `tokens` maps the token of an own request to `reply(message) -> bool` (coap.client).
+    A handler that raises Refused answers with its code and text; any other exception is printed and answered 5.00.
+    Settings (keyword arguments, in ms where not a number of things): `ack_timeout`, `max_retransmit`, `leisure` (the
+    longest delay of an answer to a multicast), `separate_after` (a slower answer is acknowledged first and sent by
+    itself), `max_observers`, `con_every` (the oldest that an observer's last acknowledged notification may be),
+    `max_body` (bytes of a request in blocks), `transfer_timeout` (an unfinished transfer in blocks is forgotten).
+    `requests` counts the requests taken. `tokens` maps the token of an own request to `reply(message) -> bool`
+    (coap.client).
     """
 
     ack_timeout = 2000
@@ -265,10 +268,10 @@ class Endpoint:
                 sending.done(kind)
 
     def _find(self, message):
-        for entry in self._recent:
+        for entry in reversed(self._recent):
             if entry[1] == message.mid and entry[0] == message.peer:
-                if 0 <= ticks_diff(ticks_ms(), entry[2]) < _EXCHANGE_LIFETIME:
-                    return entry
+                age = ticks_diff(ticks_ms(), entry[2])
+                return entry if 0 <= age < _EXCHANGE_LIFETIME else None
         return None
 
     def _remember(self, message):

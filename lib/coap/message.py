@@ -38,9 +38,10 @@ class Response:
     """What a handler answers.
 
     `payload`: bytes, or a memoryview that stays valid until the handler is called again, or str (a diagnostic text).
-    `observe`: the key of `Endpoint.notify`; set on a 2.05 of a GET it makes that GET an observation when the Client asked for one.
-    `options`: further (number, value) pairs, value int, str or bytes. One with number 23 (Block2) says that the handler has cut
-    the payload itself. `etag` (1 to 8 bytes) is used when the payload goes out in blocks; without it a digest is.
+    `observe`: the key of `Endpoint.notify`; set on a 2.05 of a GET it makes that GET an observation when the Client
+    asked for one. `options`: further (number, value) pairs, value int, str or bytes. One with number 23 (Block2) says
+    that the handler has cut the payload itself. `etag` (1 to 8 bytes) is used when the payload goes out in blocks;
+    without it a digest is.
     """
 
     def __init__(self, code, payload=b"", content_format=None, observe=None, options=(), ocf_version=2048, etag=None):
@@ -56,10 +57,11 @@ class Response:
 class Message:
     """A message received: request or reply.
 
-    `code`, `path` ("/oc/swu"), `query` (list of str), `payload` (bytes); `observe`, `content_format`, `accept`, `max_age`,
-    `block1`, `block2`, `size1`, `size2`, `ocf_version` (int or None), `etag` (bytes or None), `options` (all of them, a list of
-    (number, bytes)), `bad` (the number of a critical option that is unknown or malformed, or None); `peer`, `multicast`,
-    `secure`, `identity`, `endpoint`: where it came from. As `Request(code, path, name=value...)` it can be made by hand.
+    `code`, `path` ("/oc/swu"), `query` (list of str), `payload` (bytes); `observe`, `content_format`, `accept`,
+    `max_age`, `block1`, `block2`, `size1`, `size2`, `ocf_version` (int or None), `etag` (bytes or None), `options`
+    (all of them, a list of (number, bytes)), `bad` (the number of a critical option that is unknown or malformed, or
+    None); `peer`, `multicast`, `secure`, `identity`, `endpoint`: where it came from. As `Request(code, path,
+    name=value...)` it can be made by hand.
     """
 
     type = 0  # 0 CON, 1 NON, 2 ACK, 3 RST
@@ -81,7 +83,8 @@ Request = Message
 
 
 def parse(data):
-    """The message in `data` (bytes-like), or None when it is to be ignored silently: shorter than a header or not version 1.
+    """The message in `data` (bytes-like), or None when it is to be ignored silently: shorter than a header or not
+    version 1.
 
     Raises BadMessage for everything that RFC 7252 section 3 calls a message format error.
     """
@@ -181,8 +184,8 @@ def _head(view, at, value):
 def pack(view, kind, code, mid, token=b"", options=(), payload=b""):
     """Write a message into `view` (a memoryview); the number of bytes written.
 
-    `options` is a list of (number, value), value int, str or bytes; it is put in order in place, equal numbers keep theirs.
-    Raises ValueError or IndexError when `view` is too small.
+    `options` is a list of (number, value), value int, str or bytes; it is put in order in place, equal numbers keep
+    theirs. Raises ValueError or IndexError when `view` is too small.
     """
     for i in range(1, len(options)):
         while i and options[i - 1][0] > options[i][0]:

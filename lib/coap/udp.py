@@ -15,8 +15,8 @@ _BURST = const(8)  # datagrams taken before other tasks get their turn
 class UdpTransport:
     """A transport (docs/architecture.md) in the clear.
 
-    `groups` are multicast addresses, joined on `interface` (IPv4: own address, IPv6: index) and received at `group_port`.
-    Raises OSError when a socket cannot be had.
+    `groups` are multicast addresses, joined on `interface` (IPv4: own address, IPv6: index) and received at
+    `group_port`. Raises OSError when a socket cannot be had.
     """
 
     secure = False
@@ -35,7 +35,8 @@ class UdpTransport:
             raise
 
     async def receive(self):
-        """The next datagram: (memoryview, peer, whether it came by multicast). One longer than 1280 bytes comes cut to one byte more."""
+        """The next datagram: (memoryview, peer, whether it came by multicast). One longer than 1280 bytes comes cut to
+        one byte more."""
         sockets = self._sockets
         while True:
             if self._burst >= _BURST:
@@ -81,7 +82,6 @@ class UdpTransport:
 
     def identity(self, _peer):
         """Nobody is authenticated in the clear."""
-        return None
 
     def close(self):
         """Close the sockets. A task in `receive` must have been cancelled before."""
