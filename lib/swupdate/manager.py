@@ -42,6 +42,7 @@ class Updater:
         self._wake = asyncio.Event()
         self._task = None
         self._armed = 0
+        self._saved = True
         self._told = (0, 0)
         clock.on_trusted.append(self._wake.set)
 
@@ -182,6 +183,8 @@ class Updater:
             await sleep_ms(200)
         valid = self.slots.valid(slot)
         try:
+            if not self._saved:
+                raise Fault("flash", "the record could not be written")
             self.store.remove("trial")
             self.slots.arm()
         except Exception as error:  # noqa: BLE001 - nothing was armed: go on with what runs
@@ -209,5 +212,7 @@ class Updater:
         record["v"] = _VERSION
         try:
             self.store.save("update", cbor.dumps(record))
+            self._saved = True
         except OSError as error:
+            self._saved = False
             print_exception(error)
