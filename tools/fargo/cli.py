@@ -48,7 +48,8 @@ def _mount(noun: str) -> None:
             raise Failure(f"'{noun}' is not part of this build")
 
         return
-    app.add_typer(module.app, name=noun)
+    # `serve` is one command, not a noun with verbs: it is taken in as it is.
+    app.add_typer(module.app, name=None if noun == "serve" else noun)
 
 
 for _noun in _NOUNS:

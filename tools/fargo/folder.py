@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from pathlib import Path
@@ -57,15 +56,15 @@ class Folder:
             return None
         return path if path.is_relative_to(self.root) and path.is_file() else None
 
-    async def open(self, url_path: str) -> Item | None:
-        """The file for a URL path, or None. The digest of a new or changed one is computed off the loop."""
+    def open(self, url_path: str) -> Item | None:
+        """The file for a URL path, or None."""
         path = self.locate(url_path)
         if path is None:
             return None
         try:
             item = self._items.pop(path, None)
             if item is None or item.identity != _identity(path.stat()):
-                item = await asyncio.to_thread(Item, path)
+                item = Item(path)
         except OSError:
             return None
         self._items[path] = item

@@ -14,16 +14,22 @@ from typing import Any
 from urllib.parse import quote
 
 import uvicorn
+from coap.endpoint import Endpoint
+from coap.message import Refused
+from coap.message import Response as CoapResponse
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from fargo.authority import Authority
 from fargo.console import CONNECTION, Failure
 from fargo.folder import Folder, Item
+from fargo.sockets import Datagrams, bind, bracket
 
 # Every piece becomes one TLS record. The chip's TLS must hold a record whole, and its TCP window is 5,760 bytes: with
 # header and tag a record stays below 4 KB.
 PIECE = 3840
+_GET, _ETAG, _BLOCK2, _SIZE2, _OCTETS = 1, 4, 23, 28, 42
+_LARGEST = 6  # block 0 of 1024 bytes
 _KEEP_ALIVE = 75  # seconds; a device that erases flash says nothing for a while
 _CONNECTIONS = 64
 _START_TIMEOUT = 10.0
@@ -112,9 +118,9 @@ class Server:
 
     # What is served. A subclass may answer otherwise.
 
-    async def open(self, path: str) -> Item | None:
+    def open(self, path: str) -> Item | None:
         """The file for a URL path, or None."""
-        return await self.folder.open(path)
+        return self.folder.open(path)
 
     async def pieces(self, item: Item, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes of an HTTPS body, in pieces of one TLS record each."""
@@ -129,11 +135,11 @@ class Server:
 
     def url(self, path: str = "", host: str | None = None) -> str:
         """The https URL of a path below the folder."""
-        return f"https://{_bracket(host or self._address())}:{self.https_port}/{quote(path.lstrip('/'))}"
+        return f"https://{bracket(host or self._address())}:{self.https_port}/{quote(path.lstrip('/'))}"
 
     def coap_url(self, path: str = "", host: str | None = None) -> str:
         """The coap URL of a path below the folder."""
-        return f"coap://{_bracket(host or self._address())}:{self.coap_port}/{quote(path.lstrip('/'))}"
+        return f"coap://{bracket(host or self._address())}:{self.coap_port}/{quote(path.lstrip('/'))}"
 
     def count(self, path: str, protocol: str | None = None) -> Count:
         """What went out for `path` ("/1.1.0.suit"), over "https", "coap" or (None) both."""
@@ -175,7 +181,7 @@ class Server:
         if request.method not in ("GET", "HEAD"):
             return Response(status_code=405, headers={"Allow": "GET, HEAD"})
         path = request.scope.get("raw_path", b"").decode("latin-1").partition("?")[0]
-        item = await self.open(path)
+        item = self.open(path)
         if item is None:
             return Response(status_code=404)
         tag = f'"{item.digest.hex()}"'
@@ -229,11 +235,11 @@ class Server:
         try:
             https = coap = None
             if self.https_port is not None:
-                https = _bind(self.host, self.https_port, socket.SOCK_STREAM)
+                https = bind(self.host, self.https_port, socket.SOCK_STREAM)
                 sockets.append(https)
                 self.https_port = https.getsockname()[1]
             if self.coap_port is not None:
-                coap = _bind(self.host, self.coap_port, socket.SOCK_DGRAM)
+                coap = bind(self.host, self.coap_port, socket.SOCK_DGRAM)
                 sockets.append(coap)
                 self.coap_port = coap.getsockname()[1]
             ready: list[BaseException | None] = []
@@ -294,6 +300,8 @@ class Server:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if coap is not None:
+                coap.close()
 
     def _uvicorn(self) -> uvicorn.Server:
         certificate, key = self.authority.server(self.names)
@@ -309,7 +317,6 @@ class Server:
             server_header=False,
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=0,
             ssl_certfile=certificate,
             ssl_keyfile=key,
         )
@@ -318,27 +325,34 @@ class Server:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
         return uvicorn.Server(config)
 
+    # CoAP.
+
     async def _run_coap(self, sock: socket.socket) -> None:
-        raise NotImplementedError
+        await Endpoint(Datagrams(sock), self.answer).run()
 
-
-def _bracket(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
-    try:
-        if kind == socket.SOCK_STREAM:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setblocking(False)
-        sock.bind((host, port))
-    except OSError as exc:
-        sock.close()
-        name = "TCP" if kind == socket.SOCK_STREAM else "UDP"
-        raise Failure(
-            f"cannot listen on {_bracket(host)}:{port} ({name}): {exc.strerror or exc}",
-            "Choose another port, or stop what uses this one.",
-            CONNECTION,
-        ) from exc
-    return sock
+    def answer(self, request: Any) -> CoapResponse:
+        """One GET of a file, or of a block of it (RFC 7959): files are never loaded whole."""
+        if request.code != _GET:
+            raise Refused(0x85, "only GET")
+        path = quote(request.path)
+        item = self.open(path)
+        if item is None:
+            raise Refused(0x84, "no such file")
+        etag = item.digest[:8]
+        block = _LARGEST if request.block2 is None else request.block2
+        number, size_exponent = block >> 4, block & 7
+        offset, length = number << size_exponent + 4, 1 << size_exponent + 4
+        if size_exponent == 7 or (number and offset >= item.size):
+            raise Refused(0x80, "no such block")
+        self._counted("coap", path, requests=1)
+        if number == 0:
+            self._served(Served("coap", str(request.peer[0]), "GET", request.path, "2.05"))
+            if (_ETAG, etag) in [(number, bytes(value)) for number, value in request.options]:
+                return CoapResponse(0x43, options=[(_ETAG, etag)])
+        payload = item.read(offset, length)
+        more = offset + len(payload) < item.size
+        options = [(_ETAG, etag)]
+        if number or more or request.block2 is not None:
+            options += [(_BLOCK2, number << 4 | more << 3 | size_exponent), (_SIZE2, item.size)]
+        self._counted("coap", path, size=len(payload))
+        return CoapResponse(0x45, payload, _OCTETS, options=options, ocf_version=None)

@@ -1,0 +1,377 @@
+"""An OCF Client: finds devices and speaks with one, over lib/coap.
+
+Unsecured so far: it serves boards with the test transport, and says so to a device that wants DTLS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import cbor
+import port
+from coap.client import Client
+from coap.endpoint import Endpoint
+from coap.udp import UdpTransport
+
+from fargo.console import CONNECTION, FAILED, REFUSED, Failure
+
+GET, POST = 1, 2
+CBOR, OCF_CBOR = 60, 10000
+COAP_PORT = 5683
+IPV4_GROUP, IPV6_GROUP = "224.0.1.187", "ff02::158"
+SOFTWARE_UPDATE, UPDATE_STATUS = "oic.r.softwareupdate", "x.fargo.update"
+PSTAT = "/oic/sec/pstat"
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_CODES = {
+    0x80: "bad request",
+    0x81: "not authorized",
+    0x83: "forbidden",
+    0x84: "not found",
+    0x85: "method not allowed",
+    0x86: "not acceptable",
+    0xA0: "internal error",
+    0xA3: "busy",
+}
+
+
+def code_text(code: int) -> str:
+    """A response code as people read it: "4.03 forbidden"."""
+    return f"{code >> 5}.{code & 31:02d} {_CODES.get(code, '')}".strip()
+
+
+@dataclass
+class Found:
+    """A device that answered discovery."""
+
+    uuid: str
+    name: str
+    host: str
+    port: int
+    version: str = ""
+    types: list[str] = field(default_factory=list)
+    updatable: bool = False
+    peer: Any = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return {k: getattr(self, k) for k in ("uuid", "name", "host", "port", "version", "types", "updatable")}
+
+
+class Refusal(Failure):
+    """The device answered with an error code; `.response` is that code."""
+
+    def __init__(self, what: str, reply: Any) -> None:
+        try:
+            text = bytes(reply.payload).decode()
+        except UnicodeDecodeError:
+            text = ""
+        reason = f": {text}" if text else ""
+        super().__init__(f"{what}: the device answered {code_text(reply.code)}{reason}", code=REFUSED)
+        self.response = reply.code
+        self.details = {"response": code_text(reply.code), "diagnostic": text}
+
+
+class Network:
+    """One socket and the client over it. `interface` is the local address, "" for the system's choice."""
+
+    def __init__(self, interface: str = "", ipv6: bool = False) -> None:
+        host = interface or ("::" if ipv6 else "0.0.0.0")
+        self.transport = UdpTransport(host, 0)
+        self.endpoint = Endpoint(self.transport)
+        self.client = Client(self.endpoint)
+        self._task = asyncio.ensure_future(self.endpoint.run())
+
+    async def close(self) -> None:
+        """Give up the socket."""
+        self.endpoint.close()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
+class DeviceClient:
+    """One device, made by `connect`; an asynchronous context manager.
+
+    `swu` and `status` are the hrefs of the software update Resource and of our vendor's Resource beside it. That is ""
+    when the device has none: then reasons come from OCF's result codes alone.
+    """
+
+    def __init__(self, network: Network, peer: Any, timeout: float = 10.0) -> None:
+        self.network = network
+        self.peer = peer
+        self.timeout = timeout
+        self.host, self.port = port.host_port(peer)
+        self.swu = self.status = ""
+        self.secured_only = False
+
+    async def __aenter__(self) -> DeviceClient:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.network.close()
+
+    @property
+    def address(self) -> str:
+        """host:port"""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    # Requests.
+
+    async def get(self, path: str, query: Iterable[str] = (), timeout: float | None = None) -> Any:
+        """The decoded representation. Raises Refusal, or Failure when nothing (sensible) answers."""
+        return self._decoded(path, await self._request(GET, path, query, None, timeout))
+
+    async def post(self, path: str, value: Any, query: Iterable[str] = (), timeout: float | None = None) -> Any:
+        """UPDATE a Resource; the decoded answer, None when it has no payload. Raises as `get`."""
+        reply = await self._request(POST, path, query, cbor.dumps(value), timeout)
+        return self._decoded(path, reply)
+
+    async def observe(self, path: str) -> AsyncIterator[Any]:
+        """Representations of an observed Resource: the first at once, then as it changes. Raises as `get`."""
+        observation = await self.network.client.observe(self.peer, path, accept=OCF_CBOR)
+        try:
+            async for reply in observation:
+                yield self._decoded(path, self._checked("OBSERVE " + path, reply))
+        except OSError as exc:
+            raise Failure(f"{self.address} no longer answers ({path})", code=CONNECTION) from exc
+        finally:
+            observation.cancel()  # the next notification is answered with a RST, which ends it there
+
+    async def _request(self, code: int, path: str, query: Iterable[str], payload: Any, timeout: float | None) -> Any:
+        milliseconds = int(1000 * (self.timeout if timeout is None else timeout))
+        try:
+            reply = await self.network.client.request(
+                self.peer,
+                code,
+                path,
+                query=tuple(query),
+                payload=payload or b"",
+                content_format=None if payload is None else OCF_CBOR,
+                accept=OCF_CBOR,
+                timeout_ms=milliseconds,
+            )
+        except (TimeoutError, OSError) as exc:
+            raise Failure(
+                f"no answer from {self.address} ({path})",
+                "Is the device on, and on this network? --timeout gives it longer.",
+                CONNECTION,
+            ) from exc
+        return self._checked(("GET " if code == GET else "POST ") + path, reply)
+
+    def _checked(self, what: str, reply: Any) -> Any:
+        if reply.code >> 5 == 2:
+            return reply
+        if reply.code == 0x81 and self.secured_only:
+            raise Failure(
+                f"{self.address} speaks of its update over secured connections only",
+                "DTLS comes with the next release of fargo; until then use a board with the test transport.",
+                CONNECTION,
+            )
+        raise Refusal(what, reply)
+
+    def _decoded(self, path: str, reply: Any) -> Any:
+        payload = reply.payload
+        if not payload:
+            return None
+        if reply.content_format not in (None, CBOR, OCF_CBOR):
+            raise Failure(f"{self.address} answered {path} with content format {reply.content_format}, not CBOR")
+        try:
+            return cbor.decode(bytes(payload))
+        except ValueError as exc:
+            raise Failure(f"{self.address} answered {path} with CBOR that does not decode: {exc}") from exc
+
+    # Discovery of what this device has.
+
+    async def links(self, rt: str = "") -> list[dict[str, Any]]:
+        """The device's links, of one Resource Type or all."""
+        try:
+            links = await self.get("/oic/res", ["rt=" + rt] if rt else [])
+        except Refusal as exc:
+            if exc.response == 0x84:  # what some devices answer when nothing matches
+                return []
+            raise
+        return [link for link in links_of(links) if not rt or rt in link["rt"]]
+
+    async def discover(self) -> None:
+        """Find the update Resources. Raises Failure when the device has no software update."""
+        found = await self.links(SOFTWARE_UPDATE)
+        if not found:
+            raise Failure(
+                f"{self.address} has no software update (no Resource of type {SOFTWARE_UPDATE})", code=FAILED
+            )
+        self.swu = found[0]["href"]
+        endpoints = [urlsplit(str(ep.get("ep", ""))) for ep in found[0].get("eps") or [] if isinstance(ep, dict)]
+        self.secured_only = bool(endpoints) and all(ep.scheme.startswith("coaps") for ep in endpoints)
+        status = await self.links(UPDATE_STATUS)
+        self.status = status[0]["href"] if status else ""
+
+    async def device(self) -> dict[str, Any]:
+        """`/oic/d`"""
+        return _mapping(await self.get("/oic/d"))
+
+    async def platform(self) -> dict[str, Any]:
+        """`/oic/p`"""
+        return _mapping(await self.get("/oic/p"))
+
+    async def version(self) -> str:
+        """The running version: `sv` of `/oic/d`, "" when the device does not say."""
+        return str((await self.device()).get("sv", ""))
+
+    async def read_swu(self, timeout: float | None = None) -> dict[str, Any]:
+        """The software update Resource."""
+        return _mapping(await self.get(self.swu, timeout=timeout))
+
+    async def read_pstat(self, timeout: float | None = None) -> dict[str, Any]:
+        """The provisioning status."""
+        return _mapping(await self.get(PSTAT, timeout=timeout))
+
+    async def read_status(self, timeout: float | None = None) -> dict[str, Any]:
+        """Our vendor's Resource with reason and progress; {} on other makers' devices."""
+        return _mapping(await self.get(self.status, timeout=timeout)) if self.status else {}
+
+    async def post_tm(self, tm: int) -> None:
+        """Ask for 256 (check), 64 (download and validate) or 128 (upgrade)."""
+        await self.post(PSTAT, {"tm": tm})
+
+    async def post_swu(self, purl: str, action: str, updatetime: str) -> dict[str, Any]:
+        """UPDATE the software update Resource; all three Properties are mandatory. Returns the full representation."""
+        value = {"purl": purl, "swupdateaction": action, "updatetime": updatetime}
+        return _mapping(await self.post(self.swu, value))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Failure("the device answered with something other than a map of Properties")
+    return value
+
+
+def links_of(value: Any) -> list[dict[str, Any]]:
+    """The sound links of a discovery payload, plain or in its baseline form; what is malformed is left out."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and "links" in value[0]:
+        value = value[0]["links"]
+    if not isinstance(value, list):
+        return []
+    good = []
+    for link in value:
+        if isinstance(link, dict) and isinstance(link.get("href"), str) and isinstance(link.get("rt"), list):
+            good.append(link)
+    return good
+
+
+async def discover(interface: str = "", wait: float = 2.0, details: bool = True) -> list[Found]:
+    """Every device that answers multicast within `wait` seconds, on IPv4 and where available IPv6.
+
+    `interface` is the local address whose network is asked. With `details`, name and version are read from each.
+    """
+    groups = (
+        [(IPV6_GROUP, True)]
+        if ":" in interface
+        else [(IPV4_GROUP, False)] + ([] if interface else [(IPV6_GROUP, True)])
+    )
+    results = await asyncio.gather(*[_ask(group, ipv6, interface, wait, details) for group, ipv6 in groups])
+    found: dict[str, Found] = {}
+    for device in (device for result in results for device in result):
+        found.setdefault(device.uuid or f"{device.host}:{device.port}", device)
+    return sorted(found.values(), key=lambda d: (d.name, d.uuid))
+
+
+async def _ask(group: str, ipv6: bool, interface: str, wait: float, details: bool) -> list[Found]:
+    try:
+        network = Network(interface, ipv6)
+    except OSError as exc:
+        if interface:
+            raise Failure(f"cannot use the address {interface}: {exc.strerror or exc}", code=CONNECTION) from exc
+        return []  # no IPv6 here
+    try:
+        milliseconds = int(wait * 1000)
+        replies = await network.client.discover(
+            port.address(group, COAP_PORT), "/oic/res", accept=OCF_CBOR, wait_ms=milliseconds
+        )
+        return list(await asyncio.gather(*[_found(network, reply, peer, details) for reply, peer in replies]))
+    except OSError:
+        return []  # no route for this group
+    finally:
+        await network.close()
+
+
+async def _found(network: Network, reply: Any, peer: Any, details: bool) -> Found:
+    client = DeviceClient(network, peer, timeout=3.0)
+    device = Found("", "", client.host, client.port, peer=peer)
+    try:
+        links = links_of(client._decoded("/oic/res", reply))
+        device.updatable = any(SOFTWARE_UPDATE in link["rt"] for link in links)
+        anchors = [a for a in (link.get("anchor") for link in links) if isinstance(a, str) and a.startswith("ocf://")]
+        device.uuid = anchors[0][6:] if anchors else ""
+        if details:
+            about = await client.device()
+            device.uuid = str(about.get("di", device.uuid))
+            device.name, device.version = str(about.get("n", "")), str(about.get("sv", ""))
+            device.types = [t for t in about.get("rt", []) if isinstance(t, str) and t != "oic.wk.d"]
+    except Failure:
+        pass  # it answered discovery: it is listed, with what is known
+    return device
+
+
+async def connect(device: str, interface: str = "", timeout: float = 10.0, wait: float = 2.0) -> DeviceClient:
+    """A client of the device that `device` names (UUID, name, or host[:port]), its update Resources found."""
+    target = await _locate(device, interface, wait)
+    try:
+        network = Network(interface, ":" in target[0])
+        client = DeviceClient(network, port.address(*target), timeout)
+    except OSError as exc:
+        raise Failure(f"cannot reach {device}: {exc.strerror or exc}", code=CONNECTION) from exc
+    try:
+        await client.discover()
+    except BaseException:
+        await network.close()
+        raise
+    return client
+
+
+async def _locate(device: str, interface: str, wait: float) -> tuple[str, int]:
+    host, number = split_host(device)
+    if host:
+        try:
+            family = socket.AF_INET6 if ":" in interface else socket.AF_INET if interface else 0
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(host, number, family=family, type=socket.SOCK_DGRAM)
+        except OSError as exc:
+            raise Failure(
+                f"the host name {host} is not known", "Give an address, a name or a UUID.", CONNECTION
+            ) from exc
+        # IPv4 first: a name such as localhost has both, and boards rarely IPv6.
+        return sorted(found, key=lambda entry: entry[0] != socket.AF_INET)[0][4][:2]  # type: ignore[return-value]
+    by_uuid = _UUID.fullmatch(device) is not None
+    devices = await discover(interface, wait, details=True)
+    matching = [d for d in devices if (d.uuid.lower() == device.lower() if by_uuid else d.name == device)]
+    if not matching:
+        others = ", ".join(d.name or d.uuid for d in devices)
+        raise Failure(
+            f"no device {device!r} answered",
+            f"These did: {others}." if others else "None did; try its address, or --interface.",
+            CONNECTION,
+        )
+    if len(matching) > 1:
+        uuids = ", ".join(d.uuid for d in matching)
+        raise Failure(f"{len(matching)} devices are named {device!r}", f"Give one of the UUIDs {uuids}.")
+    return matching[0].host, matching[0].port
+
+
+def split_host(device: str) -> tuple[str, int]:
+    """("host", port) when `device` looks like an address or host name with or without a port, else ("", 0)."""
+    try:
+        return str(ipaddress.ip_address(device.strip("[]"))), COAP_PORT
+    except ValueError:
+        pass
+    match = re.fullmatch(r"\[?([0-9A-Za-z_.:-]+?)\]?:(\d{1,5})", device)
+    if match and 0 < int(match.group(2)) < 65536:
+        return match.group(1), int(match.group(2))
+    if device == "localhost" or ("." in device and re.fullmatch(r"[0-9A-Za-z.-]+", device)):
+        return device, COAP_PORT
+    return "", 0
