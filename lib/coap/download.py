@@ -50,7 +50,7 @@ class Download:
         # By block number modulo `window`: None, the Request under way, the length that arrived, or what went wrong.
         self._slots = [None] * window
         self._szx = 6
-        self._window = 1
+        self.window = 1
         self._grown = 0
         self._trip = 0  # ms, smoothed; 0 when not measured yet
         self._at = self._end = 0  # next byte to hand out, and the byte that is not wanted any more (None: not known)
@@ -71,9 +71,9 @@ class Download:
         self._at = offset
         self._end = None if length is None else offset + length
         self._ask = offset >> self._szx + 4
-        self._window = 1
+        self.window = 1
         await self._arrived()
-        self._window = self._most
+        self.window = self._most
         return self.etag
 
     async def readinto(self, view):
@@ -122,7 +122,7 @@ class Download:
         """Ask for as many blocks as may be outstanding."""
         bits = self._szx + 4
         first = self._at >> bits
-        free = self._window
+        free = self.window
         for state in self._slots:
             free -= isinstance(state, _Request)
         while free > 0 and self._ask < first + self._most and self._ask < _MAX_BLOCKS:
@@ -149,7 +149,7 @@ class Download:
         if reply is None:
             state = exchange.error
             if isinstance(state, Timeout):
-                self._window = max(self._window // 2, 1)
+                self.window = max(self.window // 2, 1)
                 self._grown = 0
                 if ticks_diff(now, request.began) < self._timeout:
                     request.tries += 1
@@ -160,8 +160,8 @@ class Download:
                 trip = max(ticks_diff(now, request.began), 1)
                 self._trip = (7 * self._trip + trip) // 8 if self._trip else trip
             self._grown += 1
-            if self._grown >= self._window < self._most:
-                self._window += 1
+            if self._grown >= self.window < self._most:
+                self.window += 1
                 self._grown = 0
             try:
                 state = self._place(request.block, slot, reply)
@@ -211,8 +211,8 @@ class Download:
             self.size = reply.size2
         if not more:
             self.size = offset + length
-            if self._end is None:
-                self._end = self.size
+        if self._end is None:
+            self._end = self.size
         slot <<= 10
         self._ring[slot : slot + length] = payload
         return length
