@@ -119,7 +119,7 @@ class Install:
     async def obtain(job, progress):
         for done in range(0, 101, 10):
             progress(done, 100)
-            await sleep_ms(0)
+            await sleep_ms(2)
         job.take("obtain")
         if not job.newer():
             return None
