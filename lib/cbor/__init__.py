@@ -1,0 +1,7 @@
+"""CBOR (RFC 8949): encode into the caller's buffer, decode within hard limits."""
+
+from cbor.decoder import DecodeError, decode, decode_prefix
+from cbor.encoder import EncodeError, Encoder, dumps, encode_into
+from cbor.tag import Tag
+
+__all__ = ("DecodeError", "EncodeError", "Encoder", "Tag", "decode", "decode_prefix", "dumps", "encode_into")
