@@ -78,19 +78,15 @@ class Blocks:
         parts = self._parts
         key = _key(request, request.content_format)
         entry = self._find(parts, key)
-        if number == 0:
-            if entry:
-                parts.remove(entry)
-                entry = None
-            if not more:
-                return None
         start = number * size
+        if entry and (number == 0 or start + len(payload) > limit):
+            parts.remove(entry)
         if start + len(payload) > limit or (request.size1 or 0) > limit:
-            if entry:
-                parts.remove(entry)
             return Response(0x8D, options=((60, limit),))
         if (len(payload) != size) if more else (len(payload) > size):
             raise Refused(0x80, "block of the wrong size")
+        if not number and not more:
+            return None
         if number == 0:
             self._sweep()
             if len(parts) >= _KEPT:

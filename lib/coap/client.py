@@ -161,9 +161,9 @@ class Observation(Exchange):
         number = message.observe
         if number is None or message.code != 0x45:
             self.finish(None)
-        elif self._last is not None and (self._last - number) & 0xFFFFFF < 1 << 23:
-            # Not newer than the newest one seen (RFC 7641 section 3.4).
-            if 0 <= ticks_diff(now, self._at) < 128_000:
+        elif self._last is not None:
+            older = (self._last - number) & 0xFFFFFF < 1 << 23
+            if older and 0 <= ticks_diff(now, self._at) < 128_000:  # RFC 7641 section 3.4
                 return True
         self._last = number
         self._at = now

@@ -8,13 +8,12 @@ four of them, then twice as late each time.
 
 from asyncio import Event
 
-from coap.client import Exchange, Timeout, TransferError
 from port import const, ticks_diff, ticks_ms
+
+from coap.client import Exchange, Timeout, TransferError, request_options
 
 _GET = const(1)
 _CONTENT = const(0x45)
-_URI_PATH = const(11)
-_URI_QUERY = const(15)
 _BLOCK2 = const(23)
 _SIZE2 = const(28)
 _WINDOW = const(6)  # what the chip's queue of datagrams holds
@@ -42,15 +41,14 @@ class Download:
     def __init__(self, endpoint, peer, path, query=(), window=_WINDOW, timeout_ms=20_000):
         self._endpoint = endpoint
         self._peer = peer
-        self._options = [(_URI_PATH, part) for part in path.split("/")[1:]] if path != "/" else []
-        self._options += [(_URI_QUERY, part) for part in query]
+        self._options = request_options(path, query)
         self._timeout = timeout_ms
         self._most = window
         self._ring = memoryview(bytearray(window << 10))
         # By block number modulo `window`: None, the Request under way, the length that arrived, or what went wrong.
         self._slots = [None] * window
         self._szx = 6
-        self.window = 1
+        self.window = 1  # requests outstanding at most, now
         self._grown = 0
         self._trip = 0  # ms, smoothed; 0 when not measured yet
         self._at = self._end = 0  # next byte to hand out, and the byte that is not wanted any more (None: not known)
@@ -71,24 +69,23 @@ class Download:
         self._at = offset
         self._end = None if length is None else offset + length
         self._ask = offset >> self._szx + 4
-        self.window = 1
-        await self._arrived()
-        self.window = self._most
+        first = not self._trip
+        await self.available()
+        if first:
+            self.window = self._most
         return self.etag
 
     async def readinto(self, view):
         """Fill `view` with the next bytes. Raises as `start` does; TransferError also when the object has no more."""
         done = 0
         while done < len(view):
-            have = await self._arrived()
+            count = min(await self.available(), len(view) - done)
+            if not count:
+                raise TransferError("the object ends at byte %d" % self._at)
             bits = self._szx + 4
             block = self._at >> bits
-            skip = self._at - (block << bits)
             slot = block % self._most
-            count = min(have - skip, len(view) - done)
-            if count <= 0:
-                raise TransferError("the object ends at byte %d" % self._at)
-            start = (slot << 10) + skip
+            start = (slot << 10) + self._at - (block << bits)
             view[done : done + count] = self._ring[start : start + count]
             done += count
             self._at += count
@@ -104,17 +101,19 @@ class Download:
             if isinstance(request, _Request) and request.exchange:
                 request.exchange.cancel()
 
-    async def _arrived(self):
-        """How many bytes the block has that is to be handed out next, as soon as it is here."""
+    async def available(self):
+        """Wait for the next bytes: how many `readinto` can give at once, or 0 at the end. Raises as `start` does."""
         while True:
             self._pump()
-            state = self._slots[(self._at >> self._szx + 4) % self._most]
+            bits = self._szx + 4
+            block = self._at >> bits
+            state = self._slots[block % self._most]
             if isinstance(state, int):
-                return state
+                return max(state - self._at + (block << bits), 0)
+            if state is None or self.size is not None and self._at >= self.size > 0:
+                return 0
             if isinstance(state, Exception):
                 raise state
-            if state is None:
-                raise TransferError("the object ends at byte %d" % self._at)
             self._event.clear()
             await self._event.wait()
 

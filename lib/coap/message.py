@@ -128,7 +128,7 @@ def parse(data):
             if length <= _LENGTHS[index] and not repeated:
                 setattr(message, _NAMES[index], int.from_bytes(value, "big"))
                 good = True
-        elif number == _URI_PATH or number == _URI_QUERY:
+        elif number in (_URI_PATH, _URI_QUERY):
             try:
                 text = str(value, "utf-8")
                 if length < 256:

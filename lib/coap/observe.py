@@ -129,7 +129,7 @@ class Observers:
         observer.waiting = False
         if kind != _ACK:
             self._forget(observer)
-        elif observer.queue:
+        while observer.queue and not observer.waiting:
             self._send(observer, *observer.queue.pop(0))
 
     async def flush(self, timeout_ms):
