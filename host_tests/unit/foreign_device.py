@@ -1,0 +1,192 @@
+"""An OCF device for tests of the Client side, made of other libraries than ours: aiocoap and cbor2.
+
+It acts out an update as it is told to: what is offered, which step fails with what, whether the new version stays.
+"""
+
+import asyncio
+import socket
+
+import aiocoap
+import aiocoap.resource
+import cbor2
+
+UUID = "11111111-2222-4333-8444-555555555555"
+CM = {"idle": 0, "nsa": 256, "svv": 256, "sva": 320, "upgrading": 448}
+ACTIONS = {256: "isac", 64: "isvv", 128: "upgrade"}
+OCF_CBOR = aiocoap.numbers.ContentFormat(10000)
+TOTAL = 40_960
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Refusal(Exception):
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code, self.text = code, text
+
+
+class Resource(aiocoap.resource.ObservableResource):
+    def __init__(self, read, write=None):
+        super().__init__()
+        self.read, self.write = read, write
+
+    async def render_get(self, request):
+        try:
+            value = self.read(request.opt.uri_query)
+        except Refusal as error:
+            return aiocoap.Message(code=error.code, payload=error.text.encode())
+        return aiocoap.Message(payload=cbor2.dumps(value), content_format=OCF_CBOR)
+
+    async def render_post(self, request):
+        if self.write is None:
+            return aiocoap.Message(code=aiocoap.METHOD_NOT_ALLOWED)
+        try:
+            value = self.write(cbor2.loads(request.payload))
+        except Refusal as error:
+            return aiocoap.Message(code=error.code, payload=error.text.encode())
+        if value is None:
+            return aiocoap.Message(code=aiocoap.CHANGED)
+        return aiocoap.Message(code=aiocoap.CHANGED, payload=cbor2.dumps(value), content_format=OCF_CBOR)
+
+
+class Device:
+    """`offers`: version to be found (None: nothing newer). `fails`: {"check", "obtain" or "install": (result, words)}.
+
+    `stays`: the new version is confirmed after the reboot; otherwise rolled back. `vendor`: has Fargo's own Resource.
+    `refuses`: (code, text) for every UPDATE of pstat. `secured`: shows nothing but discovery in the clear. `off`:
+    seconds that a reboot takes.
+    """
+
+    def __init__(
+        self, offers="1.1.0", fails=(), stays=True, vendor=True, refuses=None, secured=False, updatable=True, off=0.7
+    ):
+        self.offers, self.fails, self.stays, self.vendor = offers, dict(fails), stays, vendor
+        self.refuses, self.secured, self.updatable = refuses, secured, updatable
+        self.off, self.context = off, None
+        self.port = free_port()
+        self.version, self.tm, self.posts, self.boots = "1.0.0", 0, [], 0
+        self.status = {"reason": "", "done": 0, "total": 0}
+        self.swu = {"purl": "", "swupdateaction": "idle", "swupdatestate": "idle", "swupdateresult": 0, "nv": ""}
+        self.swu["updatetime"] = "1970-01-01T00:00:00Z"
+        self.tasks = []
+
+    async def __aenter__(self):
+        await self.power_on()
+        return self
+
+    async def __aexit__(self, *_exc):
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.power_off()
+
+    async def power_off(self):
+        context, self.context = self.context, None
+        if context is not None:
+            await context.shutdown()
+
+    async def power_on(self):
+        self.boots += 1
+        self.at_swu, self.at_pstat = Resource(self.get_swu, self.post_swu), Resource(self.get_pstat, self.post_pstat)
+        self.at_status = Resource(lambda _query: dict(self.status))
+        site = aiocoap.resource.Site()
+        site.add_resource(["oic", "res"], Resource(self.get_res))
+        about = {"n": "lamp", "di": UUID, "rt": ["oic.wk.d", "oic.d.light"]}
+        site.add_resource(["oic", "d"], Resource(lambda _query: {**about, "sv": self.version}))
+        site.add_resource(["oic", "p"], Resource(lambda _query: {"mnmn": "Foreign", "pi": UUID}))
+        site.add_resource(["some", "where"], self.at_swu)
+        site.add_resource(["oic", "sec", "pstat"], self.at_pstat)
+        if self.vendor:
+            site.add_resource(["fargo", "update"], self.at_status)
+        self.context = await aiocoap.Context.create_server_context(site, bind=("127.0.0.1", self.port))
+
+    def get_res(self, query):
+        scheme = "coaps" if self.secured else "coap"
+        eps = [{"ep": f"{scheme}://127.0.0.1:{self.port}"}]
+        links = [("/oic/d", "oic.wk.d")] + [("/some/where", "oic.r.softwareupdate")] * self.updatable
+        links += [("/fargo/update", "x.fargo.update")] * self.vendor
+        made = [{"href": h, "rt": [rt], "anchor": "ocf://" + UUID, "p": {"bm": 3}, "eps": eps} for h, rt in links]
+        made = [link for link in made if not query or "rt=" + link["rt"][0] in query]
+        if not made:
+            raise Refusal(aiocoap.NOT_FOUND, "")
+        return made
+
+    def get_swu(self, _query):
+        if self.secured:
+            raise Refusal(aiocoap.UNAUTHORIZED, "")
+        return dict(self.swu)
+
+    def get_pstat(self, _query):
+        if self.secured:
+            raise Refusal(aiocoap.UNAUTHORIZED, "")
+        return {"dos": {"s": 3, "p": False}, "isop": True, "cm": CM[self.swu["swupdatestate"]], "tm": self.tm}
+
+    def post_swu(self, value):
+        if set(value) != {"purl", "swupdateaction", "updatetime"}:
+            raise Refusal(aiocoap.BAD_REQUEST, "purl, swupdateaction and updatetime are all needed")
+        if value["purl"].startswith("http:"):
+            raise Refusal(aiocoap.BAD_REQUEST, "http is not supported")
+        self.posts.append(value)
+        self.show(**value)
+        return dict(self.swu)
+
+    def post_pstat(self, value):
+        if self.refuses:
+            raise Refusal(*self.refuses)
+        self.posts.append(value)
+        self.tm = value["tm"]
+        self.show(swupdateaction=ACTIONS[self.tm], swupdateresult=0)
+        self.tasks.append(asyncio.ensure_future(self.act(self.tm)))
+
+    def show(self, **changes):
+        self.swu.update(changes)
+        self.at_swu.updated_state()
+        self.at_pstat.updated_state()
+
+    def tell(self, **changes):
+        self.status.update(changes)
+        self.at_status.updated_state()
+
+    def end(self, state, result, reason):
+        self.tm = 0
+        self.tell(reason=reason)
+        self.show(swupdateaction="idle", swupdatestate=state, swupdateresult=result)
+
+    async def act(self, tm):
+        await asyncio.sleep(0.05)
+        if tm == 256:
+            if "check" in self.fails:
+                return self.end("idle", *self.fails["check"])
+            if self.offers is None:
+                return self.end("idle", 0, "up to date")
+            self.swu["nv"] = self.offers
+            return self.end("nsa", 0, "a new version is available")
+        if self.swu["swupdatestate"] != "sva":
+            self.show(swupdatestate="svv")
+            for done in range(0, TOTAL + 1, TOTAL // 4):
+                self.tell(done=done, total=TOTAL)
+                await asyncio.sleep(0.02)
+                if "obtain" in self.fails and done > TOTAL // 2:
+                    return self.end("nsa", *self.fails["obtain"])
+            self.swu["nv"] = self.offers
+            if tm == 64:
+                return self.end("sva", 0, "ready")
+            self.show(swupdatestate="sva")
+        self.show(swupdatestate="upgrading")
+        await asyncio.sleep(0.05)
+        if "install" in self.fails:
+            return self.end("sva", *self.fails["install"])
+        await self.power_off()
+        await asyncio.sleep(self.off)
+        self.status.update(done=0, total=0)
+        await self.power_on()
+        await asyncio.sleep(0.1)
+        self.swu["nv"] = ""
+        if self.stays:
+            self.version = self.offers
+            return self.end("idle", 1, "")
+        return self.end("idle", 8, "the new version did not confirm itself")

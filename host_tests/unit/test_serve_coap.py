@@ -1,0 +1,101 @@
+"""The release server over CoAP, asked by aiocoap."""
+
+import asyncio
+import hashlib
+
+import aiocoap
+import pytest
+from aiocoap import GET, POST, Message
+from aiocoap.optiontypes import BlockOption
+from fargo.authority import Authority
+from fargo.serve import Server
+
+BODY = bytes(i * 11 % 253 for i in range(300_000))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    top = tmp_path_factory.mktemp("coap")
+    root = top / "release"
+    (root / "a b").mkdir(parents=True)
+    (root / "app.bin").write_bytes(BODY)
+    (root / "a b" / "small").write_bytes(b"inside")
+    (root / "even").write_bytes(bytes(2048))
+    (root / "empty").write_bytes(b"")
+    (top / "secret").write_bytes(b"outside")
+    with Server(root, Authority(top / "ca"), https_port=None) as server:
+        yield server
+
+
+def ask(served, *path, code=GET, block=None, etag=None):
+    async def exchange():
+        context = await aiocoap.Context.create_client_context()
+        try:
+            request = Message(code=code, uri=f"coap://127.0.0.1:{served.coap_port}")
+            request.opt.uri_path = path
+            if block is not None:
+                request.opt.block2 = BlockOption.BlockwiseTuple(*block)
+            if etag is not None:
+                request.opt.etags = [etag]
+            handle = context.request(request, handle_blockwise=block is None)
+            return await asyncio.wait_for(handle.response, 10)
+        finally:
+            await context.shutdown()
+
+    return asyncio.run(exchange())
+
+
+def test_a_whole_file_in_blocks(served):
+    before = served.count("/app.bin", "coap")
+    reply = ask(served, "app.bin")
+    assert reply.payload == BODY
+    assert reply.opt.etag == hashlib.sha256(BODY).digest()[:8]
+    assert reply.opt.content_format == 42
+    after = served.count("/app.bin", "coap")
+    assert (after.requests - before.requests, after.bytes - before.bytes) == (293, len(BODY))
+
+
+@pytest.mark.parametrize("exponent", [0, 2, 6])
+def test_any_block_of_any_size_by_itself(served, exponent):
+    size = 16 << exponent
+    number = len(BODY) // size // 2
+    reply = ask(served, "app.bin", block=(number, False, exponent))
+    assert reply.payload == BODY[number * size : (number + 1) * size]
+    assert reply.opt.block2 == (number, True, exponent)
+    assert reply.opt.size2 == len(BODY)
+
+
+def test_the_last_block_says_so(served):
+    reply = ask(served, "app.bin", block=(292, False, 6))
+    assert reply.payload == BODY[292 * 1024 :]
+    assert not reply.opt.block2.more
+    reply = ask(served, "even", block=(1, False, 6))
+    assert (len(reply.payload), reply.opt.block2.more) == (1024, False)
+
+
+@pytest.mark.parametrize("block", [(293, False, 6), (100_000, False, 6), (0, False, 7)])
+def test_a_block_that_is_not_there_is_4_00(served, block):
+    assert str(ask(served, "app.bin", block=block).code) == "4.00 Bad Request"
+
+
+def test_small_and_empty_files_come_in_one_message(served):
+    reply = ask(served, "a b", "small")
+    assert (reply.payload, reply.opt.block2) == (b"inside", None)
+    assert ask(served, "empty").payload == b""
+
+
+def test_a_known_tag_is_answered_2_03(served):
+    tag = hashlib.sha256(BODY).digest()[:8]
+    assert ask(served, "app.bin", etag=tag, block=(0, False, 6)).code == aiocoap.VALID
+    assert ask(served, "app.bin", etag=b"other", block=(0, False, 6)).code == aiocoap.CONTENT
+
+
+@pytest.mark.parametrize(
+    "path", [(), ("none",), ("a b",), ("..", "secret"), ("../secret",), ("%2e%2e", "secret"), (".",)]
+)
+def test_nothing_else_exists(served, path):
+    assert ask(served, *path).code == aiocoap.NOT_FOUND
+
+
+def test_other_methods_are_4_05(served):
+    assert ask(served, "app.bin", code=POST).code == aiocoap.METHOD_NOT_ALLOWED
