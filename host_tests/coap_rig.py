@@ -1,4 +1,4 @@
-"""For tests of CoAP on both interpreters: transports in memory, whose losses are decided by the test and not by chance."""
+"""For tests of CoAP on both interpreters: transports in memory, whose losses the test decides."""
 
 from asyncio import Event
 
@@ -41,7 +41,7 @@ class Recorder:
 
 
 class Wire:
-    """Joins two ends, "a" and "b". `rule(sender, number, data)` gives the list of datagrams that arrive, in their order."""
+    """Joins two ends, "a" and "b". `rule(sender, number, data)` lists the datagrams that arrive, in order."""
 
     def __init__(self, rule=None):
         self.rule = rule or (lambda sender, number, data: [data])

@@ -286,10 +286,11 @@ async def test_old_notification_is_not_shown():
 
 async def test_observation_ends_with_an_error_or_without_observe():
     pair = Pair()
-    got = [reply.code async for reply in await pair.client.observe("b", "/none")]
-    assert got == [0x84]
-    got = [reply.code async for reply in await pair.client.observe("b", "/slow")]
-    assert got == [0x45]
+    for path, code in (("/none", 0x84), ("/slow", 0x45)):
+        got = []
+        async for reply in await pair.client.observe("b", path):
+            got.append(reply.code)
+        assert got == [code]
     await pair.close()
 
 

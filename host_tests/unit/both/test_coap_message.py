@@ -8,7 +8,9 @@ from coap_rig import datagram
 def test_a_request_of_the_onboarding_tool():
     data = datagram(
         0, 2, 0x1234, b"12345678",
-        [(11, "oic"), (11, "sec"), (11, "doxm"), (12, 10000), (15, "a=1"), (15, "b=2"), (17, 10000), (2049, 2048), (2053, 2048)], b"\xa0",
+        [(11, "oic"), (11, "sec"), (11, "doxm"), (12, 10000), (15, "a=1"), (15, "b=2")]
+        + [(17, 10000), (2049, 2048), (2053, 2048)],
+        b"\xa0",
     )  # fmt: skip
     message = parse(data)
     assert (message.type, message.code, message.mid, message.token) == (0, 2, 0x1234, b"12345678")
