@@ -5,6 +5,7 @@ It acts out an update as it is told to: what is offered, which step fails with w
 
 import asyncio
 import socket
+import threading
 
 import aiocoap
 import aiocoap.resource
@@ -15,6 +16,27 @@ CM = {"idle": 0, "nsa": 256, "svv": 256, "sva": 320, "upgrading": 448}
 ACTIONS = {256: "isac", 64: "isvv", 128: "upgrade"}
 OCF_CBOR = aiocoap.numbers.ContentFormat(10000)
 TOTAL = 40_960
+
+
+class Running:
+    """A Device in a thread of its own, for commands that bring their own event loop: `with Running(...) as device`."""
+
+    def __init__(self, **facts):
+        self.device = Device(**facts)
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+
+    def call(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+
+    def __enter__(self):
+        self.thread.start()
+        return self.call(self.device.__aenter__())
+
+    def __exit__(self, *_exc):
+        self.call(self.device.__aexit__())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
 
 
 def free_port():

@@ -182,7 +182,7 @@ class DeviceClient:
         if reply.content_format not in (None, CBOR, OCF_CBOR):
             raise Failure(f"{self.address} answered {path} with content format {reply.content_format}, not CBOR")
         try:
-            return cbor.decode(bytes(payload))
+            return cbor.decode(bytes(payload), max_depth=16, max_items=8192)
         except ValueError as exc:
             raise Failure(f"{self.address} answered {path} with CBOR that does not decode: {exc}") from exc
 

@@ -125,7 +125,7 @@ def _number(value: Any) -> int:
 _SHOWN = {
     "swu": ("swupdatestate", "swupdateaction", "swupdateresult", "nv", "purl", "updatetime", "lastupdate"),
     "pstat": ("cm", "tm", "isop", "dos"),
-    "status": ("reason", "attempts"),
+    "status": ("reason", "running", "confirmed", "attempts"),
 }
 _SHORT = {"swupdatestate": "state", "swupdateaction": "action", "swupdateresult": "result"}
 
@@ -133,19 +133,20 @@ _SHORT = {"swupdatestate": "state", "swupdateaction": "action", "swupdateresult"
 class Watch:
     """Observes swu, pstat and the vendor's Resource of one device, and survives its reboot.
 
-    An asynchronous context manager. `view` is current; `rebooted` counts how often the device went away and came back.
+    An asynchronous context manager. `view` is current; `rebooted` says that the device restarted while it was upgrading.
     """
 
     def __init__(self, client: DeviceClient, listener: Listener) -> None:
         self.client = client
         self.listener = listener
         self.view = View()
-        self.rebooted = 0
+        self.rebooted = False
         self.reachable = True
         self.bytes = 0  # the most that was seen done of one download
         self.download_seconds = 0.0
         self._paths = {"swu": client.swu, "pstat": PSTAT, "status": client.status}
         self._unobservable: set[str] = set()
+        self._lost_upgrading = False
         self._observers: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
         self._bar: Any = None
@@ -203,13 +204,13 @@ class Watch:
                 raise
             if self.reachable:
                 self.reachable = False
-                restarting = self.view.state == "upgrading"
-                text = "the device restarts" if restarting else "the device does not answer"
+                self._lost_upgrading = self.view.state == "upgrading"
+                text = "the device restarts" if self._lost_upgrading else "the device does not answer"
                 self.listener.event(text, event="lost", state=self.view.state)
             return False
         if not self.reachable:
             self.reachable = True
-            self.rebooted += 1
+            self.rebooted = self.rebooted or self._lost_upgrading
             self.listener.event("the device is back", event="back", state=self.view.state)
             await self._unobserve()  # a restarted device knows no observers
             self._observe()
@@ -254,6 +255,8 @@ class Watch:
             setattr(self.view, kind, value)
             self._news.set()
         if kind == "status":
+            # A reboot too short to be missed still shows in what runs.
+            self.rebooted = self.rebooted or (not first and known.get("running") != value.get("running"))
             self._progress()
         elif kind == "swu":
             self._time_download()
