@@ -73,7 +73,7 @@ def _update(s, purl, what, when, fault, facts):
     now, operational, builtin, confirmed = facts
     if when == "none":
         what = "idle"
-    if fault is None and purl == "" and not builtin:
+    if purl == "" and not builtin:
         fault = (BAD_URL, "there is no package URL, and none is built in")
         if what == "idle" and s["running"] == "idle":
             _keep(s, purl, now if when == "now" else 0 if when == "none" else when)

@@ -1,11 +1,15 @@
-"""Dates and times as RFC 3339 writes them, and as whole Unix seconds. Negative before 1970; years 0000 to 9999."""
+"""Dates and times as RFC 3339 writes them, and as whole Unix seconds. Negative before 1970; years 0000 to 9999.
+
+Reading is rare and a phase of its own on the device; writing is `swupdate.utc`.
+"""
 
 from port import const
+
+from swupdate.utc import format  # noqa: F401 - the other direction
 
 _MAX_LENGTH = const(64)  # of updatetime, in OCF's model
 _FIRST = const(-62167219200)  # 0000-01-01T00:00:00Z
 _LAST = const(253402300799)  # 9999-12-31T23:59:59Z
-_ERA_DAYS = const(146097)  # in 400 years
 _TO_1970 = const(719468)  # days from 0000-03-01 to 1970-01-01
 
 
@@ -77,17 +81,3 @@ def _days(year, month, day):
         year -= 1
         month += 12
     return year * 365 + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day - 1 - _TO_1970
-
-
-def format(unix):
-    """Unix seconds as `YYYY-MM-DDThh:mm:ssZ`."""
-    days, rest = divmod(unix, 86400)
-    days += _TO_1970
-    era, days = divmod(days, _ERA_DAYS)
-    year = (days - days // 1460 + days // 36524 - days // 146096) // 365
-    days -= year * 365 + year // 4 - year // 100
-    month = (5 * days + 2) // 153
-    day = days - (153 * month + 2) // 5 + 1
-    month += 3 if month < 10 else -9
-    year += era * 400 + (month < 3)
-    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % (year, month, day, rest // 3600, rest // 60 % 60, rest % 60)

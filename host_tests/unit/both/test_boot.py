@@ -90,6 +90,15 @@ def test_never_armed():
     assert boot.reconcile(record(to="", tries=0), facts("ota_0")) == ("resume", "ota_0")
 
 
+def test_a_power_cut_before_the_first_trial_tells_why_it_was_given_up():
+    assert "not started" in boot.reconcile(record(tries=3), facts("ota_0", 2, cause="power"))[2]
+
+
+def test_a_trial_of_something_else_says_so():
+    for was, f in ((record(to="ota_0"), facts(here=1)), (record(), facts(here=1, label=OTHER))):
+        assert "record" in boot.reconcile(was, f)[3]
+
+
 def test_otadata_was_lost():
     event = boot.reconcile(record("idle", "idle", "", slot="ota_1"), facts("ota_0", None, None))
     assert event[:2] == ("moved", "ota_0") and "otadata" in event[2]
@@ -208,6 +217,8 @@ def test_records_of_any_shape_load():
         b"x" * 40,
         cbor.dumps({"state": "none"}),
         cbor.dumps({"running": "x"}),
+        cbor.dumps({"sched": "x"}),
+        b"\xff\xff",
     ):
         store.save("update", bad)
         assert boot.load(store) == fresh(), bad
@@ -242,6 +253,8 @@ def test_the_floor_only_rises_and_only_when_confirmed():
     assert boot.floor(Memory(), nvs, Slots(3)) == 5, "the copy is enough"
     assert boot.floor(store, NVS(), Slots(3)) == 5, "the record is enough"
     assert boot.floor(store, None, Slots(9, confirmed=False)) == 5
+    store.save("floor", cbor.dumps({"seq": "x"}))
+    assert boot.floor(store, None, Slots(4)) == 4
     store.save("floor", b"\xff")
     nvs2 = NVS()
     assert boot.floor(store, nvs2, Slots(4)) == 4

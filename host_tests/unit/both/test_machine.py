@@ -305,6 +305,52 @@ def test_outside_rfnop_and_in_a_trial():
         assert step(at("idle"), ("target", 1, facts))[1] == []
 
 
+def test_cancelling_while_running_needs_no_url():
+    s, effects = post(at("svv", sched="isac", when=NOW + 9), "idle", "now", purl="")
+    assert refused(effects) is None and s == at("svv", when=NOW + 9) and effects == SHOWN + [("timer", 0)]
+    s, effects = post(at("idle", sched="isac", when=NOW + 9), "idle", "none", purl="")
+    assert s["sched"] == "idle" and s["result"] == 6 and effects == SHOWN + [("timer", 0)]
+
+
+def test_this_very_second_is_not_past():
+    s, effects = post(at("idle"), "isac", NOW)
+    assert refused(effects) is None and effects[-1] == ("timer", NOW)
+    s, effects = step(s, ("clock", NOW))
+    assert effects == [("timer", NOW)]
+
+
+def test_refusals_say_what_is_going_on():
+    assert "isac" in step(at("idle", running="isac"), ("target", 64, OPEN))[1][0][2]
+    assert "upgraded" in step(at("upgrading"), ("target", 64, OPEN))[1][0][2]
+    assert "trial" in step(at("idle"), ("target", 64, UNCONFIRMED))[1][0][2]
+    assert "RFNOP" in step(at("idle"), ("target", 64, CLOSED))[1][0][2]
+
+
+def test_what_was_obtained_is_remembered():
+    for running in ("isvv", "upgrade"):
+        s, _ = step(at("svv", running=running, nv="", seq=0, digest=b""), ("obtained", OFFER))
+        assert (s["nv"], s["seq"], s["digest"], s["source"]) == OFFER + (URL,)
+
+
+def test_the_slot_that_runs_is_remembered():
+    for event in (
+        ("booted", "ota_9"), ("moved", "ota_9", "x"), ("rearm", "ota_9"), ("trial", "ota_9", "1", ""),
+        ("rolled_back", "ota_9", "x"), ("confirmed", "ota_9", NOW),
+    ):  # fmt: skip
+        assert step(at("upgrading"), event)[0]["slot"] == "ota_9"
+    assert step(at("idle"), ("confirmed", "ota_9", NOW))[0]["slot"] == "ota_9"
+    assert step(at("upgrading"), ("trial", "ota_9", "1", ""))[0]["to"] == "ota_9"
+
+
+def test_a_late_failure_changes_nothing():
+    assert step(at("nsa"), ("failed", 4, "x")) == (at("nsa"), [])
+
+
+def test_a_resumed_validation_stays_one():
+    s, effects = step(at("sva", running="isac"), ("resume", "ota_0"))
+    assert s["state"] == "sva" and effects[-1] == ("run", "check")
+
+
 # -- tm
 
 
@@ -355,6 +401,7 @@ def test_due_outside_rfnop_is_dropped():
 def test_due_in_a_trial_waits():
     s = at("idle", sched="isac", when=NOW)
     assert step(s, ("due", UNCONFIRMED)) == (s, [])
+    assert step(s, ("due", (NOW, False, False, False)))[0]["sched"] == "idle"
 
 
 def test_the_clock_becomes_trusted():

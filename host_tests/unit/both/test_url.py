@@ -25,7 +25,8 @@ MALFORMED = (
     "https://[]/x", "https://[host]/x", "https://[::1]x/", "https://[::1%25lo]/x", "https://::1/x", "https://host..name/x",
     "https://.host/x", "https://./x", "https://" + "a" * 64 + "/x", "https://host/%", "https://host/%2", "https://host/%zz",
     "https://ho%73t/x", "https://host/<x>", 'https://host/"', "https://host/\\", "https://host/[x]", "https://host\\x",
-    "https://host/" + "x" * 243, "mailto:someone",
+    "https://host/" + "x" * 243, "mailto:someone", "ht_tp://host/x", "https://[12]/x", "https://[1:2]/x",
+    "https://[::1]8443/x", "https://host:000443/x",
 )  # fmt: skip
 OTHER = (
     "http://host/x",
