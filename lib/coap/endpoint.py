@@ -15,6 +15,7 @@ _ACK = const(2)
 _RST = const(3)
 _GET = const(1)
 _MAX_DATAGRAM = const(1280)
+_OCF_CBOR = const(10000)
 _EXCHANGE_LIFETIME = const(247_000)  # ms in which a message ID stands for one message (RFC 7252 section 4.8.2)
 _RECENT = const(32)  # messages remembered for de-duplication
 _RECENT_BYTES = const(4096)  # of replies kept for them
@@ -407,7 +408,8 @@ class Endpoint:
             options.append((6, sequence))
         if payload and response.content_format is not None:
             options.append((12, response.content_format))
-            if response.content_format == 10000:
+            # The option is critical: a client that does not speak OCF's versions would have to reject the answer.
+            if response.content_format == _OCF_CBOR and request.ocf_version is not None:
                 options.append((2053, response.ocf_version))
         if request.block1 is not None:
             options.append((27, request.block1))

@@ -54,6 +54,8 @@ def test_piggy_backed_answer_with_the_options_of_ocf():
     assert request.path == "/a/b" and request.query == ["if=oic.if.r"] and request.peer == "p"
     assert request.endpoint is server.endpoint and request.ocf_version == 2048 and not request.secure
     assert server.endpoint.requests == 1
+    server.get("/a/b")  # a client that is not OCF's could not understand the critical option
+    assert server.wire.take().ocf_version is None
 
 
 def test_non_is_answered_non():
