@@ -241,6 +241,7 @@ def run(command: Callable[[], int | None], json: bool = False) -> int:
     `json` is what to assume when the command fails before it made its Output. FARGO_DEBUG=1 adds the traceback.
     """
     Output.current = None
+    cause: BaseException
     try:
         code = command()
         if code == INTERRUPTED:

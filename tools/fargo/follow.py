@@ -133,7 +133,7 @@ _SHORT = {"swupdatestate": "state", "swupdateaction": "action", "swupdateresult"
 class Watch:
     """Observes swu, pstat and the vendor's Resource of one device, and survives its reboot.
 
-    An asynchronous context manager. `view` is current; `rebooted` says that the device restarted while it was upgrading.
+    An asynchronous context manager. `view` is current; `rebooted`: it restarted while it was upgrading.
     """
 
     def __init__(self, client: DeviceClient, listener: Listener) -> None:

@@ -351,7 +351,7 @@ class Server:
                 return CoapResponse(0x43, options=[(_ETAG, etag)])
         payload = item.read(offset, length)
         more = offset + len(payload) < item.size
-        options = [(_ETAG, etag)]
+        options: list[tuple[int, Any]] = [(_ETAG, etag)]
         if number or more or request.block2 is not None:
             options += [(_BLOCK2, number << 4 | more << 3 | size_exponent), (_SIZE2, item.size)]
         self._counted("coap", path, size=len(payload))
