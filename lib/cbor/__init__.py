@@ -2,6 +2,6 @@
 
 from cbor.decoder import DecodeError, decode, decode_prefix
 from cbor.encoder import EncodeError, Encoder, dumps, encode_into
-from cbor.tag import Tag
+from cbor.tag import Pairs, Tag
 
-__all__ = ("DecodeError", "EncodeError", "Encoder", "Tag", "decode", "decode_prefix", "dumps", "encode_into")
+__all__ = ("DecodeError", "EncodeError", "Encoder", "Pairs", "Tag", "decode", "decode_prefix", "dumps", "encode_into")

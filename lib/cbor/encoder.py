@@ -4,7 +4,7 @@ import struct
 
 from port import const
 
-from cbor.tag import Tag
+from cbor.tag import Pairs, Tag
 
 _UINT = const(0)
 _NINT = const(1)
@@ -66,9 +66,9 @@ class Encoder:
         self.pos = pos + size + 1
 
     def encode(self, value, depth=0):
-        """Write `value`: None, bool, int, float, str, bytes-like, list, tuple, dict or Tag.
+        """Write `value`: None, bool, int, float, str, bytes-like, list, tuple, dict, Pairs or Tag.
 
-        A dict is written in its own order, which on MicroPython is none: use `pairs` where the order matters.
+        A dict is written in its own order, which on MicroPython is none: use Pairs where the order matters.
         Raises EncodeError.
         """
         kind = type(value)
@@ -83,6 +83,8 @@ class Encoder:
             self.head(7, 20 if value is False else 21 if value is True else 22)
         elif kind is dict:
             self.pairs(value.items(), len(value), depth)
+        elif kind is Pairs:
+            self.pairs(value, len(value), depth)
         elif kind is list or kind is tuple:
             self._deeper(depth)
             self.head(_ARRAY, len(value))

@@ -1,4 +1,4 @@
-"""Tagged values (RFC 8949 section 3.4)."""
+"""Values that Python has no type for: tags (RFC 8949 section 3.4), and maps whose order is to be kept."""
 
 
 class Tag:
@@ -16,3 +16,7 @@ class Tag:
 
     def __repr__(self):
         return "Tag(%d, %r)" % (self.number, self.value)
+
+
+class Pairs(list):
+    """A map as a list of (key, value), encoded in this order: MicroPython's dict keeps none."""

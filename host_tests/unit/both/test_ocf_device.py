@@ -1,0 +1,227 @@
+"""`ocf`: Resources, Interfaces, validation, discovery, core Resources, introspection."""
+
+from cbor import dumps
+from check import raises
+from ocf import Property, Resource
+from ocf.access import SecuredOnly
+from ocf.core import Configuration, DeviceInfo, Maintenance, Platform
+from ocf.device import Device
+from ocf.discovery import Discovery
+from ocf.pstat import RFNOP, Pstat
+from ocf.wellknown import Introspection, IntrospectionData
+from ocf_rig import Ears, MemoryStore, Open, ask, get, post
+
+DI = "12345678-1234-1234-1234-123456789abc"
+
+
+class Light(Resource):
+    href, rt = "/light", ("oic.r.switch.binary",)
+    properties = (
+        Property("value", bool, "rw"),
+        Property("mode", str, "rw", enum=("a", "b")),
+        Property("level", int, "rw", minimum=0, maximum=100),
+        Property("name", str, "rw", max_length=4),
+        Property("watts", float),
+        Property("note", str, optional=True),
+    )
+    note = None
+
+
+def light():
+    return Light(value=False, mode="a", level=1, name="", watts=1.5)
+
+
+def device():
+    d = Device(Open(), DI)
+    d.endpoints = lambda resource, request: ["coap://127.0.0.1:5683"]
+    store = MemoryStore()
+    d.add(Discovery())
+    con = d.add(Configuration(store))
+    d.add(DeviceInfo(lambda: con.n or "Fargo", DI, "1.0.0"))
+    d.add(Platform(pi=DI, mnmn="Maker", mnfv="1.0.0"))
+    d.add(Introspection())
+    d.add(IntrospectionData("Fargo", "1.0.0"))
+    d.add(light())
+    return d
+
+
+def test_a_maker_adds_a_resource_in_under_ten_lines():
+    lit = []
+
+    class Lamp(Resource):
+        href, rt = "/lamp", ("oic.r.switch.binary",)
+        properties = (Property("value", bool, "rw"),)
+
+        def update(self, values):
+            super().update(values)
+            lit.append(self.value)
+
+    d = device()
+    d.add(Lamp(value=False))
+    assert post(d, "/lamp", {"value": True}) == (0x44, None)
+    assert lit == [True] and get(d, "/lamp") == (0x45, {"value": True})
+
+
+def test_declared_order_is_kept_on_the_wire():
+    d = device()
+    payload = bytes(d.handle(__import__("coap.message").message.Request(1, "/light", query=[])).payload)
+    places = [payload.find(dumps(name)) for name in ("value", "mode", "level", "name", "watts")]
+    assert places == sorted(places) and places[0] == 1
+
+
+def test_interfaces():
+    d = device()
+    plain = {"value": False, "mode": "a", "level": 1, "name": "", "watts": 1.5}
+    assert get(d, "/light") == (0x45, plain)
+    assert get(d, "/light?if=oic.if.rw") == (0x45, plain)
+    code, base = get(d, "/light?if=oic.if.baseline")
+    assert code == 0x45 and base["rt"] == ["oic.r.switch.binary"] and base["if"] == ["oic.if.rw", "oic.if.baseline"]
+    assert get(d, "/light?if=oic.if.ll")[0] == 0x80
+    assert get(d, "/light?if=nonsense")[0] == 0x80
+    assert post(d, "/oic/d", {"n": "x"})[0] == 0x85
+
+
+def test_refusals_name_the_property_and_change_nothing():
+    d = device()
+    for body, word in (
+        ({"value": 1}, "value"),
+        ({"value": True, "mode": "c"}, "mode"),
+        ({"value": True, "level": 101}, "level"),
+        ({"value": True, "level": -1}, "level"),
+        ({"value": True, "level": True}, "level"),
+        ({"value": True, "level": "1"}, "level"),
+        ({"value": True, "name": "12345"}, "name"),
+        ({"value": True, "watts": 2.0}, "watts is read-only"),
+        ({"value": True, "nonsense": 1}, "nonsense"),
+        ({"value": True, 7: 1}, "not text"),
+        ({"value": True, "rt": []}, "rt"),
+    ):
+        code, text = post(d, "/light", body)
+        assert code == 0x80 and word in text, (body, code, text)
+        assert d.find("/light").value is False
+    for raw in (b"", b"\xff", b"\x80", b"\x01", b"\xa1\x61a", b"\xa0\x00", b"\xbf"):
+        assert ask(d, 2, "/light", raw=raw)[0] == 0x80, raw
+    assert ask(d, 2, "/light", raw=b"\xa0" * 5000)[0] == 0x8D
+
+
+def test_formats_methods_and_unknown_paths():
+    d = device()
+    assert post(d, "/light", {"level": 2}, content_format=60)[0] == 0x44
+    assert post(d, "/light", {"level": 3}, content_format=10000)[0] == 0x44
+    assert post(d, "/light", {"level": 4}, content_format=50)[0] == 0x8F
+    assert get(d, "/light", accept=50)[0] == 0x86
+    assert ask(d, 3, "/light", {})[0] == 0x85 and ask(d, 4, "/light")[0] == 0x85
+    assert get(d, "/nowhere")[0] == 0x84
+
+
+def test_discovery_links():
+    d = device()
+    code, links = get(d, "/oic/res")
+    assert code == 0x45 and len(links) == 6
+    by = {entry["href"]: entry for entry in links}
+    assert by["/light"]["anchor"] == "ocf://" + DI and by["/light"]["p"] == {"bm": 3}
+    assert by["/light"]["eps"] == [{"ep": "coap://127.0.0.1:5683"}]
+    assert by["/oic/res"]["rel"] == ["self"] and "/oc/introspection" not in by
+    assert [entry["href"] for entry in get(d, "/oic/res?rt=oic.wk.p")[1]] == ["/oic/p"]
+    code, base = get(d, "/oic/res?if=oic.if.baseline")
+    assert base[0]["rt"] == ["oic.wk.res"] and len(base[0]["links"]) == 6
+
+
+def test_discovery_without_a_match():
+    d = device()
+    assert get(d, "/oic/res?rt=oic.r.none")[0] == 0x80
+    assert get(d, "/oic/res?rt=oic.r.none", multicast=True) == (None, None)
+    assert get(d, "/nowhere", multicast=True) == (None, None)
+    assert ask(d, 2, "/light", {"value": True}, multicast=True) == (None, None)
+    assert d.find("/light").value is False
+
+
+def test_batch_and_its_observation():
+    d = device()
+    ears = Ears()
+    d.coap.append(ears)
+    code, batch = get(d, "/oic/res?if=oic.if.b")
+    assert code == 0x45
+    by = {entry["href"]: entry["rep"] for entry in batch}
+    assert by["/light"]["value"] is False and by["/light"]["rt"] == ["oic.r.switch.binary"]
+    post(d, "/light", {"value": True})
+    assert ears.heard == ["/light", "/oic/res?if=oic.if.b"]
+
+
+def test_core_resources():
+    d = device()
+    code, info = get(d, "/oic/d")
+    assert info["di"] == DI and info["sv"] == "1.0.0" and info["n"] == "Fargo" and info["icv"] == "ocf.2.2.5"
+    assert get(d, "/oic/d?if=oic.if.baseline")[1]["rt"] == ["oic.wk.d", "oic.d.fargo"]
+    assert get(d, "/oic/p")[1] == {"pi": DI, "mnmn": "Maker", "mnfv": "1.0.0"}
+    assert post(d, "/oc/con", {"n": "Kitchen"}) == (0x44, {"n": "Kitchen"})
+    assert get(d, "/oic/d")[1]["n"] == "Kitchen"
+    d.find("/oc/con").reset()
+    assert get(d, "/oc/con")[1] == {"n": ""}
+
+
+def test_a_name_that_cannot_be_stored_is_not_taken():
+    store = MemoryStore()
+    d = Device(Open(), DI)
+    con = d.add(Configuration(store))
+    store.broken = True
+    assert post(d, "/oc/con", {"n": "Kitchen"})[0] == 0xA0 and con.n == ""
+
+
+def test_maintenance():
+    done = []
+    d = Device(Open(), DI)
+    d.add(Maintenance(lambda: done.append("fr"), lambda: done.append("rb")))
+    assert post(d, "/oic/mnt", {"rb": True}) == (0x44, {"fr": False, "rb": False}) and done == ["rb"]
+    post(d, "/oic/mnt", {"fr": True})
+    post(d, "/oic/mnt", {"fr": False})
+    assert done == ["rb", "fr"]
+
+
+def test_introspection_is_made_from_the_declarations():
+    import sys
+
+    d = device()
+    assert get(d, "/oc/wk/introspection")[1]["urlInfo"] == [
+        {"protocol": "coap", "content-type": "application/cbor", "url": "coap://127.0.0.1:5683/oc/introspection"}
+    ]
+    code, data = get(d, "/oc/introspection")
+    assert code == 0x45 and data["swagger"] == "2.0"
+    fields = data["definitions"]["oic.r.switch.binary"]["properties"]
+    assert fields["level"] == {"type": "integer", "minimum": 0, "maximum": 100}
+    assert fields["watts"]["readOnly"] is True and fields["name"]["maxLength"] == 4
+    assert "post" in data["paths"]["/light"] and "post" not in data["paths"]["/oic/d"]
+    assert "ocf.introspection" not in sys.modules
+
+
+def test_the_product_serves_only_discovery_in_the_clear():
+    pstat = Pstat(MemoryStore())
+    d = Device(SecuredOnly(pstat), DI)
+    d.add(Discovery())
+    d.add(pstat)
+    d.add(light())
+    assert get(d, "/oic/res")[0] == 0x45
+    assert get(d, "/oic/sec/pstat")[0] == 0x45  # in RFOTM, before there is an owner
+    assert post(d, "/oic/sec/pstat", {"om": 4})[0] == 0x81
+    assert get(d, "/light")[0] == 0x81 and post(d, "/light", {"value": True})[0] == 0x81
+    pstat.state = RFNOP
+    assert get(d, "/oic/sec/pstat")[0] == 0x81
+    assert get(d, "/light", secure=True)[0] == 0x81  # secured, but who?
+    assert get(d, "/light", secure=True, identity="me")[0] == 0x45
+    assert all(entry["href"] == "/oic/res" for entry in get(d, "/oic/res?if=oic.if.b")[1])
+
+
+def test_an_authenticated_exchange_is_seen():
+    seen = []
+    d = device()
+    d.seen = seen.append
+    get(d, "/light")
+    get(d, "/light", identity="owner")
+    post(d, "/light", {"value": 3}, identity="owner")
+    assert seen == ["owner"]
+
+
+def test_two_resources_cannot_share_a_path():
+    d = device()
+    with raises(ValueError):
+        d.add(light())

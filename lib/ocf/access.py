@@ -1,0 +1,33 @@
+"""Access to Resources. Today's policy serves in the clear what OCF demands in the clear, and nothing else."""
+
+from port import const
+
+_RFOTM = const(1)
+_GET = const(1)
+
+_ALWAYS = ("/oic/res", "/oic/d", "/oic/p")
+
+
+class SecuredOnly:
+    """The product's policy until credentials exist: authenticated Clients only, save for discovery.
+
+    `pstat` gives the onboarding state. A policy is asked `check(request, resource)` before anything is done, again for
+    every notification, and `identity(request)` for the name of an authenticated Client, or None.
+    """
+
+    def __init__(self, pstat):
+        self._pstat = pstat
+
+    def check(self, request, resource):
+        """Whether `request` may do to `resource` what its method says."""
+        if request.secure and request.identity:
+            return True
+        if request.code != _GET:
+            return False
+        if resource.href in _ALWAYS:
+            return True
+        return resource.href == "/oic/sec/pstat" and self._pstat.state == _RFOTM
+
+    def identity(self, request):
+        """Who asks: a name that the transport vouches for, or None."""
+        return request.identity if request.secure else None

@@ -1,0 +1,115 @@
+"""The core Resources: Device, Platform, configuration and maintenance (OCF Core)."""
+
+from coap.message import Refused
+
+from ocf.resource import BASELINE, Property, Resource
+
+_READ = ("oic.if.r", BASELINE)
+
+
+class DeviceInfo(Resource):
+    """/oic/d. `sv` is the running version, `piid` is permanent, `di` follows the Device's."""
+
+    href = "/oic/d"
+    interfaces = _READ
+    secure = False
+    properties = (
+        Property("n", str),
+        Property("di", str, format="uuid"),
+        Property("icv", str),
+        Property("dmv", str, max_length=256),
+        Property("piid", str, format="uuid"),
+        Property("sv", str),
+    )
+    icv = "ocf.2.2.5"
+    dmv = "ocf.res.1.3.0,ocf.sh.1.3.0"
+
+    def __init__(self, name, piid, version, kind="oic.d.fargo"):
+        """`name()` gives the Device's name, `piid` is a UUID as text, `version` the running one, `kind` the `oic.d.*`."""
+        super().__init__(piid=piid, sv=version)
+        self._name = name
+        self.rt = ("oic.wk.d", kind)
+
+    @property
+    def n(self):
+        """The name."""
+        return self._name()
+
+    @property
+    def di(self):
+        """The Device's UUID, which its owner may change."""
+        return self.device.di
+
+
+class Platform(Resource):
+    """/oic/p. `mnfv` is the running version; `mndt` the date of manufacture."""
+
+    href = "/oic/p"
+    rt = ("oic.wk.p",)
+    interfaces = _READ
+    secure = False
+    properties = (
+        Property("pi", str, format="uuid"),
+        Property("mnmn", str),
+        Property("mnmo", str, optional=True),
+        Property("mndt", str, optional=True, format="date"),
+        Property("mnhw", str, optional=True),
+        Property("mnos", str, optional=True),
+        Property("mnfv", str),
+    )
+    mnmo = mndt = mnhw = mnos = None
+
+
+class Configuration(Resource):
+    """/oc/con: the Device's name, which an authorized Client may change. Empty until then."""
+
+    href = "/oc/con"
+    rt = ("oic.wk.con",)
+    properties = (Property("n", str, "rw"),)
+
+    def __init__(self, store):
+        name = store.load("name") or b""
+        try:
+            super().__init__(n=str(name, "utf-8"))
+        except ValueError:  # UnicodeError
+            super().__init__(n="")
+        self._store = store
+
+    def update(self, values):
+        """Rename. Raises Refused 5.00 when the name cannot be kept."""
+        if "n" in values:
+            try:
+                self._store.save("name", values["n"].encode())
+            except OSError as error:
+                raise Refused(0xA0, "the name could not be stored: %s" % error)  # noqa: B904
+            super().update(values)
+        return True
+
+    def reset(self):
+        """Back to no name."""
+        self._store.remove("name")
+        self.n = ""
+
+
+class Maintenance(Resource):
+    """/oic/mnt: factory reset (`fr`) and reboot (`rb`) by writing true."""
+
+    href = "/oic/mnt"
+    rt = ("oic.wk.mnt",)
+    dcr = True
+    properties = (Property("fr", bool, "rw"), Property("rb", bool, "rw"))
+    fr = rb = False
+
+    def __init__(self, factory_reset, reboot):
+        """Both are called without arguments after the answer was sent; either may raise Refused."""
+        super().__init__()
+        self._factory_reset = factory_reset
+        self._reboot = reboot
+
+    def update(self, values):
+        """Do it; the values read false again."""
+        if values.get("fr"):
+            self._factory_reset()
+        elif values.get("rb"):
+            self._reboot()
+        return True
