@@ -19,6 +19,10 @@ async def run(device, verb, *arguments, timeout=20.0):
     return outcome, [fields for _, fields in listener.events]
 
 
+def _finished(events):
+    return next({k: v for k, v in e.items() if k != "event"} for e in events if e.get("swupdateresult") == 1)
+
+
 def states(events):
     return [e["swupdatestate"] for e in events if e["event"] == "swu" and "swupdatestate" in e]
 
@@ -67,6 +71,13 @@ async def test_check_finds_the_newer_version():
         assert [e["cm"] for e in events if e["event"] == "pstat" and "cm" in e] == [0, 256]
 
 
+async def test_a_check_is_followed_to_its_end_although_the_same_action_is_scheduled():
+    async with Device() as device:
+        device.swu["swupdateaction"] = "isac"
+        outcome, _ = await run(device, "check")
+        assert outcome.state == "nsa"
+
+
 async def test_check_without_anything_newer_is_a_success():
     async with Device(offers=None) as device:
         outcome, _ = await run(device, "check")
@@ -107,6 +118,8 @@ async def test_update_does_it_all_and_survives_the_reboot():
         seen = states(events)
         assert [s for s in ("nsa", "svv", "sva", "upgrading", "idle") if s in seen] == [*dict.fromkeys(seen[1:])]
         assert [e["event"] for e in events if e["event"] in ("lost", "back")] == ["lost", "back"]
+        # The news of after the reboot come after it.
+        assert "back" in [e["event"] for e in events[: events.index({"event": "swu", **_finished(events)})]]
         assert outcome.line().startswith("1.0.0 -> 1.1.0, 40,960 bytes, ")
         assert outcome.line().endswith(" KB/s")
 

@@ -193,6 +193,9 @@ class Watch:
         if deadline is not None:
             patience = max(0.1, min(patience, deadline - time.monotonic()))
         try:
+            if not self.reachable:
+                await self.client.read_swu(patience)
+                await self._back()
             await self.refresh(patience)
         except Refusal:
             # Just started, it may not serve everything yet.
@@ -208,13 +211,14 @@ class Watch:
                 text = "the device restarts" if self._lost_upgrading else "the device does not answer"
                 self.listener.event(text, event="lost", state=self.view.state)
             return False
-        if not self.reachable:
-            self.reachable = True
-            self.rebooted = self.rebooted or self._lost_upgrading
-            self.listener.event("the device is back", event="back", state=self.view.state)
-            await self._unobserve()  # a restarted device knows no observers
-            self._observe()
         return True
+
+    async def _back(self) -> None:
+        self.reachable = True
+        self.rebooted = self.rebooted or self._lost_upgrading
+        self.listener.event("the device is back", event="back", state=self.view.state)
+        await self._unobserve()  # a restarted device knows no observers
+        self._observe()
 
     def _late(self) -> Failure:
         if not self.reachable:
