@@ -149,12 +149,15 @@ async def tls_connect(ip: str, port: int, hostname: str, authorities: list[bytes
     """A TLS connection to `ip`:`port` whose certificate chains to `authorities` (list of DER) and names `hostname`.
 
     The handshake may be left to the first `write`. Raises OSError when the network refuses, OSError(CERTIFICATE, why)
-    when the certificate does. Set no timeout here: use `asyncio.wait_for`.
+    when the certificate does, ValueError when an authority is no certificate. Set no timeout here: use `asyncio.wait_for`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        for der in authorities:
+    for der in authorities:
+        try:
             context.load_verify_locations(cadata=der)
+        except ssl.SSLError as error:
+            raise ValueError("invalid cert") from error
+    try:
         reader, writer = await asyncio.open_connection(ip, port, ssl=context, server_hostname=hostname)
     except ssl.SSLCertVerificationError as error:
         raise OSError(CERTIFICATE, error.verify_message) from error

@@ -48,7 +48,8 @@ async def readable(sock):
 
 def address(host, port, kind=socket.SOCK_DGRAM):
     """The socket address of a numeric `host`; never asks a name server."""
-    return socket.getaddrinfo(host, port, 0, kind)[0][-1]
+    found = socket.getaddrinfo(host, port, 0, kind)[0][-1]
+    return bytes(found) if isinstance(found, bytearray) else found  # as recvfrom gives it: hashable
 
 
 def host_port(addr):
@@ -112,7 +113,7 @@ class _Stream:
             try:
                 count = self._sock.readinto(view)
             except ValueError as error:  # how `tls` says what is wrong with a certificate
-                raise OSError(CERTIFICATE, str(error).strip())
+                raise OSError(CERTIFICATE, str(error).strip()) from None
             if count is not None:
                 return count
 
@@ -124,7 +125,7 @@ class _Stream:
             try:
                 count = self._sock.write(data)
             except ValueError as error:
-                raise OSError(CERTIFICATE, str(error).strip())
+                raise OSError(CERTIFICATE, str(error).strip()) from None
             if count:
                 data = data[count:]
 
@@ -141,7 +142,7 @@ async def tls_connect(ip, port, hostname, authorities):
     """A TLS connection to `ip`:`port` whose certificate chains to `authorities` (list of DER) and names `hostname`.
 
     The handshake may be left to the first `write`. Raises OSError when the network refuses, OSError(CERTIFICATE, why)
-    when the certificate does. Set no timeout here: use `asyncio.wait_for`.
+    when the certificate does, ValueError when an authority is no certificate. Set no timeout here: use `asyncio.wait_for`.
     """
     import tls
 

@@ -47,7 +47,7 @@ async def resolve(name, server, port=_PORT):
     for _ in range(_TRIES):
         try:
             return await asyncio.wait_for(_ask(name, server, port), _WAIT_S)
-        except asyncio.TimeoutError:
+        except asyncio.TimeoutError:  # noqa: UP041 - MicroPython has no other
             pass
         except OSError as error:
             reason = "the name server cannot be asked (%s)" % error

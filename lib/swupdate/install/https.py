@@ -16,6 +16,7 @@ from port import CERTIFICATE, const, tls_connect
 
 from swupdate import url as urls
 from swupdate.faults import Fault
+from swupdate.install.reference import locate
 
 _LINE = const(512)
 _HEADERS = const(4096)
@@ -127,7 +128,7 @@ class HttpsSource:
         """Run one step; whatever fails closes the connection, and is a Fault."""
         try:
             return await asyncio.wait_for(step, seconds)
-        except asyncio.TimeoutError:
+        except asyncio.TimeoutError:  # noqa: UP041 - MicroPython has no other
             fault = _lost("did not answer within %d s" % seconds)
         except OSError as error:
             if error.errno == CERTIFICATE:
@@ -136,6 +137,8 @@ class HttpsSource:
                 fault = Fault("memory", "not enough memory for a connection to the server")
             else:
                 fault = Fault("lost", "the connection to the server failed (%s)" % error)
+        except ValueError:
+            fault = Fault("lost", "one of this device's authorities is no certificate")
         except Fault as error:
             fault = error
         except asyncio.CancelledError:
@@ -146,8 +149,7 @@ class HttpsSource:
 
     async def _request(self, url, extra):
         """Ask for `url`, following redirects: the Head of an answer that is not one."""
-        if "://" not in url:
-            url = locate(self._base, url)
+        url = locate(self._base, url)
         self._whole = None
         for _ in range(_REDIRECTS + 1):
             _scheme, host, port, path = urls.parse(url, _SCHEMES)
@@ -276,41 +278,12 @@ class Head:
             try:
                 self.location = value.decode()
             except ValueError:
-                raise _lost("redirects to what is no URL")
+                raise _lost("redirects to what is no URL") from None
         elif name == b"content-range":
             unit, _, value = value.partition(b" ")
             first, _, last = value.partition(b"/")[0].partition(b"-")
             if unit.lower() == b"bytes" and _digits(first, 9) and _digits(last, 9):
                 self.range = int(first), int(last)
-
-
-def locate(base, reference):
-    """`reference`, absolute or relative to the URL `base` (RFC 3986 section 5): an absolute URL, not yet checked."""
-    reference = reference.partition("#")[0]
-    scheme, _, rest = base.partition("://")
-    mark = reference.find(":")
-    if mark > 0 and not any(c in reference[:mark] for c in "/?"):
-        return reference
-    if reference[:2] == "//":
-        return scheme + ":" + reference
-    rest = rest.partition("?")[0]
-    host, _, path = rest.partition("/")
-    target, mark, query = reference.partition("?")
-    if target[:1] == "/":
-        path = target[1:]
-    elif target:
-        path = path[: path.rfind("/") + 1] + target
-    kept = []
-    parts = path.split("/")
-    for part in parts:
-        if part == "..":
-            if kept:
-                kept.pop()
-        elif part != ".":
-            kept.append(part)
-    if parts[-1] in (".", ".."):
-        kept.append("")
-    return scheme + "://" + host + "/" + "/".join(kept) + mark + query
 
 
 def _digits(value, most):

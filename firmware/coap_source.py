@@ -1,0 +1,131 @@
+"""Objects from a CoAP server, as the Source of docs/architecture.md: part of the install phase.
+
+In the clear (`coap://`) it is for the test rig and the demo; `coaps://` is the same over a DTLS transport.
+"""
+
+import asyncio
+
+from coap.client import TransferError
+from coap.download import Download, Failed
+from coap.endpoint import Endpoint
+from coap.udp import UdpTransport
+from port import address
+from swupdate import url as urls
+from swupdate.faults import Fault
+from swupdate.install.reference import locate
+
+
+class CoapSource:
+    """A Source over CoAP, with a socket of its own.
+
+    `url` is what relative URLs are resolved against; `resolver` has `async resolve(name) -> numeric address`; `limits` may have
+    `read_s` (15), how long a block may take. `scheme` and `transport` are for the composition: a DTLS transport for "coaps".
+    Every method may raise Fault: "lost", "status" (4.04 is 404), "url", "scheme".
+    """
+
+    def __init__(self, url, resolver, limits=None, scheme="coap", transport=None):
+        self._base = url
+        self._resolver = resolver
+        self._timeout = getattr(limits, "read_s", 15) * 1000
+        self._schemes = (scheme,)
+        self._transport = transport
+        self._endpoint = self._task = None
+        self._url = self._download = None
+
+    async def get(self, url, limit):
+        """The object at `url`, whole, at most `limit` bytes: a bytearray."""
+        data = bytearray()
+        try:
+            download = await self._open(url)
+            await download.start()
+            while True:
+                count = await download.available()
+                if len(data) + max(count, download.size or 0 if not data else 0) > limit:
+                    raise Fault("invalid", "%s has more than the %d bytes that it may have" % (url, limit))
+                if not count:
+                    return data
+                part = bytearray(count)
+                await download.readinto(memoryview(part))
+                data.extend(part)
+        except OSError as error:
+            raise _fault(error) from None
+
+    async def start(self, url, offset, length, etag=None):
+        """Begin `length` bytes at `offset` of the object at `url`; its entity tag (bytes) or None."""
+        try:
+            download = await self._open(url)
+            etag = await download.start(offset, length, etag)
+        except OSError as error:
+            raise _fault(error) from None
+        if download.size is not None and download.size < offset + length:
+            raise Fault("lost", "the server has a file of %d bytes only" % download.size)
+        return etag
+
+    async def readinto(self, view):
+        """Fill `view` with the next bytes of the object."""
+        try:
+            await self._download.readinto(view)
+        except OSError as error:
+            raise _fault(error) from None
+
+    async def close(self):
+        """Close the socket; the Source can be used again unless it was given a transport."""
+        self._forget()
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint:
+            endpoint.close()
+            try:
+                await self._task
+            except asyncio.CancelledError:
+                pass
+
+    def _forget(self):
+        if self._download:
+            self._download.close()
+        self._url = self._download = None
+
+    async def _open(self, url):
+        """The Download of `url`; what it learnt about the way to the server is kept as long as the URL is the same."""
+        url = locate(self._base, url)
+        if url == self._url:
+            return self._download
+        self._forget()
+        _scheme, host, port, rest = urls.parse(url, self._schemes)
+        peer = address(await self._resolver.resolve(host), port)
+        if self._endpoint is None:
+            self._endpoint = Endpoint(self._transport or UdpTransport(port=0))
+            self._task = asyncio.create_task(self._endpoint.run())
+        path, mark, query = rest.partition("?")
+        self._download = Download(
+            self._endpoint,
+            peer,
+            "/".join(_plain(part) for part in path.split("/")),
+            [_plain(part) for part in query.split("&")] if mark else (),
+            timeout_ms=self._timeout,
+        )
+        self._url = url
+        return self._download
+
+
+def _plain(text):
+    """`text` without percent encoding; what is no UTF-8, or would be two segments of a path, is Fault "url"."""
+    head, *parts = text.split("%")
+    data = head.encode()
+    for part in parts:
+        data += bytes((int(part[:2], 16),)) + part[2:].encode()
+    try:
+        plain = str(data, "utf-8")
+    except ValueError:
+        plain = "/"
+    if "/" in plain and "/" not in text:
+        raise Fault("url", "the package URL holds a character that CoAP cannot carry")
+    return plain
+
+
+def _fault(error):
+    if isinstance(error, Failed):
+        status = (error.code >> 5) * 100 + (error.code & 31)
+        return Fault("status", "the server answered %s" % error, status)
+    if isinstance(error, TransferError):
+        return Fault("lost", "the transfer failed: %s" % error)
+    return Fault("lost", "the server was lost: %s" % error)

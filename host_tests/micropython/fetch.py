@@ -1,0 +1,97 @@
+"""Runs a Source through steps given as JSON, on either interpreter: `micropython fetch.py REPOSITORY <JSON`.
+
+Prints the results as JSON: what a step returned, or the Fault. Ends with how long the loop was blocked at most (ms) and how
+many files more were open at the end than at the start.
+"""
+
+import asyncio
+import json
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path[:0] = [sys.argv[1] + "/lib", sys.argv[1]]
+
+from binascii import hexlify, unhexlify
+
+from port import sleep_ms, ticks_diff, ticks_ms
+from swupdate.faults import Fault
+from swupdate.install.dns import Resolver
+from swupdate.install.https import HttpsSource
+
+
+class Limits:
+    connect_s = 1
+    read_s = 1
+
+
+def digest(data):
+    """A short stand-in for large data that both interpreters can make."""
+    import hashlib
+
+    return [len(data), hexlify(hashlib.sha256(data).digest()).decode()]
+
+
+async def step(source, name, *args):
+    if name == "get":
+        return digest(await source.get(*args))
+    if name == "start":
+        url, offset, length, etag = args
+        etag = await source.start(url, offset, length, etag and etag.encode())
+        return etag and etag.decode()
+    if name == "read":
+        data = bytearray(args[0])
+        view = memoryview(data)
+        for at in range(0, len(data), 4096):
+            await source.readinto(view[at : at + 4096])
+        return digest(data)
+    if name == "sleep":
+        return await sleep_ms(args[0])
+    return await source.close()
+
+
+async def beat(gaps):
+    last = ticks_ms()
+    while True:
+        await sleep_ms(1)
+        now = ticks_ms()
+        gaps[0] = max(gaps[0], ticks_diff(now, last))
+        last = now
+
+
+def open_files():
+    """How many file descriptors this process has."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def run(spec):
+    """The results of `spec["steps"]`, the longest time (ms) that the loop was blocked, and the files left open."""
+    await sleep_ms(0)
+    before = open_files()
+    gaps = [0]
+    heart = asyncio.create_task(beat(gaps))
+    resolver = Resolver(*spec.get("dns", ["127.0.0.1", 9]))
+    if spec["url"].startswith("https"):
+        source = HttpsSource(spec["url"], [unhexlify(ca) for ca in spec["authorities"]], resolver, Limits)
+    else:
+        from firmware.coap_source import CoapSource
+
+        source = CoapSource(spec["url"], resolver, Limits)
+    results = []
+    for args in spec["steps"]:
+        try:
+            results.append(await step(source, *args))
+        except Fault as fault:
+            results.append({"cause": fault.cause, "status": fault.status, "text": fault.text})
+    await source.close()
+    heart.cancel()
+    try:
+        await heart
+    except asyncio.CancelledError:
+        pass
+    await sleep_ms(1)
+    return {"results": results, "gap": gaps[0], "left": open_files() - before}
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(run(json.loads(sys.stdin.read())))))
