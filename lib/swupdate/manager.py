@@ -6,7 +6,7 @@ import cbor
 from port import const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms
 
 from swupdate import machine
-from swupdate.faults import Fault
+from swupdate.faults import RESULTS, Fault
 
 _VERSION = const(1)  # of the record
 _LOOK_S = const(10)  # a clock that is set anew is noticed within this time
@@ -21,6 +21,8 @@ class Updater:
     `make_job(url)` -> job of the install phase. `reboot()` restarts the board. `settings` (dict, all optional): "url"
     built in by the maker, "schemes", "retries" of an action that lost its connection, "backoff_ms" before each of
     them, "manufactured" in Unix seconds. `nvs`: keeps a copy of the sequence floor.
+
+    The tie to pstat is `pstat.on_tm = updater.target` and `pstat.on_state = updater.dos_changed`.
 
     The composition calls `start(cause)` once, then runs `run()` for ever; before that it may set `flush` (coroutine
     function: until observers have what they were told), `pause` and `resume` (the app's, around obtaining).
@@ -171,8 +173,11 @@ class Updater:
 
     async def _run(self, what):
         self.phase = what
-        with phase("swupdate.work") as work:
-            event = await work.attempt(self, what, self._url, self._settings)
+        try:
+            with phase("swupdate.work") as work:
+                event = await work.attempt(self, what, self._url, self._settings)
+        except Exception as error:  # noqa: BLE001 - the phase itself could not be loaded
+            event = ("failed", RESULTS["memory"], "could not begin: %s" % error)
         self.phase = ""
         self._task = None
         self.feed(event)
@@ -191,8 +196,11 @@ class Updater:
             self._task = None
             self.feed(("failed", machine.FAILED, str(error), valid))
             return
-        if self.flush:
-            await self.flush()
+        try:
+            if self.flush:
+                await self.flush()
+        except Exception as error:  # noqa: BLE001 - observers will see it after the restart
+            print_exception(error)
         self._reboot()
 
     def progress(self, done, total):

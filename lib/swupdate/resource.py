@@ -1,16 +1,11 @@
-"""What Clients see of the update: OCF's software update Resource, the vendor's own status, and the tie to pstat."""
+"""What Clients see of the update: OCF's software update Resource and the vendor's own status."""
 
-from ocf import Property, Refused, Resource
+from ocf.resource import Property, Refused, Resource
 from port import phase
 
 from swupdate import machine, utc
 
 _BAD_REQUEST = 0x80
-
-
-def _or_refuse(refusal):
-    if refusal:
-        raise Refused(*refusal)
 
 
 class SoftwareUpdate(Resource):
@@ -19,16 +14,17 @@ class SoftwareUpdate(Resource):
     href = "/oc/swu"
     rt = ("oic.r.softwareupdate",)
     interfaces = ("oic.if.rw", "oic.if.baseline")
-    secure = observable = discoverable = dcr = True
+    dcr = True
     properties = (
-        Property("purl", str, "rw", max_length=255),  # the model says 64; real package URLs are longer
-        Property("nv", str, "r", max_length=64),
-        Property("signed", str, "r", enum=("vendor",)),
-        Property("swupdateaction", str, "rw", enum=("idle", "isac", "isvv", "upgrade")),
-        Property("swupdatestate", str, "r", enum=("idle", "nsa", "svv", "sva", "upgrading")),
-        Property("swupdateresult", int, "r"),
-        Property("lastupdate", str, "r", max_length=64),
-        Property("updatetime", str, "rw", max_length=64),
+        # Real package URLs exceed the model's 64; what exceeds 255 as well is refused as a bad URL, with its result.
+        Property("purl", str, "rw", needed=True, max_length=2048, declared_length=64, format="uri"),
+        Property("nv", str, optional=True),
+        Property("signed", str, enum=("vendor",), optional=True),
+        Property("swupdateaction", str, "rw", needed=True, enum=("idle", "isac", "isvv", "upgrade")),
+        Property("swupdatestate", str, enum=("idle", "nsa", "svv", "sva", "upgrading")),
+        Property("swupdateresult", int),
+        Property("lastupdate", str, format="date-time", optional=True),
+        Property("updatetime", str, "rw", needed=True, format="date-time"),
     )
 
     def __init__(self, updater, href=None):
@@ -41,30 +37,30 @@ class SoftwareUpdate(Resource):
     def get(self):
         """All Properties, also when nothing was ever set (Table 2)."""
         s = self._updater.state
-        return {
-            "purl": s["purl"],
-            "nv": s["nv"],
-            "signed": "vendor",
-            "swupdateaction": machine.action(s),
-            "swupdatestate": s["state"],
-            "swupdateresult": s["result"],
-            "lastupdate": utc.format(self._updater.last),
-            "updatetime": utc.format(s["when"]),
-        }
+        return [
+            ("purl", s["purl"]),
+            ("nv", s["nv"]),
+            ("signed", "vendor"),
+            ("swupdateaction", machine.action(s)),
+            ("swupdatestate", s["state"]),
+            ("swupdateresult", s["result"]),
+            ("lastupdate", utc.format(self._updater.last)),
+            ("updatetime", utc.format(s["when"])),
+        ]
 
     def update(self, values):
-        """UPDATE: all three writable Properties are required, as OCF's model says."""
-        for name in ("purl", "swupdateaction", "updatetime"):
-            if name not in values:
-                raise Refused(_BAD_REQUEST, name + " is required")
+        """UPDATE: answered with the full representation, as OCF's model says. Raises Refused."""
         when = values["updatetime"]
         if when not in ("now", "none"):
             try:
                 with phase("swupdate.rfc3339") as rfc3339:
                     when = rfc3339.parse(when)
             except ValueError as error:
-                raise Refused(_BAD_REQUEST, "updatetime: %s" % error) from None
-        _or_refuse(self._updater.update(values["purl"], values["swupdateaction"], when))
+                raise Refused(_BAD_REQUEST, "updatetime: %s" % error)  # noqa: B904 - no `from` on MicroPython
+        refusal = self._updater.update(values["purl"], values["swupdateaction"], when)
+        if refusal:
+            raise Refused(*refusal)
+        return True
 
 
 class UpdateStatus(Resource):
@@ -73,18 +69,18 @@ class UpdateStatus(Resource):
     href = "/fargo/update"
     rt = ("x.fargo.update",)
     interfaces = ("oic.if.r", "oic.if.baseline")
-    secure = observable = discoverable = dcr = True
+    dcr = True
     properties = (
-        Property("reason", str, "r"),
-        Property("phase", str, "r"),
-        Property("done", int, "r"),
-        Property("total", int, "r"),
-        Property("running", str, "r"),
-        Property("offered", str, "r"),
-        Property("slot", str, "r"),
-        Property("seq", int, "r"),
-        Property("confirmed", bool, "r"),
-        Property("attempts", int, "r"),
+        Property("reason", str, max_length=256),
+        Property("phase", str),
+        Property("done", int),
+        Property("total", int),
+        Property("running", str),
+        Property("offered", str),
+        Property("slot", str),
+        Property("seq", int),
+        Property("confirmed", bool),
+        Property("attempts", int),
     )
 
     def __init__(self, updater):
@@ -97,20 +93,15 @@ class UpdateStatus(Resource):
         """The Properties; `done` and `total` in bytes, `seq` the running version's sequence number."""
         u = self._updater
         label = u.slots.label(u.slots.running) or {}
-        return {
-            "reason": u.state["reason"],
-            "phase": u.phase,
-            "done": u.done,
-            "total": u.total,
-            "running": label.get("version", ""),
-            "offered": u.state["nv"],
-            "slot": u.slots.running,
-            "seq": label.get("seq", 0),
-            "confirmed": u.slots.confirmed,
-            "attempts": u.attempts,
-        }
-
-
-def write_target(updater, tm):
-    """A Client wrote `tm` of pstat. Raises Refused."""
-    _or_refuse(updater.target(tm))
+        return [
+            ("reason", u.state["reason"]),
+            ("phase", u.phase),
+            ("done", u.done),
+            ("total", u.total),
+            ("running", label.get("version", "")),
+            ("offered", u.state["nv"]),
+            ("slot", u.slots.running),
+            ("seq", label.get("seq", 0)),
+            ("confirmed", u.slots.confirmed),
+            ("attempts", u.attempts),
+        ]

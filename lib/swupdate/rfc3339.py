@@ -23,7 +23,7 @@ def parse(text):
     try:
         return _parse(text.upper())
     except IndexError:
-        raise ValueError("a time that ends too early") from None
+        raise ValueError("a time that ends too early")  # noqa: B904 - no `from` on MicroPython
 
 
 def _parse(text):

@@ -144,7 +144,7 @@ class Rig:
         self.store = store or Memory()
         self.clock = clock or Clock()
         self.slots = Slots(self.flash)
-        self.pstat = Pstat()
+        self.pstat = self.make_pstat()
         self.seen = []
         self.calls = []
         self.script = []
@@ -160,6 +160,9 @@ class Rig:
         sys.modules["swupdate.install.obtain"] = Install
         u.start(cause)
         self.task = asyncio.create_task(u.run())
+
+    def make_pstat(self):
+        return Pstat()
 
     def job(self, url):
         self.url = url
@@ -205,7 +208,7 @@ class Rig:
         self.off()
         if state is not None:
             self.flash["states"][self.flash["boot"]] = state
-        return Rig(self.flash, self.store, self.clock, cause)
+        return type(self)(self.flash, self.store, self.clock, cause)
 
 
 async def test_check_by_hand():
@@ -546,4 +549,28 @@ async def test_observers_that_fail_do_not_end_the_loop():
     finally:
         manager.print_exception = kept
     assert rig.updater.state["state"] == "nsa"
+    rig.off()
+
+
+async def test_a_phase_that_does_not_fit_is_not_enough_memory():
+    from swupdate import manager
+
+    rig = Rig()
+    kept = manager.phase
+
+    class TooLarge:
+        def __init__(self, name):
+            pass
+
+        def __enter__(self):
+            raise MemoryError
+
+    rig.updater.update(URL, "idle", "now")
+    manager.phase = TooLarge
+    try:
+        rig.updater.target(256)
+        await rig.settle()
+    finally:
+        manager.phase = kept
+    assert rig.steps()[-1] == ("idle", 0, "idle", 2, 0)
     rig.off()
