@@ -94,13 +94,16 @@ class Endpoint:
         self._task = current_task()
         try:
             while not self._closed:
-                data, peer, multicast = await self.transport.receive()
                 try:
+                    data, peer, multicast = await self.transport.receive()
                     self.receive(data, peer, multicast)
                 except MemoryError:
                     collect()
+                    await sleep_ms(10)
                 except Exception as error:
                     print_exception(error)
+                    await sleep_ms(10)
+            await sleep_ms(0)  # where CPython delivers the cancellation when a handler has closed the endpoint
         except CancelledError:
             if not self._closed:
                 raise
@@ -116,11 +119,14 @@ class Endpoint:
             if sending.done:
                 sending.done(None)
         self._sent.clear()
-        for task in self._tasks:
-            task.cancel()
-        if self._task:
-            self._task.cancel()  # `run` calls again when it has stopped receiving
-        else:
+        for exchange in list(self.tokens.values()):
+            exchange.finish(OSError("endpoint closed"))
+        for task in self._tasks + [self._task]:
+            try:
+                task.cancel()  # `run` calls again when it has stopped receiving
+            except (AttributeError, RuntimeError):
+                pass  # there is none, or it is the one that closes: it ends by itself
+        if not self._task:
             self.transport.close()
 
     def after(self, ms, fire, *args):
@@ -244,7 +250,7 @@ class Endpoint:
                 self.transport.send(known[3], peer)
                 return
             taker = self.tokens.get(message.token)
-            if taker and message.bad is None and taker(message):
+            if taker and message.bad is None and taker.take(message):
                 if kind == _CON:
                     self._remember(message)[3] = self.empty(_ACK, message.mid, peer)
             elif not multicast:
@@ -264,7 +270,7 @@ class Endpoint:
             if code and message.bad is None:  # piggy-backed
                 taker = self.tokens.get(message.token)
                 if taker:
-                    taker(message)
+                    taker.take(message)
             if sending.done:
                 sending.done(kind)
 
@@ -380,6 +386,7 @@ class Endpoint:
         if response is None or (message.multicast and response.code >= 0x80):
             return
         response = self.blocks.cut(message, response)
+        entry = message.entry
         sequence = None
         if message.code == _GET and message.observe is not None and not message.multicast:
             sequence = self._observers.register(message, response)
@@ -395,14 +402,14 @@ class Endpoint:
             self.send_con(message.peer, mid, data)
             return
         self.transport.send(data, message.peer)
-        if kind == _ACK and message.entry:
-            message.entry[3] = bytes(data)
+        if kind == _ACK and entry:
+            entry[3] = bytes(data)
 
     def compose(self, kind, mid, request, response, sequence):
         """The answer to `request` as a datagram, in the endpoint's buffer until the next one."""
         payload = response.payload
         if isinstance(payload, str):
-            payload = payload.encode()[:256]
+            payload = payload[:128].encode()
         options = list(response.options)
         if sequence is not None:
             options.append((6, sequence))

@@ -73,7 +73,7 @@ class Exchange:
         self._event = Event()
         mid = endpoint.next_mid()
         data = endpoint.out[: pack(endpoint.out, kind, code, mid, self.token, options, payload)]
-        endpoint.tokens[self.token] = self.take
+        endpoint.tokens[self.token] = self
         self._timer = endpoint.after(timeout_ms, self.finish, Timeout("no answer"))
         if kind == _CON:
             self._mid = mid

@@ -2,6 +2,8 @@
 
 from port import const, sleep_ms, ticks_add, ticks_diff, ticks_ms
 
+from coap.message import Refused, Response
+
 _NON = const(1)
 _ACK = const(2)
 _QUEUE = const(4)  # notifications that wait for an acknowledgement
@@ -81,9 +83,13 @@ class Observers:
                     continue
                 response = endpoint.call(request)
                 if hasattr(response, "send"):
-                    endpoint.spawn(self._render(observer, response, confirmable))
-                else:
-                    self._push(observer, response, confirmable)
+                    try:
+                        endpoint.spawn(self._render(observer, response, confirmable))
+                        continue
+                    except Refused as error:  # no task to spare: the observer is told and may come again
+                        response.close()
+                        response = Response(error.code)
+                self._push(observer, response, confirmable)
 
     async def _render(self, observer, coroutine, confirmable):
         self._push(observer, await self._endpoint.outcome(coroutine), confirmable)

@@ -135,6 +135,33 @@ async def test_nobody_answers():
     await pair.close()
 
 
+async def test_close_ends_what_waits():
+    pair = Pair(lambda sender, number, data: [data] if parse(data).code != 0x45 else [], ack_timeout=1000)
+    task = asyncio.create_task(pair.client.request("b", 1, "/slow"))
+    while not any(data[0] == 0x60 for _, data in pair.wire.log):  # acknowledged, the answer is to come
+        await asyncio.sleep(0.005)
+    await pair.close()
+    with raises(OSError):
+        await task
+
+
+async def close_from_handler(slow):
+    async def later():
+        await asyncio.sleep(0)
+        pair.server.close()
+
+    pair = Pair(handler=lambda request: later() if slow else pair.server.close())
+    request = Exchange(pair.here, "b", 1, [])
+    await pair.tasks[0]
+    request.cancel()
+    await pair.close()
+
+
+async def test_a_handler_may_close_its_endpoint():
+    await close_from_handler(False)
+    await close_from_handler(True)
+
+
 async def test_reset():
     pair = Pair(handler=lambda request: None)
     pair.server.handler = None

@@ -227,6 +227,32 @@ async def test_a_coroutine_renders():
     server.endpoint.close()
 
 
+async def test_coroutines_that_render_are_bounded():
+    server = Server(max_observers=20)
+    for mid in range(12):
+        server.endpoint.receive(datagram(NON, 1, mid, bytes((mid,)), [(6, 0), (11, "later")]), "p")
+        while len(server.wire.sent) <= mid:
+            await asyncio.sleep(0)
+    server.wire.sent.clear()
+    server.endpoint.notify("/later")  # does not raise
+    assert [m.code for m in server.wire.sent] == [0xA3] * 4
+    while len(server.wire.sent) < 12:
+        await asyncio.sleep(0)
+    server.endpoint.close()
+
+
+async def test_duplicate_of_an_observing_get_with_a_coroutine_is_answered():
+    server = Server()
+    data = datagram(CON, 1, 1, b"t", [(6, 0), (11, "later")])
+    server.endpoint.receive(data, "p")
+    while not server.wire.sent:
+        await asyncio.sleep(0)
+    first = server.wire.take()
+    server.endpoint.receive(data, "p")
+    assert server.wire.take().raw == first.raw
+    server.endpoint.close()
+
+
 async def test_long_state_begins_with_its_first_block():
     server = Server()
     server.state = bytes(2000)
