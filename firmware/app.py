@@ -1,0 +1,73 @@
+"""The maker's app: started, watched, paused around an update, asked for its health."""
+
+import asyncio
+
+from port import print_exception
+
+_PAUSE_S = 5  # an app that does not answer `pause` or `resume` in this time is passed over
+_RESTART_S = 5
+
+
+class App:
+    """Runs the module `app` of the release, when there is one.
+
+    Its contract: `async main(device)`; optional `health()`, `pause()`, `resume()`, plain or async. `crashed` is the last
+    error's text, or None.
+    """
+
+    def __init__(self, device, log):
+        self._device = device
+        self._log = log
+        self._module = None
+        self.crashed = None
+        self.started = asyncio.Event()
+
+    async def run(self, on_crash):
+        """Run the app for ever; `on_crash(text)` hears of every crash, then it is started again.
+
+        An app that returns has done its work and is not started again.
+        """
+        while True:
+            self.crashed = None
+            try:
+                self._module = __import__("app")
+                task = self._module.main(self._device)
+                self.started.set()
+                await task
+                return
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a maker's code raises
+                print_exception(error)
+                self.crashed = "%s: %s" % (type(error).__name__, error)
+                self._log("error", "the app stopped: " + self.crashed)
+                on_crash("the app stopped: " + self.crashed)
+            await asyncio.sleep(_RESTART_S)
+
+    async def health(self):
+        """True when the app runs and does not say that it is unwell."""
+        if self.crashed or not self.started.is_set():
+            return False
+        return bool(await self._call("health", True))
+
+    async def pause(self):
+        """Ask the app to give memory back for the time of an update."""
+        await self._call("pause", None)
+
+    async def resume(self):
+        """The update is over, or failed."""
+        await self._call("resume", None)
+
+    async def _call(self, name, default):
+        function = getattr(self._module, name, None)
+        if function is None:
+            return default
+        try:
+            result = function()
+            if hasattr(result, "send"):
+                result = await asyncio.wait_for(result, _PAUSE_S)
+            return result
+        except Exception as error:  # noqa: BLE001 - whatever a maker's code raises
+            print_exception(error)
+            self._log("error", "the app's %s() failed: %s" % (name, error))
+            return False

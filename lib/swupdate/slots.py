@@ -1,0 +1,119 @@
+"""The two slots: which one runs, what `otadata` says of them, their labels, arming and confirming.
+
+`otadata` is read here as ESP-IDF writes it, because MicroPython offers no way to ask for an image's state; it is
+written by the SDK alone.
+"""
+
+import binascii
+import struct
+
+import cbor
+from port import const
+
+from swupdate.faults import Fault
+
+_SECTOR = const(4096)
+_ENTRY = "<L20sLL"  # sequence, label, state, CRC of the sequence (esp_ota_select_entry_t)
+_ENTRY_SIZE = const(32)
+_PENDING = const(1)
+_NEW = const(0)
+_LABEL_SIZE = const(256)  # what is read of the label's sector
+_IMAGE_MAGIC = const(0xE9)
+_ROMFS_MAGIC = b"\xd2\xcd\x31"
+
+
+class Slots:
+    """The slots of `board` (see the contract): "ota_0" and "ota_1", each with its `app_N`."""
+
+    def __init__(self, board):
+        self._board = board
+        self.running = board.running()
+        self.other = "ota_1" if self.running == "ota_0" else "ota_0"
+
+    # What there is
+
+    def state(self, slot):
+        """The state that `otadata` gives `slot` (esp_ota_img_states_t), or None when it has no valid entry for it."""
+        found = None
+        best = 0
+        entry = bytearray(_ENTRY_SIZE)
+        otadata = self._board.otadata()
+        for sector in (0, 1):
+            otadata.readblocks(sector, entry, 0)
+            seq, _, state, crc = struct.unpack(_ENTRY, entry)
+            # The ROM's CRC begins with all ones, as zlib's does when it is told to go on from them.
+            good = 0 < seq < 0xFFFFFFFF and binascii.crc32(entry[:4], 0xFFFFFFFF) & 0xFFFFFFFF == crc
+            if good and seq > best and slot == "ota_%d" % ((seq - 1) & 1):
+                found, best = state, seq
+        return found
+
+    @property
+    def confirmed(self):
+        """Whether the running version is here to stay."""
+        return self.state(self.running) not in (_NEW, _PENDING)
+
+    def label(self, slot):
+        """What `slot` is (a dict, see the contract), or None when it says nothing."""
+        buf = bytearray(_LABEL_SIZE)
+        app = self.partition(slot, "app")
+        try:
+            app.readblocks(app.ioctl(4, 0) - 1, buf, 0)
+            label, _ = cbor.decode_prefix(buf, strict=True)
+            if label["v"] < 1 or not isinstance(label["seq"], int) or not isinstance(label["version"], str):
+                return None
+            return label if len(label["manifest"]) == 32 else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def valid(self, slot):
+        """Whether `slot` looks like one that can be started: both first sectors and the label are there."""
+        head = bytearray(3)
+        self.partition(slot, "fw").readblocks(0, head, 0)
+        if head[0] != _IMAGE_MAGIC:
+            return False
+        self.partition(slot, "app").readblocks(0, head, 0)
+        return bytes(head) == _ROMFS_MAGIC and self.label(slot) is not None
+
+    def partition(self, slot, half):
+        """The partition of `half` "fw" or "app" of `slot`."""
+        return self._board.partition(slot if half == "fw" else "app" + slot[3:])
+
+    def size(self, half):
+        """Bytes that `half` of a slot can hold; the label takes the last sector of "app"."""
+        return (self.partition(self.other, half).ioctl(4, 0) - (half == "app")) * _SECTOR
+
+    # What changes
+
+    def write_label(self, label):
+        """Say what the other slot is. Raises OSError."""
+        sector = bytearray(b"\xff" * _SECTOR)
+        if cbor.encode_into(sector, label) > _LABEL_SIZE:
+            raise Fault("invalid", "the label is too long")
+        self._write_last(sector)
+
+    def erase_label(self):
+        """The other slot is nothing. Raises OSError."""
+        app = self.partition(self.other, "app")
+        app.ioctl(6, app.ioctl(4, 0) - 1)
+
+    def _write_last(self, sector):
+        app = self.partition(self.other, "app")
+        app.writeblocks(app.ioctl(4, 0) - 1, sector)
+
+    def arm(self):
+        """Have the other slot tried at the next start. Raises Fault "install" when its image is refused."""
+        self._boot(self.other)
+
+    def confirm(self):
+        """Keep the running version. Raises OSError."""
+        self._board.mark_valid()
+
+    def roll_back(self):
+        """Have the other slot, which ran before, started again. Raises Fault "install" when that cannot be."""
+        self._boot(self.other)
+
+    def _boot(self, slot):
+        try:
+            self._board.set_boot(slot)
+        except OSError as error:
+            raise Fault("install", "the image in %s was refused: %s" % (slot, error.args[-1]))  # noqa: B904

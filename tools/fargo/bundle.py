@@ -1,0 +1,37 @@
+"""What goes into an app image: Fargo's device side, the board's file and the maker's app."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fargo.console import Failure
+
+ROOT = Path(__file__).resolve().parents[2]
+_NOT_ON_THE_DEVICE = {"lib/port/_cpython.py"}
+
+
+def device_files(app: Path, main: Path | None = None) -> dict[str, Path]:
+    """Files of an app image: name in the image -> source file.
+
+    `app` is the maker's folder, with an `app.py`; `main` replaces the product's composition (the simulated board's test
+    transport does). Raises Failure when there is no app, or when it would hide a file of ours.
+    """
+    if not (app / "app.py").is_file():
+        raise Failure(f"{app} has no app.py", "an app is a folder with app.py, which has `async def main(device)`")
+    files: dict[str, Path] = {}
+    for package in ("lib", "firmware"):
+        base = ROOT / package
+        for path in sorted(base.rglob("*.py")):
+            if str(path.relative_to(ROOT)) in _NOT_ON_THE_DEVICE:
+                continue
+            files[str(path.relative_to(ROOT / "lib" if package == "lib" else ROOT))] = path
+    files["board.py"] = ROOT / "board/esp32/board.py"
+    files["main.py"] = main or ROOT / "firmware/main.py"
+    for path in sorted(app.rglob("*")):
+        name = str(path.relative_to(app))
+        if not path.is_file() or "__pycache__" in path.parts or name.startswith("."):
+            continue
+        if name in files:
+            raise Failure(f"{path} would hide Fargo's own {name}", "rename it")
+        files[name] = path
+    return files
