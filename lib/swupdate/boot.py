@@ -59,7 +59,7 @@ def reconcile(record, facts):
     state = facts["states"].get(running)
     label = facts["labels"].get(running) or {}
     to = record["to"] if record["state"] == "upgrading" else ""
-    if state in (NEW, PENDING):
+    if state in (NEW, PENDING) and to in ("", running):
         reason = "" if to == running and _is(label, record) else "a version that the record does not know is on trial"
         return ("trial", running, str(label.get("version", "")), reason)
     if to == running:
@@ -85,7 +85,9 @@ def _not_there(record, facts, to):
     state = facts["states"].get(to)
     if not _is(facts["labels"].get(to), record):
         return ("rolled_back", running, "what was installed is no longer there")
-    if state in (INVALID, ABORTED):
+    if facts["states"].get(running) in (NEW, PENDING):
+        again, reason = False, "it gave up in its trial"  # and had this one started again
+    elif state in (INVALID, ABORTED):
         again = cause == "power"
         if cause == "watchdog":
             reason = "the watchdog ended its trial"

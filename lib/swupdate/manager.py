@@ -84,6 +84,11 @@ class Updater:
         with phase("swupdate.boot") as boot:
             self.state = boot.load(self.store)
             event = boot.reconcile(self.state, boot.facts(self.slots, cause, self.store, self._clock.now()))
+            if event[0] == "rolled_back" and not self.slots.confirmed:
+                try:  # it was confirmed before: only a confirmed version installs
+                    self.slots.confirm()
+                except Exception as error:  # noqa: BLE001 - then it has a trial of its own
+                    print_exception(error)
             self.floor = boot.floor(self.store, self._nvs, self.slots)
         self._show()
         self.feed(event)

@@ -13,6 +13,7 @@ from port import const, print_exception, sleep_ms, ticks_diff, ticks_ms
 
 _STEP_MS = const(250)
 _PROVE_PAUSE_MS = const(5000)
+_PENDING = const(1)  # ESP_OTA_IMG_PENDING_VERIFY
 
 
 class Trial:
@@ -64,7 +65,9 @@ class Trial:
         except OSError:  # the way back matters more than the reason
             pass
         try:
-            self._slots.roll_back()
+            # The bootloader goes back from a slot that is pending; arming the old one would put that on trial.
+            if self._slots.state(self._slots.running) != _PENDING:
+                self._slots.roll_back()
         except Exception as error:  # noqa: BLE001 - a reset of an unconfirmed slot goes back as well
             print_exception(error)
         self._reset()

@@ -70,6 +70,13 @@ def test_the_note_of_the_trial_is_the_reason():
             assert event == ("rolled_back", "ota_0", "the app was not well")
 
 
+def test_the_old_version_was_armed_to_go_back():
+    for here in STATES:
+        for note in (None, "why"):
+            event = boot.reconcile(record(), facts("ota_0", here, there=1, cause="power", note=note))
+            assert event == ("rolled_back", "ota_0", note or "it gave up in its trial")
+
+
 def test_a_power_cut_is_not_a_failure():
     for here in (3, 4):
         for tries in (1, 2):
@@ -95,7 +102,7 @@ def test_a_power_cut_before_the_first_trial_tells_why_it_was_given_up():
 
 
 def test_a_trial_of_something_else_says_so():
-    for was, f in ((record(to="ota_0"), facts(here=1)), (record(), facts(here=1, label=OTHER))):
+    for was, f in ((record(to=""), facts(here=1, label=OTHER)), (record(), facts(here=1, label=OTHER))):
         assert "record" in boot.reconcile(was, f)[3]
 
 
@@ -142,7 +149,8 @@ def one(was, f):
     event = boot.reconcile(was, f)
     after, effects = step(was, event)
     assert event[1] == f["running"] == after["slot"]
-    unconfirmed = f["states"][f["running"]] in (0, 1)
+    back = was["state"] == "upgrading" and was["to"] not in ("", f["running"])
+    unconfirmed = f["states"][f["running"]] in (0, 1) and not back
     assert (event[0] == "trial") == unconfirmed
     if unconfirmed:
         assert after["state"] == "upgrading" and after["running"] == "upgrade"

@@ -574,3 +574,15 @@ async def test_a_phase_that_does_not_fit_is_not_enough_memory():
         manager.phase = kept
     assert rig.steps()[-1] == ("idle", 0, "idle", 2, 0)
     rig.off()
+
+
+async def test_back_in_the_old_version_by_arming_it_needs_no_trial():
+    rig = Rig()
+    rig.updater.update(URL, "upgrade", "now")
+    await rig.settle(lambda: rig.rebooted)
+    rig.flash["states"]["ota_1"] = 1
+    rig.flash["boot"] = "ota_0"
+    rig = rig.again(state=1)
+    await rig.settle()
+    assert rig.steps() == [("idle", 0, "idle", 8, 0)] and rig.slots.confirmed and rig.updater.floor == 1
+    rig.off()

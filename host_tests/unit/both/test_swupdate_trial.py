@@ -12,6 +12,7 @@ class World:
         self.confirmed = self.rolled_back = self.was_reset = False
         self.joined = self.serving = self.well = True
         self.refuse = 0
+        self.running, self.otadata = "ota_1", 0xFFFFFFFF
         self.records = {}
 
     def confirm(self):
@@ -19,6 +20,9 @@ class World:
             self.refuse -= 1
             raise OSError(5)
         self.confirmed = True
+
+    def state(self, slot):
+        return self.otadata
 
     def roll_back(self):
         assert "trial" in self.records, "the reason comes first"
@@ -125,3 +129,10 @@ async def test_the_way_back_does_not_depend_on_the_store():
     world.save = full
     assert await world.trial(proven, 0).run() is False
     assert world.rolled_back and world.was_reset
+
+
+async def test_from_a_pending_slot_a_reset_is_the_way_back():
+    world = World()
+    world.otadata = 1
+    assert await world.trial(None, 0).run() is False
+    assert world.was_reset and not world.rolled_back and world.reason()
