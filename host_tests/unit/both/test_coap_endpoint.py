@@ -3,8 +3,10 @@
 import asyncio
 
 from coap.endpoint import Endpoint
+from coap.exchange import Exchange
 from coap.message import Refused, Response
 from coap_rig import ACK, CON, NON, RST, Recorder, datagram
+from port import ticks_diff, ticks_ms
 
 
 class Server:
@@ -228,10 +230,12 @@ async def test_retransmission_doubles_and_ends():
     endpoint = server.endpoint
     over = []
     mid = endpoint.next_mid()
+    start = ticks_ms()
     endpoint.send_con("p", mid, datagram(CON, 1, mid), over.append)
     assert endpoint.next_mid() != mid
     while not over:
         await asyncio.sleep(0.005)
+    assert ticks_diff(ticks_ms(), start) >= 20 + 40 + 80 + 160
     assert over == [None] and len(server.wire.sent) == 4 and not endpoint._sent
     endpoint.close()
 
@@ -249,6 +253,17 @@ async def test_acknowledgement_must_come_from_the_peer():
     endpoint.receive(datagram(RST, 0, 8), "p")
     assert over == [ACK, RST]
     endpoint.close()
+
+
+async def test_a_reply_must_come_from_the_peer():
+    server = Server()
+    exchange = Exchange(server.endpoint, "p", 1, [])
+    token = server.wire.take().token
+    server.endpoint.receive(datagram(NON, 0x45, 9, token), "q")
+    assert server.wire.take().type == RST and exchange.reply is None
+    server.endpoint.receive(datagram(NON, 0x45, 9, token, [], b"yes"), "p")
+    assert (await exchange.wait()).payload == b"yes" and not server.wire.sent
+    server.endpoint.close()
 
 
 async def test_message_id_wraps_and_is_not_used_twice():

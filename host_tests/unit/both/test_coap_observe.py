@@ -106,6 +106,30 @@ def test_reset_of_a_non_cancels():
     assert not server.wire.sent
 
 
+def test_reset_of_some_other_message_cancels_nothing():
+    server = Server()
+    server.get(0)
+    server.notify(b"1")
+    message = server.wire.take()
+    message.mid = (message.mid + 9) & 0xFFFF
+    server.ack(message, RST)
+    server.notify(b"2")
+    assert server.wire.take().payload == b"2"
+
+
+async def test_dropped_observer_is_sent_nothing_more():
+    server = Server(ack_timeout=10)
+    server.get(0)
+    server.notify(b"1", confirmable=True)
+    server.notify(b"2")
+    server.endpoint.drop_observers()
+    message = server.wire.take()
+    assert not server.endpoint._sent and not server.endpoint._timers
+    server.ack(message)
+    assert not server.wire.sent
+    server.endpoint.close()
+
+
 async def test_every_fifth_is_confirmable_and_others_wait_for_it():
     server = Server()
     server.get(0)
