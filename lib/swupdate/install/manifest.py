@@ -1,0 +1,219 @@
+"""Fargo's SUIT profile, read strictly (docs/release-format.md; draft-ietf-suit-manifest-37).
+
+Whatever the profile does not know is refused: a device must not guess at a command that it cannot carry out.
+"""
+
+import hashlib
+
+from cbor import DecodeError, Tag, decode
+from port import const
+
+from swupdate.faults import Fault
+
+ENVELOPE_LIMIT = const(4096)
+_ENVELOPE_TAG = const(107)
+_SIGN1_TAG = const(18)
+_SHA_256 = -16
+_SIGNATURES = const(3)
+
+# Envelope and manifest keys
+_AUTHENTICATION = const(2)
+_MANIFEST = const(3)
+_VERSION = const(1)
+_SEQUENCE = const(2)
+_COMMON = const(3)
+_VALIDATE = const(7)
+_INSTALL = const(20)
+
+# Commands
+_VENDOR = const(1)
+_CLASS = const(2)
+_IMAGE_MATCH = const(3)
+_COMPONENT = const(12)
+_OVERRIDE = const(20)
+_FETCH = const(21)
+
+# Parameters: those of the draft, and ours below zero
+_P_VENDOR = const(1)
+_P_CLASS = const(2)
+_P_DIGEST = const(3)
+_P_SIZE = const(14)
+_P_URI = const(21)
+P_TABLE, P_TABLE_URI, P_VERSION, P_BUILT, P_EXPIRES, P_BYTECODE = -1, -2, -3, -4, -5, -6
+
+HALVES = {b"fw": "fw", b"app": "app"}
+
+
+class Component:
+    """One half of a slot: `half` "fw" or "app", `size` in bytes, `digest` and `table` (32 bytes), `uri`, `table_uri`,
+    `bytecode`: the `.mpy` version that it loads (fw) or needs (app), 0 when not said."""
+
+    def __init__(self, half, parameters):
+        self.half = half
+        self.size = _of(parameters, _P_SIZE, int)
+        self.digest = _digest(_of(parameters, _P_DIGEST, bytes))
+        self.uri = _of(parameters, _P_URI, str)
+        self.table = _of(parameters, P_TABLE, bytes)
+        self.table_uri = _of(parameters, P_TABLE_URI, str)
+        self.bytecode = parameters.get(P_BYTECODE, 0)
+        if len(self.table) != 32 or not isinstance(self.bytecode, int) or self.size < 1:
+            raise _bad("a component's parameters are wrong")
+
+
+class Manifest:
+    """What a release says of itself: `seq`, `version`, `built`, `expires` (0: never), `digest` of the manifest,
+    `vendor` and `classes` (16 bytes each), `components`."""
+
+    def __init__(self, data):
+        """Read the manifest in `data` (bytes). Raises Fault "invalid"."""
+        self.digest = b""
+        outer = _map(data, (_VERSION, _SEQUENCE, _COMMON, _VALIDATE, _INSTALL))
+        self.seq = _of(outer, _SEQUENCE, int)
+        if outer.get(_VERSION) != 1:
+            raise _bad("it is of another version of the format")
+        common = _map(_of(outer, _COMMON, bytes), (2, 4))
+        names = [_half(name) for name in _of(common, 2, list)]
+        if not names or len(names) > len(HALVES) or len(set(names)) != len(names):
+            raise _bad("it names components that this device does not have")
+        parameters = [{} for _ in names]
+        checked = [set() for _ in names]
+        for key, where in ((4, common), (_INSTALL, outer), (_VALIDATE, outer)):
+            _run(_of(where, key, bytes), parameters, checked)
+        for done in checked:
+            if not done.issuperset((_VENDOR, _CLASS, _IMAGE_MATCH, _FETCH)):
+                raise _bad("it lacks a condition or a fetch for a component")
+        first = parameters[0]
+        self.version = _of(first, P_VERSION, str)
+        self.built = _of(first, P_BUILT, int)
+        self.expires = first.get(P_EXPIRES, 0)
+        self.vendor = [bytes(_of(p, _P_VENDOR, bytes)) for p in parameters]
+        self.classes = [bytes(_of(p, _P_CLASS, bytes)) for p in parameters]
+        if not 0 < len(self.version) <= 64 or not isinstance(self.expires, int):
+            raise _bad("its version or its expiry is wrong")
+        self.components = [Component(name, p) for name, p in zip(names, parameters)]  # noqa: B905 - no `strict` there
+
+    def component(self, half):
+        """The Component for `half`, or None when this release does not carry it."""
+        for component in self.components:
+            if component.half == half:
+                return component
+        return None
+
+
+def split(envelope):
+    """(manifest bytes, SUIT_Digest bytes, signatures) of an envelope; signatures: list of (kid, protected, signature).
+
+    The manifest's digest is checked here; who signed it is for the policy. Raises Fault "invalid".
+    """
+    if len(envelope) > ENVELOPE_LIMIT:
+        raise _bad("it is larger than %d bytes" % ENVELOPE_LIMIT)
+    outer = _decoded(envelope)
+    if not isinstance(outer, Tag) or outer.number != _ENVELOPE_TAG or not isinstance(outer.value, dict):
+        raise _bad("it is no SUIT envelope")
+    outer = outer.value
+    if set(outer) != {_AUTHENTICATION, _MANIFEST}:
+        raise _bad("it has parts that this device does not know")
+    manifest = _of(outer, _MANIFEST, bytes)
+    blocks = _decoded(_of(outer, _AUTHENTICATION, bytes))
+    if not isinstance(blocks, list) or not 2 <= len(blocks) <= 1 + _SIGNATURES:
+        raise _bad("it must have 1 to %d signatures" % _SIGNATURES)
+    for block in blocks:
+        if not isinstance(block, bytes):
+            raise _bad("its authentication is malformed")
+    if digest(manifest) != _digest(blocks[0]):
+        raise _bad("its manifest was changed")
+    return manifest, blocks[0], [_signature(block) for block in blocks[1:]]
+
+
+def digest(manifest):
+    """SHA-256 of the manifest as it stands in the envelope, in its byte string."""
+    size = len(manifest)
+    head = b"\x59" + size.to_bytes(2, "big") if size > 255 else bytes((0x58, size)) if size > 23 else bytes((0x40 | size,))
+    sha = hashlib.sha256(head)
+    sha.update(manifest)
+    return sha.digest()
+
+
+def _signature(block):
+    sign1 = _decoded(block)
+    if not isinstance(sign1, Tag) or sign1.number != _SIGN1_TAG or not isinstance(sign1.value, list):
+        raise _bad("a signature is no COSE_Sign1")
+    try:
+        protected, unprotected, payload, signature = sign1.value
+        good = payload is None and set(unprotected) == {4} and _decoded(protected) == {1: -7} and len(signature) == 64
+        good = good and isinstance(unprotected[4], bytes)
+    except (ValueError, TypeError):
+        good = False
+    if not good:
+        raise _bad("a signature is not of the form that this device knows (ES256)")
+    return bytes(unprotected[4]), bytes(protected), bytes(signature)
+
+
+def _run(data, parameters, checked):
+    """Walk a command sequence: gather parameters, note which conditions and fetches each component has."""
+    commands = _decoded(data)
+    if not isinstance(commands, list) or len(commands) % 2:
+        raise _bad("a command sequence is malformed")
+    index = 0
+    for i in range(0, len(commands), 2):
+        command, argument = commands[i], commands[i + 1]
+        if command == _COMPONENT:
+            if not isinstance(argument, int) or not 0 <= argument < len(parameters):
+                raise _bad("a command is for a component that is not there")
+            index = argument
+        elif command == _OVERRIDE:
+            if not isinstance(argument, dict):
+                raise _bad("parameters are malformed")
+            for key in argument:
+                if key not in (1, 2, 3, 14, 21, -1, -2, -3, -4, -5, -6):
+                    raise _bad("it has a parameter that this device does not know")
+                if key in parameters[index]:
+                    raise _bad("it says the same thing twice")
+                parameters[index][key] = argument[key]
+        elif command in (_VENDOR, _CLASS, _IMAGE_MATCH, _FETCH):
+            checked[index].add(command)
+        else:
+            raise _bad("it has a command that this device does not know")
+
+
+def _half(name):
+    if not isinstance(name, list) or len(name) != 1 or name[0] not in HALVES:
+        raise _bad("it names components that this device does not have")
+    return HALVES[name[0]]
+
+
+def _digest(data):
+    found = _decoded(data)
+    if not isinstance(found, list) or len(found) != 2 or found[0] != _SHA_256 or not isinstance(found[1], bytes):
+        raise _bad("a digest is not SHA-256")
+    if len(found[1]) != 32:
+        raise _bad("a digest is not SHA-256")
+    return found[1]
+
+
+def _map(data, known):
+    found = _decoded(data)
+    if not isinstance(found, dict):
+        raise _bad("it is malformed")
+    for key in found:
+        if key not in known:
+            raise _bad("it has parts that this device does not know")
+    return found
+
+
+def _of(found, key, kind):
+    value = found.get(key)
+    if not isinstance(value, kind) or value is True or value is False:
+        raise _bad("something is missing in it, or of the wrong type")
+    return value
+
+
+def _decoded(data):
+    try:
+        return decode(data, strict=True)
+    except DecodeError as error:
+        raise _bad("it is malformed (%s)" % error)  # noqa: B904 - no `from` on MicroPython
+
+
+def _bad(text):
+    return Fault("invalid", "the release is refused: " + text)

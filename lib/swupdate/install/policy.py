@@ -1,0 +1,70 @@
+"""Whether a release may be installed here: signatures and conditions, in a fixed order, before any payload is fetched."""
+
+from crypto.cose import verify_sign1
+from port import bytecode_version, const
+
+from swupdate.faults import Fault
+from swupdate.install.manifest import ENVELOPE_LIMIT, Manifest, split
+
+_JUMP = const(1_000_000)  # the largest step of the sequence number
+
+
+async def read(job, source, must=True):
+    """Fetch and verify the envelope: the Manifest, or None when it is not newer than what runs.
+
+    With `must`, a release older than what this device has confirmed is an attempt to roll back and refused; without it
+    (availability check) it is simply not newer. Raises Fault.
+    """
+    envelope = await source.get(job.url, ENVELOPE_LIMIT)
+    manifest = await verified(job, envelope)
+    running = job.slots.label(job.slots.running) or {}
+    known = max(job.floor, running.get("seq", 0))
+    if manifest.seq < known:
+        if must:
+            raise Fault("invalid", "version %s is older than what was installed (rollback)" % manifest.version)
+        return None
+    if manifest.seq == known:
+        if manifest.seq != running.get("seq") or bytes(running.get("manifest", b"")) == manifest.digest:
+            return None
+        raise Fault("invalid", "another release has the sequence number %d of the running one" % manifest.seq)
+    if manifest.seq - known > getattr(job.limits, "jump", _JUMP):
+        raise Fault("invalid", "the sequence number is too far ahead")
+    _conditions(job, manifest)
+    return manifest
+
+
+async def verified(job, envelope):
+    """The Manifest of an envelope that enough trusted keys have signed. Raises Fault "invalid"."""
+    data, digest, signatures = split(envelope)
+    keys = job.trust.keys()
+    good = set()
+    for kid, protected, signature in signatures:
+        key = keys.get(kid)
+        # One signature a key counts, however many there are.
+        if key and kid not in good and await verify_sign1(key, protected, digest, signature):
+            good.add(kid)
+    if len({bytes(keys[kid]) for kid in good}) < job.trust.threshold:
+        text = "the release is refused: %d valid signature(s) of trusted keys, %d needed"
+        raise Fault("invalid", text % (len(good), job.trust.threshold))
+    manifest = Manifest(data)
+    manifest.digest = digest[-32:]
+    return manifest
+
+
+def _conditions(job, manifest):
+    for vendor, kind in zip(manifest.vendor, manifest.classes):  # noqa: B905
+        if vendor != job.trust.vendor_id:
+            raise Fault("invalid", "the release is for the devices of another vendor")
+        if kind != job.trust.class_id:
+            raise Fault("invalid", "the release is for another class of device")
+    now = job.clock.now()
+    if manifest.expires and now and now > manifest.expires:
+        raise Fault("invalid", "version %s has expired" % manifest.version)
+    for component in manifest.components:
+        if component.size > job.slots.size(component.half):
+            text = "version %s does not fit: %s has %d bytes, the slot %d"
+            raise Fault("space", text % (manifest.version, component.half, component.size, job.slots.size(component.half)))
+    app, firmware = manifest.component("app"), manifest.component("fw")
+    runs = (firmware.bytecode if firmware else 0) or bytecode_version()
+    if app and app.bytecode and app.bytecode != runs:
+        raise Fault("invalid", "the app needs bytecode version %d, the firmware has %d" % (app.bytecode, runs))
