@@ -1,6 +1,7 @@
 """A name's IPv4 address by DNS over UDP (RFC 1035), without blocking the loop: `getaddrinfo` of the device would.
 
-The answer is not authenticated and need not be: whoever it leads to must show a certificate. What is checked is what keeps a
+The answer is not authenticated and need not be: whoever it leads to must show a certificate. What is checked is
+what keeps a
 stranger off the path from answering: a random ID and source port, the server's own address and the question itself.
 """
 
@@ -98,7 +99,8 @@ def _socket():
 
 
 def literal(host):
-    """`host` when it is an IPv4 or IPv6 address in figures, None when it is a name. Raises Fault "lost" when neither."""
+    """`host` when it is an IPv4 or IPv6 address in figures, None when it is a name. Raises Fault "lost" when
+    neither."""
     if ":" in host:
         head, mark, tail = host.partition("::")
         groups = [g for part in (head, tail) if part for g in part.split(":")]
@@ -117,7 +119,8 @@ def literal(host):
 
 
 def question(name, ident):
-    """The query for the A record of `name`. Raises Fault "lost" for what is no name (labels of 1 to 63, 253 in all)."""
+    """The query for the A record of `name`. Raises Fault "lost" for what is no name (labels of 1 to 63, 253 in
+    all)."""
     if name.endswith("."):
         name = name[:-1]
     query = bytearray(ident + b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00")

@@ -1,10 +1,13 @@
 """Objects from an HTTPS server (RFC 9110, 9112), whole or in ranges, over one connection at a time that is kept open.
 
-The server must show a certificate for the URL's host that chains to the job's authorities. What it sends is believed by nobody:
+The server must show a certificate for the URL's host that chains to the job's authorities. What it sends is
+believed by nobody:
 the signatures and digests above this module decide. So the rules here only bound what a bad server can cost.
 
-* A range is asked for with `Range`, and with `If-Range` when an entity tag is known and strong. 206 must be that very range.
-* 200 to a range: the server has no ranges. What lies before the range is read and dropped; a further range that begins behind the
+* A range is asked for with `Range`, and with `If-Range` when an entity tag is known and strong. 206 must be that
+  very range.
+* 200 to a range: the server has no ranges. What lies before the range is read and dropped; a further range that
+  begins behind the
   last one continues in the same answer, so such a server costs one whole download and not one for every range.
 * An answer without `Content-Length`, with `Transfer-Encoding` or with a `Content-Encoding` is refused.
 * At most 3 redirects, to https only.
@@ -30,7 +33,8 @@ class HttpsSource:
     """A Source (docs/architecture.md) over HTTPS.
 
     `url` is what relative URLs are resolved against; `authorities` a list of DER certificates; `resolver` has
-    `async resolve(name) -> numeric address`. `limits` may have `connect_s` (name, connection and request: 10), and `read_s` (15): the
+    `async resolve(name) -> numeric address`. `limits` may have `connect_s` (name, connection and request: 10), and
+    `read_s` (15): the
     whole head of an answer, and each `readinto`, must come within it.
 
     Every method may raise Fault: "lost", "status" (the server's 400 to 599), "url", "scheme".
@@ -195,7 +199,8 @@ class HttpsSource:
             shown += ":%d" % port
         await self._stream.write(
             (
-                "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: fargo\r\nAccept-Encoding: identity\r\n%s\r\n" % (path, shown, extra)
+                "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: fargo\r\nAccept-Encoding: identity\r\n%s\r\n"
+                % (path, shown, extra)
             ).encode()
         )
 

@@ -14,8 +14,8 @@ _PIECE = const(1024)
 class SlotWriter:
     """Writes the other slot of `slots`.
 
-    Order: `begin` erases the first sector of both halves and the label, before anything else; `write` takes any sector
-    but a first one; `finish` writes the label, and then the first sectors, the firmware's last of all.
+    Order: `begin` erases the first sector of both halves and the label, before anything else; `write` and `copy` fill
+    all other sectors; then `label`, and `first` for "app" and last of all for "fw".
     """
 
     def __init__(self, slots):
@@ -23,7 +23,6 @@ class SlotWriter:
             # Raw writes bypass ESP-IDF's own check, and the other slot is all that there is to go back to.
             raise Fault("install", "the running version is still on trial")
         self._slots = slots
-        self._first = {}
 
     def begin(self):
         """Make sure that the other slot cannot be taken for a whole one. Costs no erase when it already cannot."""
@@ -38,7 +37,7 @@ class SlotWriter:
         except OSError as error:
             raise _flash(error)  # noqa: B904
 
-    def same(self, half, index, buf):
+    def read(self, half, index, buf):
         """Read sector `index` of `half` into `buf` (4 KB)."""
         try:
             self._other(half).readblocks(index, buf)
@@ -46,36 +45,38 @@ class SlotWriter:
             raise _flash(error)  # noqa: B904
 
     def write(self, half, index, chunk):
-        """Erase and program one sector; the first one is only kept until `finish`."""
-        if index == 0:
-            self._first[half] = bytes(chunk)
-            return
+        """Erase and program sector `index`, which is not the first."""
+        if index < 1:
+            raise ValueError("the first sector is written last")
         self._program(half, index, chunk)
 
-    def finish(self, label):
-        """Write the label and the first sectors."""
+    def label(self, label):
+        """Say what the slot will be."""
         try:
             self._slots.write_label(label)
         except OSError as error:
             raise _flash(error)  # noqa: B904
-        for half in ("app", "fw"):
-            self._program(half, 0, self._first.pop(half))
+
+    def first(self, half, chunk):
+        """Program the first sector: from now on this half looks whole."""
+        self._program(half, 0, chunk)
 
     async def copy(self, half, size):
-        """Copy `half` of the running slot, `size` bytes; its first sector is kept as `write` does. Its SHA-256."""
+        """Copy `half` of the running slot, `size` bytes, without its first sector, which is returned."""
         source = self._slots.partition(self._slots.running, half)
-        sha = hashlib.sha256()
         buf = bytearray(CHUNK)
         probe = bytearray(CHUNK)
-        for index in range((size + CHUNK - 1) // CHUNK):
-            source.readblocks(index, buf)
-            sha.update(memoryview(buf)[: min(CHUNK, size - index * CHUNK)])
-            if index:
-                self.same(half, index, probe)
-            if index == 0 or probe != buf:
-                self.write(half, index, buf)
-            await sleep_ms(0)
-        return sha.digest()
+        try:
+            for index in range((size + CHUNK - 1) // CHUNK - 1, -1, -1):
+                source.readblocks(index, buf)
+                if index:
+                    self.read(half, index, probe)
+                    if probe != buf:
+                        self.write(half, index, buf)
+                await sleep_ms(0)
+        except OSError as error:
+            raise _flash(error)  # noqa: B904
+        return buf
 
     def _program(self, half, index, chunk):
         try:
