@@ -18,8 +18,10 @@ from swupdate.install.reference import locate
 class CoapSource:
     """A Source over CoAP, with a socket of its own.
 
-    `url` is what relative URLs are resolved against; `resolver` has `async resolve(name) -> numeric address`; `limits` may have
-    `read_s` (15), how long a block may take. `scheme` and `transport` are for the composition: a DTLS transport for "coaps".
+    `url` is what relative URLs are resolved against; `resolver` has `async resolve(name) -> numeric address`;
+    `limits` may have
+    `read_s` (15), how long a block may take. `scheme` and `transport` are for the composition: a DTLS transport for
+    "coaps".
     Every method may raise Fault: "lost", "status" (4.04 is 404), "url", "scheme".
     """
 

@@ -56,7 +56,8 @@ class _Thread:
 class Link(_Thread):
     """`rtt_ms`: added to every round trip. `loss`: of datagrams, 0 to 1, each way. `rate`: bytes a second each way.
 
-    `window`: bytes of a TCP connection that may be on their way in one direction (the chip: 5760). `cut()` breaks all TCP
+    `window`: bytes of a TCP connection that may be on their way in one direction (the chip: 5760). `cut()` breaks
+    all TCP
     connections and loses all datagrams until `mend()`. `datagrams` and `lost` count.
     """
 
@@ -154,7 +155,7 @@ class Link(_Thread):
             finally:
                 far_writer.transport.abort()
                 self._writers.discard(far_writer)
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # the line was cut, or the test is over
             pass
         finally:
             writer.transport.abort()
@@ -235,7 +236,8 @@ class _Near(asyncio.DatagramProtocol):
 
 
 class NameServer(_Thread):
-    """Answers queries for A records from `names`; `script(query, answer)`, if given, says what datagrams really go out."""
+    """Answers queries for A records from `names`; `script(query, answer)`, if given, says what datagrams really go
+    out."""
 
     def __init__(self, names: dict[str, str], script: Any = None) -> None:
         self.names = names

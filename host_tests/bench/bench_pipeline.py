@@ -1,7 +1,8 @@
 """How fast payload bytes come in: 1 MB by CoAP and by HTTPS under MicroPython, through a link of 20 ms.
 
 Prints one line of JSON per transport: KB/s with the flash model off, and, with `--flash`, with a flash that blocks the
-interpreter for the time that erasing and programming take, double buffered as the installer does it; `ratio` is the flash
+interpreter for the time that erasing and programming take, double buffered as the installer does it; `ratio` is the
+flash
 model's own time / total time (1 would be: the network costs nothing).
 """
 
@@ -129,7 +130,13 @@ def measure(rtt_ms: float = 20, size: int = SIZE, flash: bool = False, loss: flo
             ("coap", f"coap://127.0.0.1:{link.udp(coap)}/payload"),
             ("https", f"https://127.0.0.1:{link.tcp(https)}/payload"),
         ):
-            result: dict[str, Any] = {"bench": "pipeline", "transport": name, "rtt_ms": rtt_ms, "loss": loss, "bytes": size}
+            result: dict[str, Any] = {
+                "bench": "pipeline",
+                "transport": name,
+                "rtt_ms": rtt_ms,
+                "loss": loss,
+                "bytes": size,
+            }
             plain = fetch(url, der, size, [])
             result["kB_s"] = round(size / 1024 / plain["ms"] * 1000, 1)
             if flash:

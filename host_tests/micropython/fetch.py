@@ -1,6 +1,7 @@
 """Runs a Source through steps given as JSON, on either interpreter: `micropython fetch.py REPOSITORY <JSON`.
 
-Prints the results as JSON: what a step returned, or the Fault. Ends with how long the loop was blocked at most (ms) and how
+Prints the results as JSON: what a step returned, or the Fault. Ends with how long the loop was blocked at most (ms)
+and how
 many files more were open at the end than at the start.
 """
 

@@ -148,7 +148,8 @@ def server(certificate):
 
 @pytest.fixture(params=["cpython", "micropython"])
 def fetch(request, authority):
-    """fetch(url, *steps): the results, after checking that nothing was left open and that the loop was never blocked."""
+    """fetch(url, *steps): the results, after checking that nothing was left open and that the loop was never
+    blocked."""
 
     def run(url, *steps, authorities=None, **spec):
         trusted = [der(authority)] if authorities is None else authorities
@@ -386,7 +387,11 @@ def test_server_dies_half_way_and_comes_back(server, fetch):
     server.routes["/p"] = file(BODY, cut=100_000)
     server.routes["/again"] = file(BODY)
     got = fetch(
-        base(server), ["start", "/p", 0, 300_000, None], ["read", 200_000], ["start", "/again", 5, 9, None], ["read", 9]
+        base(server),
+        ["start", "/p", 0, 300_000, None],
+        ["read", 200_000],
+        ["start", "/again", 5, 9, None],
+        ["read", 9],
     )
     assert fault(got[1], "lost", "missing")
     assert got[3] == digest(BODY[5:14])
@@ -443,7 +448,9 @@ def test_certificate_of_another(authority, fetch, names):
 def test_certificate_that_has_expired(authority, fetch):
     past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     server = Server(
-        authority.issue_cert("127.0.0.1", not_before=past - datetime.timedelta(9), not_after=past, key_type=trustme.KeyType.ECDSA)
+        authority.issue_cert(
+            "127.0.0.1", not_before=past - datetime.timedelta(9), not_after=past, key_type=trustme.KeyType.ECDSA
+        )
     )
     try:
         assert fault(fetch(base(server), ["get", "/p", 9])[0], "lost", "expired")
@@ -478,6 +485,8 @@ def test_server_that_speaks_no_tls(fetch):
         assert fault(fetch(url, ["get", url, 9])[0], "lost", "connection to the server failed")
 
 
-@pytest.mark.parametrize("cause, url", [("scheme", "http://127.0.0.1/"), ("url", "https://a:b@127.0.0.1/"), ("url", "a b")])
+@pytest.mark.parametrize(
+    "cause, url", [("scheme", "http://127.0.0.1/"), ("url", "https://a:b@127.0.0.1/"), ("url", "a b")]
+)
 def test_url_that_is_none(fetch, cause, url):
     assert fault(fetch("https://127.0.0.1/", ["get", url, 9])[0], cause)

@@ -63,7 +63,16 @@ def test_name_is_found(fetch):
 def test_strange_packets_before_the_answer(fetch):
     def script(query, answer):
         lie = answer[:-4] + b"\1\2\3\4"
-        return [b"", b"x", query, b"\0\0" + lie[2:], lie[:-1], lie.replace(b"example", b"exbmple"), b"\xff" * 600, answer]
+        return [
+            b"",
+            b"x",
+            query,
+            b"\0\0" + lie[2:],
+            lie[:-1],
+            lie.replace(b"example", b"exbmple"),
+            b"\xff" * 600,
+            answer,
+        ]
 
     with NameServer(NAMES, script) as names:
         assert REACHED in outcome(fetch, names)
@@ -180,5 +189,11 @@ def test_coap_over_a_bad_line(coap, fetch):
 
 
 def test_coap_url_that_is_none(fetch):
-    got = fetch("coap://127.0.0.1/", ["get", "https://127.0.0.1/", 9], ["get", "a%2Fb", 9], ["get", "a%ff", 9], ["get", "a%0", 9])
+    got = fetch(
+        "coap://127.0.0.1/",
+        ["get", "https://127.0.0.1/", 9],
+        ["get", "a%2Fb", 9],
+        ["get", "a%ff", 9],
+        ["get", "a%0", 9],
+    )
     assert [g["cause"] for g in got] == ["scheme", "url", "url", "url"]

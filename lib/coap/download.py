@@ -2,7 +2,8 @@
 
 RFC 7252 section 4.7 lets a client have one request outstanding unless it controls congestion some other way. This one
 starts with one request, takes a request without an answer as a sign of congestion and halves the number that it keeps
-outstanding, and adds one after each full window of answers. It measures the round trip, and asks again for a block after
+outstanding, and adds one after each full window of answers. It measures the round trip, and asks again for a block
+after
 four of them, then twice as late each time.
 """
 
@@ -60,7 +61,8 @@ class Download:
     async def start(self, offset=0, length=None, etag=None):
         """Begin at byte `offset`, for `length` bytes or to the end; the entity tag.
 
-        With `etag`, an object that has another one is a TransferError. Raises Failed, Timeout, Reset, TransferError, all of
+        With `etag`, an object that has another one is a TransferError. Raises Failed, Timeout, Reset,
+        TransferError, all of
         them OSError.
         """
         self.close()

@@ -87,9 +87,7 @@ def host_port(addr: Any) -> tuple[str, int]:
     return addr[0], addr[1]
 
 
-def udp_socket(
-    host: str = "0.0.0.0", port: int = 0, group: str | None = None, interface: Any = None
-) -> socket.socket:
+def udp_socket(host: str = "0.0.0.0", port: int = 0, group: str | None = None, interface: Any = None) -> socket.socket:
     """A bound, non-blocking UDP socket; with `group`, one that receives that multicast group on `interface`.
 
     `host` without a group is where it is bound and where multicast leaves from. Raises OSError.
@@ -149,7 +147,8 @@ async def tls_connect(ip: str, port: int, hostname: str, authorities: list[bytes
     """A TLS connection to `ip`:`port` whose certificate chains to `authorities` (list of DER) and names `hostname`.
 
     The handshake may be left to the first `write`. Raises OSError when the network refuses, OSError(CERTIFICATE, why)
-    when the certificate does, ValueError when an authority is no certificate. Set no timeout here: use `asyncio.wait_for`.
+    when the certificate does, ValueError when an authority is no certificate. Set no timeout here: use
+    `asyncio.wait_for`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for der in authorities:

@@ -75,7 +75,9 @@ def udp_socket(host="0.0.0.0", port=0, group=None, interface=None):
             sock.setsockopt(1 if _LINUX else 0xFFF, 2 if _LINUX else 4, 1)
             sock.bind(address(group, port))
             if ipv6:
-                sock.setsockopt(_IPPROTO_IPV6, _IPV6_JOIN_GROUP, _packed(group) + (interface or 0).to_bytes(4, sys.byteorder))
+                sock.setsockopt(
+                    _IPPROTO_IPV6, _IPV6_JOIN_GROUP, _packed(group) + (interface or 0).to_bytes(4, sys.byteorder)
+                )
             else:
                 join = 35 if _LINUX else socket.IP_ADD_MEMBERSHIP
                 sock.setsockopt(_IPPROTO_IP, join, _packed(group) + _packed(interface or "0.0.0.0"))
@@ -142,7 +144,8 @@ async def tls_connect(ip, port, hostname, authorities):
     """A TLS connection to `ip`:`port` whose certificate chains to `authorities` (list of DER) and names `hostname`.
 
     The handshake may be left to the first `write`. Raises OSError when the network refuses, OSError(CERTIFICATE, why)
-    when the certificate does, ValueError when an authority is no certificate. Set no timeout here: use `asyncio.wait_for`.
+    when the certificate does, ValueError when an authority is no certificate. Set no timeout here: use
+    `asyncio.wait_for`.
     """
     import tls
 
