@@ -5,7 +5,7 @@ In the clear (`coap://`) it is for the test rig and the demo; `coaps://` is the 
 
 import asyncio
 
-from coap.client import TransferError
+from coap.exchange import TransferError
 from coap.download import Download, Failed
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport

@@ -11,7 +11,7 @@ from asyncio import Event
 
 from port import const, ticks_diff, ticks_ms
 
-from coap.client import Exchange, Timeout, TransferError, request_options
+from coap.exchange import Exchange, Timeout, TransferError, request_options
 
 _GET = const(1)
 _CONTENT = const(0x45)

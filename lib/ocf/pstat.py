@@ -106,8 +106,10 @@ class Pstat(Resource):
             asyncio.create_task(self._reset())  # the answer goes out first
         elif target != self.state:
             self.enter(target)
-        else:
+        elif "om" in values or "rowneruuid" in values:
             self._save()
+        else:
+            return  # what comes of `tm` is told by the update
         self.notify()
 
     def enter(self, state):

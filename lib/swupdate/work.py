@@ -55,11 +55,11 @@ async def _once(updater, what, url):
             return ("checked", _offer(await install.check(job)))
         try:
             if updater.pause:
-                updater.pause()
+                await updater.pause()
             return ("obtained", _offer(await install.obtain(job, updater.progress)))
         finally:
             if updater.resume:
-                updater.resume()
+                await updater.resume()
 
 
 def _offer(found):

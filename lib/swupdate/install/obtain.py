@@ -6,7 +6,8 @@ from port import collect, sleep_ms
 
 from swupdate.faults import Fault
 from swupdate.install.chunks import CHUNK, Table
-from swupdate.install.policy import read
+from swupdate.install.manifest import ENVELOPE_LIMIT
+from swupdate.install.policy import read, verified
 from swupdate.install.writer import SlotWriter, digest
 
 _HEAD = 36  # of an image: header and first segment's header, then the application's description (esp_app_desc_t)
@@ -200,3 +201,15 @@ class _Install:
             raise Fault("invalid", "the firmware is no application image")
         if chunk[12:14] != running[12:14]:
             raise Fault("invalid", "the firmware is for another chip")
+
+
+async def prove(job):
+    """Fetch the envelope at the job's URL and verify its signatures: proof that this version can be updated again.
+
+    Raises Fault.
+    """
+    source = job.open(job.url)
+    try:
+        await verified(job, await source.get(job.url, ENVELOPE_LIMIT))
+    finally:
+        await source.close()

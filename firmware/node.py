@@ -1,0 +1,255 @@
+"""The device as a whole: joins board, storage, clock, Resources, update and app. The product's composition.
+
+Without credentials (which come with DTLS) it serves in the clear what OCF demands in the clear, and nothing else.
+"""
+
+import asyncio
+
+from coap.endpoint import Endpoint
+from coap.udp import UdpTransport
+from ocf.access import SecuredOnly
+from ocf.core import Configuration, DeviceInfo, Maintenance, Platform
+from ocf.device import Device
+from ocf.discovery import Discovery
+from ocf.pstat import RFOTM, Pstat
+from ocf.wellknown import Introspection, IntrospectionData
+from port import collect, const, phase, print_exception, sleep_ms, urandom
+from swupdate.manager import Updater
+from swupdate.resource import SoftwareUpdate, UpdateStatus
+from swupdate.slots import Slots
+
+from firmware.app import App
+from firmware.clock import Clock
+from firmware.provision import Provision
+from firmware.store import Store
+
+_WATCHDOG_MS = const(60_000)
+_FEED_MS = const(1000)
+_GROUP = "224.0.1.187"  # All OCF Devices (IPv4)
+_PORT = const(5683)
+_FLUSH_MS = const(3000)
+_HEALTH_MS = const(500)
+
+
+class Limits:
+    """Bounds of a fetch; a record of settings may change them. Seconds; `jump` is of the sequence number."""
+
+    def __init__(self, settings):
+        self.connect_s = settings.get("connect_s", 10)
+        self.read_s = settings.get("read_s", 15)
+        self.jump = settings.get("jump", 1_000_000)
+
+
+class Job:
+    """What one step of an update needs to know (docs/architecture.md, swupdate.install)."""
+
+    def __init__(self, node, url):
+        self.url = url
+        self.trust = node.provision
+        self.slots = node.slots
+        self.store = node.store
+        self.clock = node.clock
+        self.floor = node.updater.floor
+        self.limits = Limits(node.provision.settings)
+        self.open = node.open
+
+
+class Node:
+    """One Fargo device on `board`. `run()` serves until the power goes.
+
+    The maker's app gets it as `device`: `add(resource)`, `log(level, text)`, `data` (a folder of the app's own),
+    `clock.now()`, `version`.
+    """
+
+    schemes = ("https", "coaps")
+    first_state = RFOTM  # of a device that nobody has owned yet
+
+    def __init__(self, board):
+        self.board = board
+        self.watchdog = board.watchdog(_WATCHDOG_MS)
+        self.provision = Provision()
+        root = board.mount_data()
+        self.data = root
+        self.store = Store(root)
+        self.slots = Slots(board)
+        label = self.slots.label(self.slots.running) or {}
+        self.version = label.get("version", "")
+        self.clock = Clock(board, self.store, label.get("built", 0))
+        self.pstat = Pstat(self.store, self.first_state)
+        self.ocf = Device(self.access(), self._identity())
+        self.updater = Updater(
+            self.store, self.clock, self.slots, self.pstat, self._job, self._settings(), self.reboot, board.nvs()
+        )  # fmt: skip
+        self.app = App(self, self.log)
+        self.endpoint = None
+        self._well = False
+        self._trial = None
+        self._add_resources()
+        self._join_hooks()
+
+    # What another composition replaces
+
+    def access(self):
+        """The access policy."""
+        return SecuredOnly(self.pstat)
+
+    def open(self, url):
+        """A Source for `url`, for the install phase. Raises Fault."""
+        with phase("firmware.sources") as sources:
+            return sources.open_source(url, self.provision, self.board.dns(), Limits(self.provision.settings))
+
+    def urls(self, resource, request):
+        """Where `resource` is reached: the product has no secured endpoint yet, and offers no other to secured ones."""
+        return [] if resource.secure else ["coap://%s:%d" % (self.board.address(), _PORT)]
+
+    # For the app
+
+    def add(self, resource):
+        """Serve a Resource of the app."""
+        return self.ocf.add(resource)
+
+    def log(self, level, text):
+        """One line: level ("debug", "info", "warning", "error") and text. Never a secret."""
+        print("%s: %s" % (level, text))
+
+    # Life
+
+    async def run(self):
+        """Join the network, serve, and keep the watchdog fed by the loop itself."""
+        self.log("info", "Fargo, version %s in %s" % (self.version or "unknown", self.slots.running))
+        tasks = [asyncio.create_task(self._feed())]
+        await self.board.join()
+        self.log("info", "the network is joined as %s" % self.board.address())
+        transport = UdpTransport(self.board.address(), _PORT, (_GROUP,), self.board.address())
+        self.endpoint = Endpoint(transport, self.ocf.handle)
+        self.ocf.coap.append(self.endpoint)
+        tasks.append(asyncio.create_task(self.endpoint.run()))
+        self.updater.start(self.board.reset_cause())
+        tasks.append(asyncio.create_task(self.updater.run()))
+        server = self.provision.settings.get("ntp", "pool.ntp.org")
+        tasks.append(asyncio.create_task(self.clock.follow(server, self.board.dns(), self.log)))
+        tasks.append(asyncio.create_task(self.app.run(self._app_crashed)))
+        if not self.slots.confirmed:
+            tasks.append(asyncio.create_task(self._try_out()))
+        collect()
+        self.log("info", "serving")
+        for task in tasks:
+            await task
+
+    def reboot(self):
+        """Restart the board."""
+        self.log("info", "restarting")
+        self.board.reset()
+
+    async def _feed(self):
+        while True:
+            self.watchdog.feed()
+            await sleep_ms(_FEED_MS)
+
+    async def _try_out(self):
+        """The trial of a version that is not confirmed yet."""
+        self.log("info", "version %s is on trial" % self.version)
+        seconds = self.provision.settings.get("trial_s", 300)
+        health = asyncio.create_task(self._ask_health())
+        with phase("swupdate.trial") as trial:
+            self._trial = trial.Trial(
+                self.updater, self.slots, self.store, self.reboot, lambda: self.board.joined,
+                lambda: self.endpoint is not None, lambda: self._well, self._prove, seconds,
+            )  # fmt: skip
+            self.ocf.seen = lambda _identity: self._trial.client_seen()
+            kept = await self._trial.run()
+            self._trial = self.ocf.seen = None
+        health.cancel()
+        self.log("info", "version %s is kept" % self.version if kept else "going back")
+
+    async def _ask_health(self):
+        while True:
+            self._well = await self.app.health()
+            await sleep_ms(_HEALTH_MS)
+
+    async def _prove(self):
+        """Verify an envelope the way that the next update will come."""
+        job = self._job(self.updater.state["purl"] or self.provision.url)
+        with phase("swupdate.install.obtain") as install:
+            await install.prove(job)
+
+    def _app_crashed(self, text):
+        if self._trial:
+            self._trial.give_up(text)
+
+    # Composition
+
+    def _add_resources(self):
+        p = self.provision
+        add = self.ocf.add
+        add(Discovery())
+        names = add(Configuration(self.store))
+        add(DeviceInfo(lambda: names.n or p.name, p.piid, self.version))
+        platform = Platform(pi=p.piid, mnmn=p.manufacturer, mnfv=self.version, mndt=p.manufactured[:10])
+        platform.mnmo = p.model
+        add(platform)
+        add(Introspection())
+        add(IntrospectionData(p.name, self.version))
+        add(self.pstat)
+        add(Maintenance(lambda: self._soon(self.pstat.reset), lambda: self._soon(self.reboot)))
+        add(SoftwareUpdate(self.updater, p.settings.get("href")))
+        add(UpdateStatus(self.updater))
+        self._names = names
+
+    def _join_hooks(self):
+        self.ocf.endpoints = self.urls
+        self.pstat.on_tm = self.updater.target
+        self.pstat.on_state = self._state_changed
+        self.updater.flush = self._flush
+        self.updater.pause = self.app.pause
+        self.updater.resume = self.app.resume
+
+    def _settings(self):
+        p = self.provision
+        settings = dict(p.settings)
+        settings["url"] = p.url
+        settings["schemes"] = self.schemes
+        with phase("swupdate.rfc3339") as rfc3339:
+            settings["manufactured"] = rfc3339.parse(p.manufactured)
+        return settings
+
+    def _job(self, url):
+        return Job(self, url)
+
+    def _identity(self):
+        """The Device's UUID: made once, and anew by a RESET."""
+        data = self.store.load("identity")
+        if not data or len(data) != 16:
+            data = bytearray(urandom(16))
+            data[6] = data[6] & 0x0F | 0x40  # a random UUID (RFC 9562 section 5.4)
+            data[8] = data[8] & 0x3F | 0x80
+            self.store.save("identity", data)
+        h = "".join("%02x" % b for b in data)
+        return "-".join((h[:8], h[8:12], h[12:16], h[16:20], h[20:]))
+
+    def _state_changed(self, state):
+        """pstat entered another onboarding state."""
+        if state == 0:
+            self.store.remove("identity")
+            self.ocf.di = self._identity()
+            self._names.reset()
+            self.endpoint.drop_observers()
+        self.updater.dos_changed(state)
+
+    async def _flush(self):
+        if self.endpoint:
+            await self.endpoint.flush(_FLUSH_MS)
+            await sleep_ms(200)  # what was not confirmable is on its way
+
+    def _soon(self, function):
+        """Call `function` after the answer to the present request has gone out."""
+
+        async def later():
+            await sleep_ms(200)
+            try:
+                function()
+            except Exception as error:  # noqa: BLE001 - a request must not end the device
+                print_exception(error)
+
+        asyncio.create_task(later())
+
