@@ -155,11 +155,16 @@ class Rig:
         self.updater = u = Updater(self.store, self.clock, self.slots, self.pstat, self.job, settings, self.reboot)
         u.watchers.append(lambda: self.see("swu"))
         self.pstat.observer = lambda: self.see("pstat")
-        u.pause = lambda: self.hooks.append("pause")
-        u.resume = lambda: self.hooks.append("resume")
+        u.pause = lambda: self.hook("pause")
+        u.resume = lambda: self.hook("resume")
         sys.modules["swupdate.install.obtain"] = Install
         u.start(cause)
         self.task = asyncio.create_task(u.run())
+
+
+    async def hook(self, name):
+        """An app's hook: it may take its time."""
+        self.hooks.append(name)
 
     def make_pstat(self):
         return Pstat()
