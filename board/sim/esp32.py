@@ -1,0 +1,193 @@
+"""MicroPython's module `esp32` on the simulated chip: Partition and NVS, with the errors of the real one."""
+
+import bootloader
+
+_chip = None  # set by rom.py: .flash, .table, .running
+
+_INVALID_STATE = -259
+_VALIDATE_FAILED = -5379
+_EINVAL = 22
+
+
+class Partition:
+    """A partition (ports/esp32/esp32_partition.c): `Partition(label | BOOT | RUNNING, block_size=4096)`."""
+
+    BOOT = 0
+    RUNNING = 1
+    TYPE_APP = 0
+    TYPE_DATA = 1
+
+    def __init__(self, what, block_size=4096):
+        if what == Partition.RUNNING:
+            entry = _chip.running
+        elif what == Partition.BOOT:
+            otadata = bootloader.OtaData(_chip.flash, _chip.table)
+            sector = otadata.active()
+            entry = otadata.slots[0] if sector is None else otadata.slot(sector)
+        else:
+            found = [entry for entry in _chip.table if entry[4] == what]
+            if not found:
+                raise OSError(2)
+            entry = found[0]
+        self._set(entry, block_size)
+
+    def _set(self, entry, block_size):
+        self._entry = entry
+        self._block = block_size
+
+    @classmethod
+    def find(cls, type=TYPE_APP, subtype=0xFF, label=None, block_size=4096):
+        """All partitions that match."""
+        found = []
+        for entry in _chip.table:
+            if entry[0] == type and subtype in (0xFF, entry[1]) and label in (None, entry[4]):
+                partition = cls(entry[4], block_size)
+                found.append(partition)
+        return found
+
+    def info(self):
+        """(type, subtype, address, size, label, encrypted)."""
+        return self._entry + (False,)
+
+    def readblocks(self, block, buf, offset=0):
+        """Fill `buf`."""
+        _chip.flash.read(self._at(block * self._block + offset, len(buf)), buf)
+
+    def writeblocks(self, block, buf, offset=None):
+        """With three arguments nothing is erased before; with two, whole sectors are."""
+        if offset is None:
+            if len(buf) % 4096 or self._block != 4096:
+                raise OSError(-258, "ESP_ERR_INVALID_SIZE")
+            at = self._at(block * self._block, len(buf))
+            _chip.flash.erase(at, len(buf))
+            _chip.flash.program(at, buf)
+        else:
+            _chip.flash.program(self._at(block * self._block + offset, len(buf)), buf)
+
+    def ioctl(self, command, argument):
+        """1 start, 2 stop, 3 sync, 4 count of blocks, 5 size of a block, 6 erase a block."""
+        if command in (1, 2, 3):
+            return 0
+        if command == 4:
+            return self._entry[3] // self._block
+        if command == 5:
+            return self._block
+        if command == 6:
+            if self._block != 4096:
+                return -_EINVAL
+            _chip.flash.erase(self._at(argument * 4096, 4096), 4096)
+            return 0
+        return None
+
+    def _at(self, offset, size):
+        if offset < 0 or offset + size > self._entry[3]:
+            raise OSError(-258, "ESP_ERR_INVALID_SIZE")
+        return self._entry[2] + offset
+
+    def get_next_update(self):
+        """The slot that does not run."""
+        otadata = bootloader.OtaData(_chip.flash, _chip.table)
+        for slot in otadata.slots:
+            if slot != _chip.running:
+                return Partition(slot[4])
+        raise OSError(2)
+
+    def set_boot(self):
+        """Select this slot for the next start; its image is verified first."""
+        otadata = bootloader.OtaData(_chip.flash, _chip.table)
+        if self._entry not in otadata.slots:
+            raise OSError(-258, "ESP_ERR_INVALID_ARG")
+        if bootloader.refused(_chip.flash, self._entry):
+            raise OSError(_VALIDATE_FAILED, "ESP_ERR_OTA_VALIDATE_FAILED")
+        otadata.select(self._entry)
+
+    @classmethod
+    def mark_app_valid_cancel_rollback(cls):
+        """Keep the running image."""
+        otadata = bootloader.OtaData(_chip.flash, _chip.table)
+        entries = otadata.entries()
+        for sector in (0, 1):
+            entry = entries[sector]
+            if entry and otadata.slot(sector) == _chip.running and sector == otadata.active():
+                if entry[1] != bootloader.VALID:
+                    otadata.write(sector, entry[0], bootloader.VALID)
+                return
+        raise OSError(_INVALID_STATE, "ESP_ERR_INVALID_STATE")
+
+
+class NVS:
+    """Non-volatile storage: a log of records in the `nvs` partition, its last value of a key in force.
+
+    Not ESP-IDF's format, but as durable: a record counts when its end is written. `commit` is where it is written.
+    """
+
+    def __init__(self, namespace):
+        self._namespace = namespace.encode()
+        self._partition = Partition("nvs")
+        self._pending = {}
+
+    def set_i32(self, key, value):
+        """Keep an integer."""
+        self._pending[key.encode()] = b"i" + value.to_bytes(4, "little")
+
+    def get_i32(self, key):
+        """An integer that was kept."""
+        value = self._load(key, b"i")
+        number = int.from_bytes(value, "little")
+        return number - (1 << 32) if number >> 31 else number
+
+    def set_blob(self, key, value):
+        """Keep bytes."""
+        self._pending[key.encode()] = b"b" + bytes(value)
+
+    def get_blob(self, key, buf):
+        """Bytes that were kept, into `buf`; how many."""
+        value = self._load(key, b"b")
+        if len(value) > len(buf):
+            raise OSError(-0x110C, "ESP_ERR_NVS_INVALID_LENGTH")
+        buf[: len(value)] = value
+        return len(value)
+
+    def erase_key(self, key):
+        """Forget."""
+        self._load(key, None)
+        self._pending[key.encode()] = b""
+
+    def commit(self):
+        """Make what was set durable."""
+        for key in self._pending:
+            self._append(self._namespace, key, self._pending[key])
+        self._pending = {}
+
+    def _load(self, key, kind):
+        key = key.encode()
+        value = self._pending.get(key)
+        if value is None:
+            value = self._records()[0].get((self._namespace, key), b"")
+        if not value or (kind and value[:1] != kind):
+            raise OSError(-0x1102, "ESP_ERR_NVS_NOT_FOUND")
+        return value[1:]
+
+    def _records(self):
+        """(values by namespace and key, where the next record goes)."""
+        size = self._partition.info()[3]
+        data = bytearray(size)
+        self._partition.readblocks(0, data, 0)
+        found = {}
+        at = 0
+        while at + 4 < size and data[at] == 0xA5:
+            total = 4 + sum(data[at + 1 : at + 4])
+            if data[at + total] == 0x5A:
+                first = at + 4 + data[at + 1]
+                second = first + data[at + 2]
+                found[(bytes(data[at + 4 : first]), bytes(data[first:second]))] = bytes(data[second : at + total])
+            at += total + 1
+        return found, at
+
+    def _append(self, namespace, key, value):
+        found, at = self._records()
+        record = bytes((0xA5, len(namespace), len(key), len(value))) + namespace + key + value
+        if at + len(record) + 1 > self._partition.info()[3]:
+            raise OSError(-0x1105, "ESP_ERR_NVS_NOT_ENOUGH_SPACE")
+        self._partition.writeblocks(0, record, at)
+        self._partition.writeblocks(0, b"\x5a", at + len(record))

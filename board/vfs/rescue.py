@@ -1,0 +1,56 @@
+# What is left to do when the app of the running slot cannot be run. Lives beside boot.py in `vfs`, never updated.
+
+import time
+
+import esp32
+import machine
+
+
+def _state(slot):
+    """The state of `slot` in otadata, or None."""
+    import binascii
+    import struct
+
+    otadata = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="otadata")[0]
+    found = best = None
+    entry = bytearray(32)
+    for sector in (0, 1):
+        otadata.readblocks(sector, entry, 0)
+        seq, _, state, crc = struct.unpack("<L20sLL", entry)
+        good = binascii.crc32(entry[:4], 0xFFFFFFFF) & 0xFFFFFFFF == crc
+        if good and (best is None or seq > best) and "ota_%d" % ((seq - 1) & 1) == slot:
+            best, found = seq, state
+    return found
+
+
+def _whole(slot):
+    """Whether `slot` looks as if it could be started."""
+    kinds = ((esp32.Partition.TYPE_APP, slot, b"\xe9"), (esp32.Partition.TYPE_DATA, "app" + slot[3:], b"\xd2\xcd\x31"))
+    for kind, label, magic in kinds:
+        head = bytearray(len(magic))
+        found = esp32.Partition.find(kind, label=label)
+        if not found:
+            return False
+        found[0].readblocks(0, head, 0)
+        if head != magic:
+            return False
+    return True
+
+
+def run():
+    """A slot on trial: restart, and the bootloader goes back. Else the other slot, when it is whole. Else wait for USB."""
+    running = esp32.Partition(esp32.Partition.RUNNING).info()[4]
+    other = "ota_1" if running == "ota_0" else "ota_0"
+    if _state(running) == 1:
+        print("rescue: the version on trial cannot be run, going back")
+        machine.reset()
+    if _whole(other):
+        try:
+            esp32.Partition.find(esp32.Partition.TYPE_APP, label=other)[0].set_boot()
+            print("rescue: trying", other)
+            machine.reset()
+        except OSError as error:
+            print("rescue:", other, "was refused:", error)
+    print("rescue: nothing to start; connect by USB. The watchdog restarts the board, in case it was a passing fault.")
+    while True:
+        time.sleep(1)

@@ -1,0 +1,195 @@
+"""Releases: built, signed, verified and shown. What is written here is what a server serves as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cbor
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from swupdate.faults import Fault
+from swupdate.install import manifest as profile
+from swupdate.install.chunks import CHUNK, ENTRY
+
+from fargo import keys, suit
+from fargo.console import Failure
+
+
+def chunk_table(data: bytes) -> bytes:
+    """16 bytes of SHA-256 for every 4 KB of `data`, the last chunk filled up with 0xFF."""
+    table = b""
+    for at in range(0, len(data), CHUNK):
+        chunk = data[at : at + CHUNK]
+        table += hashlib.sha256(chunk + b"\xff" * (CHUNK - len(chunk))).digest()[:ENTRY]
+    return table
+
+
+def _write(folder: Path, data: bytes, suffix: str) -> tuple[bytes, str]:
+    """Write `data` under its digest: (digest, name)."""
+    digest = hashlib.sha256(data).digest()
+    name = digest.hex()[:32] + suffix
+    (folder / name).write_bytes(data)
+    return digest, name
+
+
+def build(
+    out: Path,
+    version: str,
+    sequence: int,
+    vendor: bytes,
+    class_id: bytes,
+    firmware: bytes | None = None,
+    app: bytes | None = None,
+    bytecode: int = 0,
+    built: int | None = None,
+    expires: int = 0,
+    name: str = "fargo",
+) -> Path:
+    """Write payloads, chunk tables and the unsigned envelope of a release into `out`; the envelope's path.
+
+    `bytecode`: the `.mpy` version that the app needs and the firmware loads. Times are Unix seconds. Raises Failure.
+    """
+    if firmware is None and app is None:
+        raise Failure("a release carries a firmware, an app, or both", "give --firmware or --app", 2)
+    if len(vendor) != 16 or len(class_id) != 16:
+        raise Failure("vendor and class are 16 bytes each", "UUIDs, as the device was provisioned with", 2)
+    if not 0 < len(version) <= 64 or not 0 < sequence < 1 << 62:
+        raise Failure("a version has 1 to 64 characters, a sequence number is positive", "", 2)
+    out.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for half, data in (("fw", firmware), ("app", app)):
+        if data is not None:
+            digest, uri = _write(out, data, ".bin")
+            table, table_uri = _write(out, chunk_table(data), ".chunks")
+            parts.append(suit.Part(half, len(data), digest, uri, table, table_uri, bytecode))
+    data = suit.manifest(
+        version, sequence, vendor, class_id, parts, int(time.time()) if built is None else built, expires
+    )
+    path = out / f"{name}-{version}.suit"
+    path.write_bytes(suit.envelope(data, []))
+    return path
+
+
+def sign(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    """Add a signature to the envelope `path`. It is all that is needed: payloads may be elsewhere. Raises Failure."""
+    data, digest, signatures = _opened(path)
+    if keys.kid(key.public_key()) in suit.signers(signatures):
+        raise Failure(f"{path} is signed with this key already")
+    if len(signatures) == 3:
+        raise Failure(f"{path} has 3 signatures already, which is the most")
+    signed = suit.envelope(data, [*signatures, suit.sign(digest, key)])
+    if len(signed) > profile.ENVELOPE_LIMIT:
+        raise Failure(f"{path} would be larger than {profile.ENVELOPE_LIMIT} bytes")
+    path.write_bytes(signed)
+
+
+@dataclass
+class Report:
+    """What `verify` found. `problems` is empty when all is well."""
+
+    path: Path
+    version: str = ""
+    valid: list[str] = field(default_factory=list)  # kids, hexadecimal
+    problems: list[str] = field(default_factory=list)
+
+
+def verify(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int = 1) -> Report:
+    """Check an envelope as a device would, and the files that it names."""
+    data, digest, signatures = _opened(path)
+    report = Report(path)
+    known = {keys.kid(key): key for key in trusted}
+    to_verify = cbor.dumps(["Signature1", suit.PROTECTED, b"", digest])
+    for kid, signature in suit.signers(signatures).items():
+        if kid not in known:
+            report.problems.append(f"signed by a key that is not trusted ({kid.hex()})")
+            continue
+        der = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+        try:
+            known[kid].verify(der, to_verify, ec.ECDSA(hashes.SHA256()))
+            report.valid.append(kid.hex())
+        except InvalidSignature:
+            report.problems.append(f"the signature of {kid.hex()} is wrong")
+    if len(report.valid) < threshold:
+        report.problems.append(f"{len(report.valid)} valid signature(s), {threshold} needed")
+    try:
+        manifest = profile.Manifest(data)
+    except Fault as fault:
+        report.problems.append(fault.text)
+        return report
+    report.version = manifest.version
+    for part in manifest.components:
+        payload = _read(path.parent / part.uri, report)
+        table = _read(path.parent / part.table_uri, report)
+        if payload is not None and (len(payload) != part.size or hashlib.sha256(payload).digest() != part.digest):
+            report.problems.append(f"{part.uri} is not the {part.half} that was signed")
+        if table is not None and hashlib.sha256(table).digest() != part.table:
+            report.problems.append(f"{part.table_uri} is not the table that was signed")
+        if payload is not None and table is not None and chunk_table(payload) != table:
+            report.problems.append(f"{part.table_uri} does not belong to {part.uri}")
+    return report
+
+
+def show(path: Path) -> dict[str, Any]:
+    """What an envelope says, for people and for --json."""
+    data, _, signatures = _opened(path)
+    manifest = _manifest(data)
+    return {
+        "version": manifest.version,
+        "sequence": manifest.seq,
+        "built": manifest.built,
+        "expires": manifest.expires,
+        "vendor": manifest.vendor[0].hex(),
+        "class": manifest.classes[0].hex(),
+        "digest": profile.digest(data).hex(),
+        "signed_by": [kid.hex() for kid in suit.signers(signatures)],
+        "components": [
+            {"half": c.half, "size": c.size, "digest": c.digest.hex(), "uri": c.uri, "table": c.table_uri, "bytecode": c.bytecode}
+            for c in manifest.components
+        ],
+    }
+
+
+def label(envelope: bytes) -> bytes:
+    """The label of a slot that is flashed with this release (docs/architecture.md, Storage): 4 KB."""
+    data, _, _ = suit.opened(envelope)
+    manifest = _manifest(data)
+    content: dict[str, Any] = {
+        "v": 1,
+        "seq": manifest.seq,
+        "version": manifest.version,
+        "manifest": profile.digest(data),
+        "built": manifest.built,
+    }
+    for component in manifest.components:
+        content[component.half] = [component.size, component.digest]
+    return cbor.dumps(content).ljust(CHUNK, b"\xff")
+
+
+def _opened(path: Path) -> tuple[bytes, bytes, list[bytes]]:
+    try:
+        return suit.opened(path.read_bytes())
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}") from None
+    except (ValueError, AttributeError, TypeError, IndexError):
+        raise Failure(f"{path} is no release envelope", "a release's envelope ends in .suit") from None
+
+
+def _manifest(data: bytes) -> profile.Manifest:
+    try:
+        return profile.Manifest(data)
+    except Fault as fault:
+        raise Failure(fault.text) from None
+
+
+def _read(path: Path, report: Report) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        report.problems.append(f"{path.name}: {error.strerror}")
+        return None

@@ -1,0 +1,135 @@
+"""A stage for the demo and the tests: keys, releases, a server and a simulated board that know each other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from fargo import bundle, flash, image, keys, release, romfs
+from fargo.authority import Authority
+from fargo.serve import Server
+
+sys.path.insert(0, str(bundle.ROOT))
+from board.sim.simboard import SimBoard  # noqa: E402 - the simulated board is beside the packages, not in one
+
+CLEAR_MAIN = bundle.ROOT / "board/sim/clear.py"
+BYTECODE = 6  # of the .mpy files that mpy-cross 1.29 makes
+
+
+class Stage:
+    """Everything an update needs, in the folder `home`, which is emptied first.
+
+    The board is on a loopback address of its own, in the clear (the test transport). `firmware_size` in bytes;
+    `layout` as in fargo.flash; `settings` go into what is provisioned.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        app: Path,
+        address: str = "127.7.0.2",
+        layout: str = "4MB",
+        firmware_size: int = 400_000,
+        settings: dict[str, object] | None = None,
+        threshold: int = 1,
+        server: type[Server] = Server,
+        main: Path = CLEAR_MAIN,
+    ) -> None:
+        shutil.rmtree(home, ignore_errors=True)
+        self.home = home
+        self.releases = home / "releases"
+        self.releases.mkdir(parents=True)
+        self.app = app
+        self.main = main
+        self.address = address
+        self.layout = layout
+        self.firmware_size = firmware_size
+        self.threshold = threshold
+        self.settings = {"trial_s": 30, "backoff_ms": [300, 600], "ntp": "127.0.0.1", **(settings or {})}
+        self.vendor, self.class_id = os.urandom(16), os.urandom(16)
+        self.keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
+        self.authority = Authority(home / "authority")
+        self.server = server(self.releases, self.authority)
+        self.flash = home / "board.flash"
+
+    def url(self, version: str, scheme: str = "https") -> str:
+        """The package URL of a release on this stage's server."""
+        name = f"fargo-{version}.suit"
+        return self.server.url(name) if scheme == "https" else self.server.coap_url(name)
+
+    def firmware(self, version: str) -> bytes:
+        """A firmware image for the simulated board, in ESP-IDF's format."""
+        return image.build_image(version, size=self.firmware_size)
+
+    def app_image(self, change: dict[str, str] | None = None) -> bytes:
+        """The app image: Fargo's device side and the maker's app, with files replaced by `change` (name -> text)."""
+        files = bundle.device_files(self.app, self.main)
+        changed = self.home / "changed"
+        shutil.rmtree(changed, ignore_errors=True)
+        changed.mkdir()
+        for name, text in (change or {}).items():
+            files[name] = changed / name
+            files[name].write_text(text)
+        return romfs.build(files)
+
+    def release(
+        self,
+        version: str,
+        sequence: int,
+        firmware: bool = False,
+        change: dict[str, str] | None = None,
+        signers: list[ec.EllipticCurvePrivateKey] | None = None,
+        app: bool = True,
+        **parameters: object,
+    ) -> Path:
+        """Build and sign a release; the path of its envelope. `parameters` go to `fargo.release.build`."""
+        envelope = release.build(
+            self.releases,
+            version,
+            sequence,
+            vendor=parameters.pop("vendor", self.vendor),
+            class_id=parameters.pop("class_id", self.class_id),
+            firmware=self.firmware(version) if firmware else None,
+            app=self.app_image(change) if app else None,
+            bytecode=parameters.pop("bytecode", BYTECODE),
+            **parameters,
+        )
+        for key in signers if signers is not None else self.keys[: self.threshold]:
+            release.sign(envelope, key)
+        return envelope
+
+    def provision(self) -> dict[str, object]:
+        """What the board is provisioned with."""
+        return {
+            "v": 1,
+            "name": "Fargo demo",
+            "manufacturer": "Fargo",
+            "model": "Simulated ESP32",
+            "manufactured": "2026-01-09T14:30:00Z",
+            "piid": "7c9d9c2e-3a6b-4c1f-9a80-6f2f3f5f0b11",
+            "vendor": self.vendor,
+            "class": self.class_id,
+            "url": "",
+            "threshold": self.threshold,
+            "keys": {keys.kid(key.public_key()): keys.raw(key.public_key()) for key in self.keys},
+            "authorities": [self.authority.ca_der()],
+            "settings": self.settings,
+        }
+
+    def flash_factory(self, version: str = "1.0.0", sequence: int = 1) -> None:
+        """Flash a fresh board with a release, as a factory would."""
+        firmware, app = self.firmware(version), self.app_image()
+        envelope = release.build(
+            self.home / "factory", version, sequence, vendor=self.vendor, class_id=self.class_id,
+            firmware=firmware, app=app, bytecode=BYTECODE,
+        )  # fmt: skip
+        label = release.label(envelope.read_bytes())
+        flash.build_flash(self.flash, self.layout, firmware, app, label, self.provision())
+
+    def board(self, **options: object) -> SimBoard:
+        """The simulated board with this stage's flash; not powered yet."""
+        return SimBoard(self.flash, address=self.address, **options)
