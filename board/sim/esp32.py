@@ -171,17 +171,20 @@ class NVS:
     def _records(self):
         """(values by namespace and key, where the next record goes)."""
         size = self._partition.info()[3]
-        data = bytearray(size)
-        self._partition.readblocks(0, data, 0)
         found = {}
         at = 0
-        while at + 4 < size and data[at] == 0xA5:
-            total = 4 + sum(data[at + 1 : at + 4])
-            if data[at + total] == 0x5A:
-                first = at + 4 + data[at + 1]
-                second = first + data[at + 2]
-                found[(bytes(data[at + 4 : first]), bytes(data[first:second]))] = bytes(data[second : at + total])
-            at += total + 1
+        head = bytearray(4)
+        while at + 4 < size:
+            self._partition.readblocks(0, head, at)
+            if head[0] != 0xA5:
+                break
+            total = sum(head[1:])
+            data = bytearray(total + 1)
+            self._partition.readblocks(0, data, at + 4)
+            if data[total] == 0x5A:
+                first, second = head[1], head[1] + head[2]
+                found[(bytes(data[:first]), bytes(data[first:second]))] = bytes(data[second:total])
+            at += 4 + total + 1
         return found, at
 
     def _append(self, namespace, key, value):

@@ -44,19 +44,23 @@ class Screen:
         """A state, a notification."""
         self.line(text.replace("[", "\\["))
 
-    @contextlib.contextmanager
-    def progress(self, description: str, total: float | None = None) -> Any:
+    def progress(self, description: str, total: float | None = None) -> _Bar:
         """A bar while bytes come in; on a terminal only."""
-        columns = (TextColumn("          {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
-            task = bar.add_task(description, total=total)
-            yield _Bar(bar, task)
+        return _Bar(self.console, description, total)
 
 
 class _Bar:
-    def __init__(self, progress: Progress, task: Any) -> None:
-        self._progress = progress
-        self._task = task
+    def __init__(self, console: Console, description: str, total: float | None) -> None:
+        columns = (TextColumn("          {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task(description, total=total)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._progress.stop()
 
     def update(self, done: float, total: float | None = None, description: str | None = None) -> None:
         """Bytes done."""
@@ -75,7 +79,7 @@ class Demo:
         self.stage = stage
         self.screen = screen
         self.rows: list[tuple[str, str, str, str]] = []
-        self.board = stage.board()
+        self.board = stage.board(heap="1m")
 
     def happened(self, act: str, outcome: watch.Outcome, result: int, version: str, note: str = "") -> None:
         """A row; raises AssertionError when it is not what was promised."""
