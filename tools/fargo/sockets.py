@@ -9,6 +9,9 @@ from typing import Any
 from fargo.console import CONNECTION, Failure
 
 
+_WAITING = 32768  # bytes on their way to one client, at the most
+
+
 def bracket(host: str) -> str:
     """A host as it stands before a colon and a port."""
     return f"[{host}]" if ":" in host else host
@@ -20,6 +23,9 @@ def bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
     try:
         if kind == socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # A device takes what its 5,760-byte window lets through; a megabyte waiting in the kernel is of no use to it,
+            # and would make the counts of bytes sent a fiction.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _WAITING)
         sock.setblocking(False)
         sock.bind((host, port))
     except OSError as exc:
