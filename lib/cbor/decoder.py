@@ -10,10 +10,13 @@ _MAX_DEPTH = const(8)
 _MAX_ITEMS = const(256)
 _INDEFINITE = const(31)
 _BREAK = const(0xFF)
+_NO_KEY = (list, dict, Tag)
+_SHORT = "the data ends too early"
+_PIECE = const(-1)  # a depth: give the bytes of a string as they are
 
 
 class DecodeError(ValueError):
-    """Not CBOR, or more than the limits allow. `offset` is where in the data."""
+    """Not CBOR, or more than the limits allow. `offset` is where in the data: at the item that was refused."""
 
     def __init__(self, text, offset):
         super().__init__("%s at byte %d" % (text, offset))
@@ -23,111 +26,146 @@ class DecodeError(ValueError):
 def decode(data, strict=False, max_depth=_MAX_DEPTH, max_items=_MAX_ITEMS, copy=True):
     """The one item that `data` (bytes-like) holds. Raises DecodeError.
 
-    `max_items` counts every item of the whole, `max_depth` the nesting of arrays, maps and tags. `strict` is for signed
-    data: definite lengths, shortest heads, no floats, no simple values but false, true and null, valid UTF-8. Without it
-    (OCF) indefinite lengths are read, text that is not UTF-8 becomes bytes, and NULs at the end of text are cut off.
-    `copy=False` gives byte strings as memoryviews of `data`. A duplicate or unhashable key is always refused.
+    `max_items` counts every item of the whole, also the pieces of a string; `max_depth` is how deep arrays, maps and
+    tags may be nested. What is allocated is proportional to len(data), which is the caller's to limit. `strict` is for
+    signed data: definite lengths, shortest heads, no floats, no simple values but false, true and null, valid UTF-8.
+    Without it (OCF) indefinite lengths are read, text that is not UTF-8 becomes bytes, and NULs at the end of text are
+    cut off. `copy=False` gives byte strings as memoryviews of `data`. A key that cannot be one (array, map, tag), or
+    that equals another (as Python compares: 1, 1.0 and true are equal), is always refused.
     """
-    value, end = decode_prefix(data, 0, strict, max_depth, max_items, copy)
-    if end != len(data):
-        raise DecodeError("something follows the item", end)
+    decoder = _Decoder(data, strict, copy)
+    decoder.items = max_items
+    value = decoder.item(max_depth)
+    if decoder.pos != len(data):
+        decoder.fail("something follows the item")
     return value
 
 
 def decode_prefix(data, offset=0, strict=False, max_depth=_MAX_DEPTH, max_items=_MAX_ITEMS, copy=True):
     """The item that begins at `offset`, and where the next one would begin: (value, offset). As `decode` otherwise."""
-    decoder = _Decoder(data, strict, max_items, copy)
+    decoder = _Decoder(data, strict, copy)
+    decoder.items = max_items
     decoder.pos = offset
-    value = decoder.item(max_depth)
-    return value, decoder.pos
+    return decoder.item(max_depth), decoder.pos
+
+
+def _utf8(data):
+    """`data` as text, or None when it is not UTF-8."""
+    try:
+        text = str(data, "utf-8")
+        if len(text) != len(data):
+            _check(text)
+        return text
+    except ValueError:  # UnicodeError is one
+        return None
+
+
+def _check(text):
+    """Raise ValueError for overlong forms and surrogates, which MicroPython lets pass (RFC 3629 section 3)."""
+    for char in text:
+        if chr(ord(char)) != char or ord(char) >> 11 == 27:
+            raise ValueError
 
 
 class _Decoder:
-    def __init__(self, data, strict, items, copy):
+    # A function whose locals and stack take at most 11 words costs MicroPython no heap: hence so many small ones.
+
+    def __init__(self, data, strict, copy):
         self.data = memoryview(data)
-        self.pos = 0
         self.strict = strict
-        self.items = items
         self.copy = copy
+        self.pos = 0  # stays at an item until its head has been read, at a string until all of it
+        self.items = 0
 
     def fail(self, text):
         raise DecodeError(text, self.pos)
 
-    def take(self, count):
-        """The next `count` bytes, as a view."""
-        start = self.pos
-        if count > len(self.data) - start:
-            self.fail("the data ends too early")
-        self.pos = start + count
-        return self.data[start : start + count]
-
-    def head(self):
-        """(major type, additional information, argument); the argument of an indefinite length is -1."""
-        first = self.take(1)[0]
-        info = first & 31
-        if info < 24:
-            return first >> 5, info, info
-        if info == _INDEFINITE:
-            if self.strict or first >> 5 in (0, 1, 6):
-                self.fail("an indefinite length")
-            return first >> 5, info, -1
-        if info > 27:
-            self.fail("a reserved head")
-        size = 1 << info - 24
-        number = int.from_bytes(self.take(size), "big")
-        if self.strict and first >> 5 != 7 and number < (24 if size == 1 else 1 << size * 4):
-            self.fail("a head that is not the shortest")
-        return first >> 5, info, number
+    def fits(self, count, pos):
+        """Refuse `count` items or bytes from `pos` on that are not there, before anything is made for them."""
+        if count > len(self.data) - pos:
+            self.fail(_SHORT)
 
     def item(self, depth):
-        """The next item; `depth` more levels may open below it."""
-        self.items -= 1
-        if self.items < 0:
+        """The next item; `depth` more levels may open in it."""
+        pos = self.pos
+        if pos >= len(self.data):
+            self.fail(_SHORT)
+        if self.items <= 0:
             self.fail("too many items")
-        major, info, number = self.head()
+        self.items -= 1
+        major, number = self.data[pos] >> 5, self.data[pos] & 31
+        pos += 1
+        if number > 23:
+            if major == 7:
+                return self.float(number, pos)
+            number, pos = self.argument(major, number, pos)
+        if major == 2 or major == 3:
+            return self.string(major, number, pos, depth)
+        self.pos = pos
         if major == 0:
             return number
         if major == 1:
             return -1 - number
-        if major == 2 or major == 3:
-            return self.string(major, number)
         if major == 7:
-            return self.simple(info, number)
+            return self.simple(number)
         if depth <= 0:
             self.fail("nested too deeply")
-        if major == 4:
-            return self.array(number, depth - 1)
-        if major == 5:
-            return self.map(number, depth - 1)
-        return Tag(number, self.item(depth - 1))
+        if major == 6:
+            return Tag(number, self.item(depth - 1))
+        # An array has `number` items to come, a map twice as many.
+        if number * (major - 3) > self.items:
+            self.fail("too many items")
+        self.fits(number * (major - 3), pos)
+        return self.array(number, depth - 1) if major == 4 else self.map(number, depth - 1)
 
-    def string(self, major, length):
-        if length >= 0:
-            data = self.take(length)
+    def argument(self, major, info, pos):
+        """(argument, position after it) of a head that needs more than its first byte; -1 for an indefinite length."""
+        if info == _INDEFINITE and 1 < major < 6 and not self.strict:
+            return -1, pos
+        if info > 27:
+            self.fail("a reserved head, an indefinite length or a break where none may be")
+        size = 1 << info - 24
+        self.fits(size, pos)
+        number = 0
+        while size:
+            number = number << 8 | self.data[pos]
+            pos += 1
+            size -= 1
+        if self.strict and number < (24 if info == 24 else 1 << (4 << info - 24)):
+            self.fail("a head that is not the shortest")
+        return number, pos
+
+    def string(self, major, length, pos, depth):
+        if length < 0:
+            self.pos = pos
+            data = self.pieces(major)
         else:
-            data = b""
-            while not self.ended():
-                kind, _, length = self.head()
-                if kind != major or length < 0:
-                    self.fail("a piece of another type in a string")
-                self.items -= 1
-                if self.items < 0:
-                    self.fail("too many items")
-                data += bytes(self.take(length))
-        if major == 2:
-            return bytes(data) if self.copy else memoryview(data)
-        try:
-            text = str(data, "utf-8")
-        except ValueError:  # UnicodeError
+            self.fits(length, pos)
+            data = self.data[pos : pos + length]
+            self.pos = pos + length
+        if depth == _PIECE:
+            return data
+        if major == 3:
+            text = _utf8(data)
+            if text is not None:
+                return text if self.strict or not text or data[-1] else text.rstrip("\0")
             if self.strict:
                 self.fail("text that is not UTF-8")
-            return bytes(data)
-        return text if self.strict else text.rstrip("\0")
+        return bytes(data) if self.copy or major == 3 else memoryview(data)
+
+    def pieces(self, major):
+        """The bytes of a string of indefinite length: strings of the same type, of definite length."""
+        data = bytearray()
+        while not self.ended():
+            first = self.data[self.pos]
+            if first >> 5 != major or first & 31 == _INDEFINITE:
+                self.fail("a piece of another type in a string")
+            data += self.item(_PIECE)
+        return data
 
     def ended(self):
         """Whether the item of indefinite length ends here; its break is then taken."""
-        if self.pos >= len(self.data):
-            self.fail("the data ends too early")
+        self.fits(1, self.pos)
         if self.data[self.pos] != _BREAK:
             return False
         self.pos += 1
@@ -135,24 +173,18 @@ class _Decoder:
 
     def array(self, count, depth):
         found = []
-        if count < 0:
-            while not self.ended():
-                found.append(self.item(depth))
-            return found
-        self.fits(count)
-        for _ in range(count):
+        while count and not (count < 0 and self.ended()):
             found.append(self.item(depth))
+            count -= 1
         return found
 
     def map(self, count, depth):
         found = {}
-        if count >= 0:
-            self.fits(2 * count)
         while count and not (count < 0 and self.ended()):
             key = self.item(depth)
             if isinstance(key, memoryview):
                 key = bytes(key)
-            if isinstance(key, (list, dict, Tag)):
+            if isinstance(key, _NO_KEY):
                 self.fail("a key that cannot be one")
             if key in found:
                 self.fail("a duplicate key")
@@ -160,23 +192,15 @@ class _Decoder:
             count -= 1
         return found
 
-    def fits(self, count):
-        """Refuse a count that the rest of the data or the limit cannot hold, before anything is made for it."""
-        if count > self.items:
-            self.fail("too many items")
-        if count > len(self.data) - self.pos:
-            self.fail("the data ends too early")
-
-    def simple(self, info, number):
-        if info == 20 or info == 21:
-            return info == 21
-        if info == 22:
-            return None
-        if self.strict or info == _INDEFINITE:
-            self.fail("a simple value or float that is not allowed here")
-        if info == 23:
-            return None  # undefined
-        if info < 25:
+    def simple(self, number):
+        if number < 20 or self.strict and number == 23:
             self.fail("an unknown simple value")
+        return number == 21 if number < 22 else None  # 22 null, 23 undefined
+
+    def float(self, info, pos):
+        if self.strict or not 24 < info < 28:
+            self.fail("a float or simple value that is not known here, or a break where none may be")
         size = 1 << info - 24
-        return struct.unpack(">" + " efd"[info - 24], self.data[self.pos - size : self.pos])[0]
+        self.fits(size, pos)
+        self.pos = pos + size
+        return struct.unpack(">" + "efd"[info - 25], self.data[pos : pos + size])[0]

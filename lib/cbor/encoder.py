@@ -1,4 +1,4 @@
-"""The encoder: shortest heads, definite lengths (RFC 8949 section 4.1)."""
+"""The encoder: shortest heads, definite lengths, shortest floats (RFC 8949 section 4.1)."""
 
 import struct
 
@@ -13,6 +13,7 @@ _TEXT = const(3)
 _ARRAY = const(4)
 _MAP = const(5)
 _TAG = const(6)
+_SIMPLE = const(7)
 
 _DEPTH = const(16)  # also what stops a list that holds itself
 
@@ -24,11 +25,12 @@ class EncodeError(ValueError):
 class Encoder:
     """Writes items one after the other into `buf` (a bytearray or a writable memoryview), which never grows.
 
-    After an EncodeError the bytes up to `pos` are what was written; `reset()` begins anew.
+    After an EncodeError a part of the item may have been written: `reset()`, or set `pos` back to where it began.
     """
 
     def __init__(self, buf):
         self.buf = buf
+        self.size = len(buf)
         self.pos = 0
 
     def reset(self):
@@ -40,106 +42,107 @@ class Encoder:
         return memoryview(self.buf)[: self.pos]
 
     def head(self, major, n):
-        """Write the head of an item: `major` type 0 to 7 and argument `n`, in its shortest form."""
-        buf, pos = self.buf, self.pos
-        if n < 24:
-            size = 0
-        elif n < 0x100:
-            size = 1
-        elif n < 0x10000:
-            size = 2
-        elif n < 0x100000000:
-            size = 4
-        elif n < 1 << 64:
-            size = 8
-        else:
-            raise EncodeError("an integer is too large")
-        if pos + size >= len(buf):
+        """Write the head of an item: `major` type 0 to 7 and argument `n` (not negative), in its shortest form.
+
+        A caller who writes a head of an array (4), map (5) or tag (6) must then encode the items it announces.
+        """
+        pos = self.pos
+        info, bits = n, 0
+        if n > 23:
+            info, bits = 24, 8
+            while n >> bits:
+                info += 1
+                bits *= 2
+            if bits > 64:
+                raise EncodeError("an integer is too large")
+        if pos + (bits >> 3) >= self.size:
             raise EncodeError("the buffer is full")
-        if size == 0:
-            buf[pos] = major << 5 | n
-        else:
-            buf[pos] = major << 5 | (24 if size == 1 else 25 if size == 2 else 26 if size == 4 else 27)
-            for i in range(pos + size, pos, -1):
-                buf[i] = n & 0xFF
-                n >>= 8
-        self.pos = pos + size + 1
+        self.buf[pos] = major << 5 | info
+        while bits:
+            bits -= 8
+            pos += 1
+            self.buf[pos] = n >> bits & 0xFF
+        self.pos = pos + 1
 
     def encode(self, value, depth=0):
         """Write `value`: None, bool, int, float, str, bytes-like, list, tuple, dict, Pairs or Tag.
 
-        A dict is written in its own order, which on MicroPython is none: use Pairs where the order matters.
-        Raises EncodeError.
+        A dict is written in its own order, which on MicroPython is none: use Pairs, or `pairs`, where order matters.
+        Raises EncodeError, also when more than 16 levels are nested (`depth` is how many are open).
         """
         kind = type(value)
         if kind is str:
             self._string(_TEXT, value.encode())
         elif kind is int:
-            if value >= 0:
-                self.head(_UINT, value)
-            else:
+            if value < 0:
                 self.head(_NINT, -1 - value)
-        elif value is False or value is True or value is None:
-            self.head(7, 20 if value is False else 21 if value is True else 22)
-        elif kind is dict:
-            self.pairs(value.items(), len(value), depth)
-        elif kind is Pairs:
-            self.pairs(value, len(value), depth)
-        elif kind is list or kind is tuple:
-            self._deeper(depth)
-            self.head(_ARRAY, len(value))
-            for item in value:
-                self.encode(item, depth + 1)
+            else:
+                self.head(_UINT, value)
+        elif value is None or kind is bool:
+            self.head(_SIMPLE, 22 if value is None else 21 if value else 20)
         elif kind is bytes or kind is bytearray or kind is memoryview:
             self._string(_BYTES, value)
         elif kind is float:
             self._float(value)
+        elif depth >= _DEPTH:
+            raise EncodeError("nested too deeply")
+        elif kind is list or kind is tuple:
+            self._array(value, depth)
+        elif kind is dict:
+            self.pairs(value.items(), len(value), depth)
+        elif kind is Pairs:
+            self.pairs(value, len(value), depth)
         elif kind is Tag:
-            self._deeper(depth)
             self.head(_TAG, value.number)
             self.encode(value.value, depth + 1)
         else:
             raise EncodeError("%s has no CBOR form" % kind.__name__)
 
     def pairs(self, items, count, depth=0):
-        """Write a map of `count` (key, value) pairs in the order in which `items` gives them."""
-        self._deeper(depth)
+        """Write a map of `count` (key, value) pairs in the order in which `items` gives them. Raises EncodeError."""
         self.head(_MAP, count)
         for key, value in items:
             self.encode(key, depth + 1)
             self.encode(value, depth + 1)
 
+    def _array(self, items, depth):
+        self.head(_ARRAY, len(items))
+        for item in items:
+            self.encode(item, depth + 1)
+
     def raw(self, data):
-        """Write bytes that are CBOR already."""
+        """Write bytes that are CBOR already. Raises EncodeError."""
         end = self.pos + len(data)
-        if end > len(self.buf):
+        if end > self.size:
             raise EncodeError("the buffer is full")
         self.buf[self.pos : end] = data
         self.pos = end
 
     def _string(self, major, data):
-        self.head(major, len(data))
-        self.raw(data)
-
-    def _deeper(self, depth):
-        if depth >= _DEPTH:
-            raise EncodeError("nested too deeply")
+        n = len(data)
+        pos = self.pos + 1
+        end = pos + n
+        if n < 24 and end <= self.size:  # most are: spare them two calls
+            self.buf[pos - 1] = major << 5 | n
+            self.buf[pos:end] = data
+            self.pos = end
+        else:
+            self.head(major, n)
+            self.raw(data)
 
     def _float(self, value):
-        # The shortest form that keeps the value; every NaN is the one of half precision.
-        if value != value:
-            return self.raw(b"\xf9\x7e\x00")
-        for form, first in (("e", 0xF9), ("f", 0xFA)):
-            try:
-                packed = struct.pack(">" + form, value)
-                if struct.unpack(">" + form, packed)[0] == value:
-                    break
-            except (OverflowError, ValueError):
-                pass
-        else:
-            packed, first = struct.pack(">d", value), 0xFB
-        self.raw(bytes((first,)))
-        return self.raw(packed)
+        # The shortest form that keeps the value, as unpacking shows (MicroPython packs some of the smallest halves
+        # wrong); every NaN is the one of half precision.
+        form = "e"
+        if value == value:
+            for form in "efd":
+                try:
+                    if struct.unpack(">" + form, struct.pack(">" + form, value))[0] == value:
+                        break
+                except OverflowError:
+                    pass
+        self.raw(bytes((0xF9 + "efd".find(form),)))
+        self.raw(struct.pack(">" + form, value))
 
 
 def encode_into(buf, value):
@@ -150,7 +153,10 @@ def encode_into(buf, value):
 
 
 def dumps(value, limit=65536):
-    """`value` as bytes, in a buffer that doubles up to `limit`: for small records and tests, not for hot paths."""
+    """`value` as bytes, in a buffer that doubles up to `limit` bytes: for small records and tests, not for hot paths.
+
+    Raises EncodeError.
+    """
     size = 128
     while True:
         buf = bytearray(size)

@@ -2,20 +2,14 @@
 
 
 class Tag:
-    """`value` under tag `number`."""
+    """`value` under tag `number`. Not hashable: a Tag is no key of a map."""
 
     def __init__(self, number, value):
         self.number = number
         self.value = value
 
     def __eq__(self, other):
-        return isinstance(other, Tag) and (self.number, self.value) == (other.number, other.value)
-
-    def __hash__(self):
-        return hash((self.number, self.value))
-
-    def __repr__(self):
-        return "Tag(%d, %r)" % (self.number, self.value)
+        return isinstance(other, Tag) and self.number == other.number and self.value == other.value
 
 
 class Pairs(list):
