@@ -1,0 +1,268 @@
+"""What the proofs on the simulated board share: a stage with a board, a foreign Client (aiocoap, cbor2), and a time server.
+
+Nothing of ours speaks for the Client here: messages are aiocoap's, their payloads are made and read by cbor2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import itertools
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiocoap
+import cbor2
+from fargo.bundle import ROOT
+from fargo.stage import Stage
+
+SWU, PSTAT, STATUS = "oc/swu", "oic/sec/pstat", "fargo/update"
+OCF_CBOR = 10000
+IDLE, ISAC, ISVV, UPGRADE = "idle", "isac", "isvv", "upgrade"
+WAIT = 40  # seconds: more than anything here takes on a slow machine
+
+# Table 3: state -> cm
+CM = {"idle": 0, "nsa": 256, "svv": 256, "sva": 320, "upgrading": 448}
+
+_SETTINGS = {"trial_s": 20, "backoff_ms": [50, 100], "connect_s": 3, "read_s": 3}
+_NTP_TO_UNIX = 2_208_988_800
+_numbers = itertools.count(2)
+
+
+def address() -> str:
+    """A loopback address that no other board of this machine's test runs has."""
+    number = next(_numbers)
+    return f"127.7.{1 + os.getpid() % 250}.{number % 250 + 2}"
+
+
+def timestamp(seconds: float) -> str:
+    """Now and `seconds`, as RFC 3339 writes it."""
+    then = datetime.datetime.fromtimestamp(int(time.time() + seconds), datetime.UTC)
+    return then.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Rig:
+    """A stage whose server runs, and its board, flashed with version 1.0.0 and not powered yet."""
+
+    def __init__(
+        self, home: Path, board: dict[str, Any] | None = None, settings: dict[str, Any] | None = None, **stage: Any
+    ) -> None:
+        stage = {"layout": "small", "firmware_size": 60_000, **stage}
+        self.stage = Stage(
+            home, ROOT / "examples/lamp", address(), settings={**_SETTINGS, **(settings or {})}, **stage
+        )
+        self.stage.flash_factory()
+        self.stage.server.start()
+        self.board = self.stage.board(**{"heap": "512k", "flash_ms": (0, 0), **(board or {})})
+
+    def start(self) -> Rig:
+        """Power on, and wait until the board serves."""
+        return self.starts(self.board.power_on)
+
+    def starts(self, how: Callable[[], Any]) -> Rig:
+        """Do `how`, after which the board starts, and wait until it serves."""
+        at = len(self.board.lines)
+        how()
+        self.board.wait_log("serving", WAIT, at)
+        return self
+
+    def power_cycle(self) -> Rig:
+        """Pull the plug, and put it back."""
+        self.board.power_off()
+        return self.start()
+
+    def stop(self) -> None:
+        """Switch everything off."""
+        self.board.power_off()
+        self.stage.server.stop()
+
+    def client(self) -> Foreign:
+        """A Client of this board; use it with `async with`."""
+        return Foreign(self.stage.address)
+
+    def payloads(self, build: Callable[[], Any]) -> list[Path]:
+        """The payload files that `build` adds to the server's folder."""
+        before = set(self.stage.releases.glob("*.bin"))
+        build()
+        return sorted(set(self.stage.releases.glob("*.bin")) - before)
+
+    async def log(self, text: str, start: int = 0) -> str:
+        """Wait for a line of the board's."""
+        return await asyncio.to_thread(self.board.wait_log, text, WAIT, start)
+
+
+class Seen:
+    """What an observer was sent, oldest first."""
+
+    def __init__(self) -> None:
+        self.values: list[dict[str, Any]] = []
+        self.messages: list[Any] = []
+        self._news = asyncio.Event()
+
+    def add(self, message: Any) -> None:
+        """A notification."""
+        self.messages.append(message)
+        self.values.append(cbor2.loads(message.payload))
+        self._news.set()
+
+    async def until(self, predicate: Callable[[dict[str, Any]], Any], timeout: float = WAIT) -> dict[str, Any]:
+        """The first value for which `predicate` holds; those before count as well. Raises TimeoutError."""
+        at = 0
+        async with asyncio.timeout(timeout):
+            while True:
+                for value in self.values[at:]:
+                    if predicate(value):
+                        return value
+                at = len(self.values)
+                self._news.clear()
+                await self._news.wait()
+
+    def distinct(self, *names: str) -> list[Any]:
+        """The values of `names`, without repetitions in a row."""
+        found: list[Any] = []
+        for value in self.values:
+            row = value[names[0]] if len(names) == 1 else tuple(value[name] for name in names)
+            if not found or found[-1] != row:
+                found.append(row)
+        return found
+
+
+class Foreign:
+    """A Client made of aiocoap and cbor2, and of nothing of ours."""
+
+    def __init__(self, host: str, group: bool = False) -> None:
+        self.host = host
+
+    async def __aenter__(self) -> Foreign:
+        self.context = await aiocoap.Context.create_client_context(transports=["simple6"])
+        self._observations: list[Any] = []
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        for request in self._observations:
+            if not request.observation.cancelled:
+                request.observation.cancel()
+        await self.context.shutdown()
+
+    async def ask(
+        self,
+        code: Any,
+        path: str,
+        payload: bytes = b"",
+        content_format: int | None = None,
+        timeout: float = 10,
+        **more: Any,
+    ) -> Any:
+        """One exchange."""
+        message = aiocoap.Message(code=code, uri=f"coap://{self.host}/{path}", payload=payload, **more)
+        if content_format is not None:
+            message.opt.content_format = content_format
+        return await asyncio.wait_for(self.context.request(message).response, timeout)
+
+    async def get(self, path: str) -> Any:
+        """A representation that must be had."""
+        reply = await self.ask(aiocoap.GET, path)
+        assert reply.code == aiocoap.CONTENT, (reply.code, reply.payload)
+        return cbor2.loads(reply.payload)
+
+    async def post(self, path: str, value: Any) -> Any:
+        """UPDATE; the answer as a message."""
+        return await self.ask(aiocoap.POST, path, cbor2.dumps(value), OCF_CBOR)
+
+    async def update(self, purl: str, action: str = IDLE, when: str = "none") -> Any:
+        """UPDATE of /oc/swu with all that it needs; the answer as a message."""
+        return await self.post(SWU, {"purl": purl, "swupdateaction": action, "updatetime": when})
+
+    async def tm(self, bits: int) -> Any:
+        """UPDATE of pstat's target mode."""
+        return await self.post(PSTAT, {"tm": bits})
+
+    async def observe(self, path: str) -> Seen:
+        """Observe from now on; the first representation is there when this returns."""
+        message = aiocoap.Message(code=aiocoap.GET, uri=f"coap://{self.host}/{path}", observe=0)
+        request = self.context.request(message)
+        seen = Seen()
+        request.observation.register_callback(seen.add)
+        request.observation.register_errback(lambda error: None)
+        first = await asyncio.wait_for(request.response, 10)
+        assert first.code == aiocoap.CONTENT and first.opt.observe is not None
+        seen.messages.insert(0, first)
+        seen.values.insert(0, cbor2.loads(first.payload))
+        self._observations.append(request)
+        return seen
+
+    async def until(self, predicate: Callable[[dict[str, Any]], Any], path: str = SWU, timeout: float = WAIT) -> Any:
+        """Ask again and again, over restarts as well, until `predicate` holds. Raises TimeoutError."""
+        value: Any = None
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            try:
+                reply = await self.ask(aiocoap.GET, path, timeout=1)
+            except (TimeoutError, OSError, aiocoap.error.Error):
+                await asyncio.sleep(0.1)
+                continue
+            value = cbor2.loads(reply.payload) if reply.code == aiocoap.CONTENT else None
+            if value is not None and predicate(value):
+                return value
+            await asyncio.sleep(0.05)
+        raise TimeoutError(f"last: {value}")
+
+    async def settled(self, timeout: float = WAIT) -> dict[str, Any]:
+        """/oc/swu once nothing is done or scheduled any more."""
+        return await self.until(lambda v: v["swupdateaction"] == IDLE and v["swupdatestate"] not in ("svv", "upgrading"),
+                                timeout=timeout)  # fmt: skip
+
+    async def run(self, purl: str, action: str) -> dict[str, Any]:
+        """Do an action now, to its end; /oc/swu afterwards."""
+        reply = await self.update(purl, action, "now")
+        assert reply.code == aiocoap.CHANGED, (reply.code, reply.payload)
+        return await self.settled()
+
+    async def version(self) -> str:
+        """The running version."""
+        return (await self.get("oic/d"))["sv"]
+
+    async def reason(self) -> str:
+        """The last result in words."""
+        return (await self.get(STATUS))["reason"]
+
+
+class TimeServer:
+    """NTP (RFC 4330) on a port of its own. `shift`: seconds that its time is ahead; `silent`: it answers nothing."""
+
+    def __init__(self, shift: float = 0, silent: bool = False) -> None:
+        self.shift = shift
+        self.silent = silent
+        self.asked = 0
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+
+    def __enter__(self) -> TimeServer:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                request, peer = self._socket.recvfrom(512)
+            except OSError:
+                return
+            self.asked += 1
+            if self.silent or len(request) < 48:
+                continue
+            stamp = struct.pack(">II", int(time.time() + self.shift) + _NTP_TO_UNIX & 0xFFFFFFFF, 0)
+            head = bytes((request[0] & 0x38 | 4, 2, request[2], 0xEC)) + bytes(8) + b"\x7f\x00\x00\x01"
+            try:
+                self._socket.sendto(head + stamp + request[40:48] + stamp + stamp, peer)
+            except OSError:
+                return
