@@ -1,6 +1,7 @@
 # The first code of ours that a board runs: finds the app of the running slot and starts it, or rescues.
 # No policy, and never updated over the air: it stays source, so that any MicroPython can run it.
 
+import gc
 import sys
 
 import esp32
@@ -24,6 +25,7 @@ def start():
     main.run()
 
 
+gc.threshold(4096)  # what stays is laid down densely; a heap full of holes cannot take an update's buffers later
 machine.WDT(timeout=60_000)  # whatever hangs from here on ends in a reset
 try:
     start()

@@ -24,6 +24,7 @@ from firmware.provision import Provision
 from firmware.store import Store
 
 _WATCHDOG_MS = const(60_000)
+_CHUNK = const(4096)
 _FEED_MS = const(1000)
 _GROUP = "224.0.1.187"  # All OCF Devices (IPv4)
 _PORT = const(5683)
@@ -52,6 +53,11 @@ class Job:
         self.floor = node.updater.floor
         self.limits = Limits(node.provision.settings)
         self.open = node.open
+        self.buffers = None
+
+    def reserve(self):
+        """Make the two buffers of the payload, early: when all code is loaded the heap may have no such pieces left."""
+        self.buffers = (bytearray(_CHUNK), bytearray(_CHUNK))
 
 
 class Node:

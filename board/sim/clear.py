@@ -41,8 +41,8 @@ class ClearNode(Node):
         """Adds clear CoAP to the product's sources."""
         if not url.startswith("coap:"):
             return super().open(url)
-        with phase("firmware.coap_source", "swupdate.install.dns") as (coap, dns):
-            return coap.CoapSource(url, dns.Resolver(self.board.dns()), Limits(self.provision.settings))
+        with phase("firmware.coap_source", "firmware.sources") as (coap, sources):
+            return coap.CoapSource(url, sources.Resolver(self.board.dns()), Limits(self.provision.settings))
 
 
 def run():

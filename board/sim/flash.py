@@ -3,6 +3,7 @@
 import time
 
 SECTOR = 4096
+PAGE = 256
 
 
 class Flash:
@@ -18,6 +19,9 @@ class Flash:
         self._halt = halt
         self._spent = 0.0
         self.operations = 0
+        self._cut = False
+        self._page = memoryview(bytearray(PAGE))
+        self._blank = b"\xff" * PAGE
 
     def read(self, at, buf):
         """Fill `buf` from byte `at`."""
@@ -29,24 +33,37 @@ class Flash:
         if at % SECTOR or size % SECTOR:
             raise ValueError("erase is not of whole sectors")
         for sector in range(at, at + size, SECTOR):
-            self._operation(sector, b"\xff" * SECTOR, self._erase_ms)
+            self._begin()
+            self._file.seek(sector)
+            for page in range(0, self._done(SECTOR), PAGE):
+                self._file.write(self._blank)
+            self._end(self._erase_ms)
 
     def program(self, at, data):
         """Clear bits; a bit that is 0 stays 0 until it is erased."""
-        old = bytearray(len(data))
-        self.read(at, old)
-        both = int.from_bytes(old, "big") & int.from_bytes(data, "big")
-        self._operation(at, both.to_bytes(len(data), "big"), self._program_ms * len(data) / SECTOR)
+        self._begin()
+        data = memoryview(data)
+        for start in range(0, self._done(len(data)), PAGE):
+            page = data[start : min(start + PAGE, self._done(len(data)))]
+            old = self._page[: len(page)]
+            self.read(at + start, old)
+            both = int.from_bytes(old, "big") & int.from_bytes(page, "big")
+            self._file.seek(at + start)
+            self._file.write(both.to_bytes(len(page), "big"))
+        self._end(self._program_ms * len(data) / SECTOR)
 
-    def _operation(self, at, data, ms):
+    def _begin(self):
         self.operations += 1
-        cut = self.operations == self._cut_at
-        if cut and self._torn:
-            data = memoryview(data)[: len(data) // 2]
-        if not cut or self._torn:
-            self._file.seek(at)
-            self._file.write(data)
-        if cut:
+        self._cut = self.operations == self._cut_at
+        if self._cut and not self._torn:
+            self._halt("cut")
+
+    def _done(self, size):
+        """How much of an operation on `size` bytes is done."""
+        return size // 2 if self._cut else size
+
+    def _end(self, ms):
+        if self._cut:
             self._halt("cut")
         self._spent += ms
         if self._spent >= 1:  # the interpreter stands still, and the network with it

@@ -10,6 +10,10 @@ import json
 import sys
 import time
 
+import micropython
+
+micropython.opt_level(3)  # line numbers of the chip itself are worth less than the device's memory
+
 sys.path.insert(0, sys.argv[0].rpartition("/")[0])
 
 import bootloader  # noqa: E402
@@ -86,6 +90,7 @@ def main():
         while True:  # as MicroPython's own start does
             time.sleep(1)
     gc.collect()
+    micropython.opt_level(0)
     run("/boot.py")
     print("the REPL would be here")
     while True:

@@ -84,21 +84,20 @@ class Slots:
 
     # What changes
 
-    def write_label(self, label):
-        """Say what the other slot is. Raises OSError."""
-        sector = bytearray(b"\xff" * _SECTOR)
-        if cbor.encode_into(sector, label) > _LABEL_SIZE:
+    def write_label(self, label, sector):
+        """Say what the other slot is; `sector` is a buffer of 4 KB to do it with. Raises OSError."""
+        size = cbor.encode_into(sector, label)
+        if size > _LABEL_SIZE:
             raise Fault("invalid", "the label is too long")
-        self._write_last(sector)
+        for i in range(size, _SECTOR):
+            sector[i] = 0xFF
+        app = self.partition(self.other, "app")
+        app.writeblocks(app.ioctl(4, 0) - 1, sector)
 
     def erase_label(self):
         """The other slot is nothing. Raises OSError."""
         app = self.partition(self.other, "app")
         app.ioctl(6, app.ioctl(4, 0) - 1)
-
-    def _write_last(self, sector):
-        app = self.partition(self.other, "app")
-        app.writeblocks(app.ioctl(4, 0) - 1, sector)
 
     def arm(self):
         """Have the other slot tried at the next start. Raises Fault "install" when its image is refused."""

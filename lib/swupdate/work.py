@@ -12,7 +12,8 @@ async def attempt(updater, what, builtin, settings):
         return await _try(updater, what, builtin, settings.get("retries", 2), settings.get("backoff_ms", (1000, 4000)))
     except Fault as error:
         fault = error
-    except MemoryError:
+    except MemoryError as error:
+        print_exception(error)
         fault = Fault("memory", "not enough memory")
     except OSError as error:
         fault = Fault("lost", "connection lost: %s" % error)

@@ -79,7 +79,7 @@ class Demo:
         self.stage = stage
         self.screen = screen
         self.rows: list[tuple[str, str, str, str]] = []
-        self.board = stage.board(heap="1m")
+        self.board = stage.board()
 
     def happened(self, act: str, outcome: watch.Outcome, result: int, version: str, note: str = "") -> None:
         """A row; raises AssertionError when it is not what was promised."""

@@ -122,7 +122,7 @@ class HttpsSource:
             await self.close()
 
     async def _skip(self, count):
-        scratch = memoryview(bytearray(min(count, 4096)))
+        scratch = memoryview(bytearray(min(count, _LINE)))
         while count:
             part = scratch[: min(count, len(scratch))]
             await self.readinto(part)

@@ -15,8 +15,7 @@ async def read(job, source, must=True):
     With `must`, a release older than what this device has confirmed is an attempt to roll back and refused; without it
     (availability check) it is simply not newer. Raises Fault.
     """
-    envelope = await source.get(job.url, ENVELOPE_LIMIT)
-    manifest = await verified(job, envelope)
+    manifest = await verified(job, await fetch(job, source))
     running = job.slots.label(job.slots.running) or {}
     known = max(job.floor, running.get("seq", 0))
     if manifest.seq < known:
@@ -31,6 +30,11 @@ async def read(job, source, must=True):
         raise Fault("invalid", "the sequence number is too far ahead")
     _conditions(job, manifest)
     return manifest
+
+
+async def fetch(job, source):
+    """The envelope at the job's URL, unverified."""
+    return await source.get(job.url, ENVELOPE_LIMIT)
 
 
 async def verified(job, envelope):

@@ -1,32 +1,30 @@
 """The slot writer: the other slot's halves, sector by sector, so that half a slot can never look like a whole one."""
 
-import hashlib
-
 from port import const, sleep_ms
 
 from swupdate.faults import Fault
 from swupdate.install.chunks import CHUNK
 
 _BLANK = const(0xFF)
-_PIECE = const(1024)
 
 
 class SlotWriter:
-    """Writes the other slot of `slots`.
+    """Writes the other slot of `slots`. `buffers`: two of 4 KB, to be used between calls by whoever gave them.
 
     Order: `begin` erases the first sector of both halves and the label, before anything else; `write` and `copy` fill
     all other sectors; then `label`, and `first` for "app" and last of all for "fw".
     """
 
-    def __init__(self, slots):
+    def __init__(self, slots, buffers):
         if not slots.confirmed:
             # Raw writes bypass ESP-IDF's own check, and the other slot is all that there is to go back to.
             raise Fault("install", "the running version is still on trial")
         self._slots = slots
+        self._buf, self._probe = buffers
 
     def begin(self):
         """Make sure that the other slot cannot be taken for a whole one. Costs no erase when it already cannot."""
-        probe = bytearray(CHUNK)
+        probe = self._probe
         try:
             for half in ("fw", "app"):
                 partition = self._other(half)
@@ -39,10 +37,7 @@ class SlotWriter:
 
     def read(self, half, index, buf):
         """Read sector `index` of `half` into `buf` (4 KB)."""
-        try:
-            self._other(half).readblocks(index, buf)
-        except OSError as error:
-            raise _flash(error)  # noqa: B904
+        self._load(self._other(half), index, buf)
 
     def write(self, half, index, chunk):
         """Erase and program sector `index`, which is not the first."""
@@ -53,7 +48,7 @@ class SlotWriter:
     def label(self, label):
         """Say what the slot will be."""
         try:
-            self._slots.write_label(label)
+            self._slots.write_label(label, self._buf)
         except OSError as error:
             raise _flash(error)  # noqa: B904
 
@@ -62,21 +57,26 @@ class SlotWriter:
         self._program(half, 0, chunk)
 
     async def copy(self, half, size):
-        """Copy `half` of the running slot, `size` bytes, without its first sector, which is returned."""
+        """Copy `half` of the running slot, `size` bytes, without its first sector."""
         source = self._slots.partition(self._slots.running, half)
-        buf = bytearray(CHUNK)
-        probe = bytearray(CHUNK)
+        buf, probe = self._buf, self._probe
+        for index in range(1, (size + CHUNK - 1) // CHUNK):
+            self._load(source, index, buf)
+            self.read(half, index, probe)
+            if probe != buf:
+                self.write(half, index, buf)
+            await sleep_ms(0)
+
+    def copy_first(self, half):
+        """Copy the first sector of `half` of the running slot."""
+        self._load(self._slots.partition(self._slots.running, half), 0, self._buf)
+        self.first(half, self._buf)
+
+    def _load(self, source, index, buf):
         try:
-            for index in range((size + CHUNK - 1) // CHUNK - 1, -1, -1):
-                source.readblocks(index, buf)
-                if index:
-                    self.read(half, index, probe)
-                    if probe != buf:
-                        self.write(half, index, buf)
-                await sleep_ms(0)
+            source.readblocks(index, buf)
         except OSError as error:
             raise _flash(error)  # noqa: B904
-        return buf
 
     def _program(self, half, index, chunk):
         try:
@@ -86,20 +86,6 @@ class SlotWriter:
 
     def _other(self, half):
         return self._slots.partition(self._slots.other, half)
-
-
-async def digest(slots, half, size):
-    """SHA-256 of the first `size` bytes of `half` of the other slot, as they are in the flash."""
-    partition = slots.partition(slots.other, half)
-    sha = hashlib.sha256()
-    buf = memoryview(bytearray(_PIECE))
-    for at in range(0, size, _PIECE):
-        part = buf[: min(_PIECE, size - at)]
-        partition.readblocks(at // CHUNK, part, at % CHUNK)
-        sha.update(part)
-        if at % (16 * _PIECE) == 0:
-            await sleep_ms(0)
-    return sha.digest()
 
 
 def _is_blank(buf):

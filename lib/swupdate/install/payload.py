@@ -1,0 +1,141 @@
+"""The way of the payload: source, chunk digest, slot writer, one chunk at a time."""
+
+import asyncio
+
+from port import sleep_ms
+
+from swupdate.faults import Fault
+from swupdate.install.chunks import CHUNK, Table
+from swupdate.install.writer import SlotWriter
+
+_HEAD = 36  # of an image: header and first segment's header, then the application's description (esp_app_desc_t)
+_DESCRIPTION_MAGIC = b"\x32\x54\xcd\xab"
+
+
+class Payload:
+    """Brings what `offer` (see swupdate.install.obtain) carries from `source` into the other slot of `job.slots`."""
+
+    def __init__(self, job, source, offer, progress):
+        self.job = job
+        self.slots = job.slots
+        self.source = source
+        self.writer = SlotWriter(job.slots, job.buffers)
+        self.offer = offer
+        self.progress = progress
+        self.done = 0
+        self.total = sum(part.size for part in offer.parts)
+        self.buffers = job.buffers
+        self.etags = {}
+
+    async def write(self):
+        """Write all of it, the first sectors last. Raises Fault, and then the slot does not look valid."""
+        tables = {}
+        label = {
+            "v": 1,
+            "seq": self.offer.seq,
+            "version": self.offer.version,
+            "manifest": self.offer.manifest,
+            "built": self.offer.built,
+        }
+        try:
+            for part in self.offer.parts:
+                tables[part.half] = table = Table(self.job.store, part)
+                await table.fetch(self.source)
+            self.writer.begin()
+            for half in ("app", "fw"):
+                part = self.offer.part(half)
+                if part:
+                    label[half] = [part.size, part.digest]
+                    await self.rest(part, tables[half])
+                else:
+                    label[half] = size, _ = self.carried_over(half)
+                    await self.writer.copy(half, size)
+            self.writer.label(label)
+            for half in ("app", "fw"):
+                part = self.offer.part(half)
+                if part:
+                    await self.fetch(part, tables[half], 0, 1)
+                else:
+                    self.writer.copy_first(half)
+        finally:
+            for half in tables:
+                tables[half].close()
+        for half in tables:
+            tables[half].remove()
+
+    def carried_over(self, half):
+        """Size and digest of a half that the release does not carry: those of the running slot."""
+        label = self.slots.label(self.slots.running)
+        if not label:
+            raise Fault("invalid", "the release is only a part, and the running slot does not say what it is")
+        size, expected = label[half]
+        return [size, bytes(expected)]
+
+    async def rest(self, part, table):
+        """All chunks but the first: what is in the flash already is left, the others are fetched run by run."""
+        index, half = 1, part.half
+        while index < table.count:
+            begin = index
+            while index < table.count and not self.there(half, index, table):
+                index += 1
+                await sleep_ms(0)
+            if index > begin:
+                await self.fetch(part, table, begin, index)
+            if index < table.count:
+                self.count(part, index)
+                index += 1
+
+    def there(self, half, index, table):
+        self.writer.read(half, index, self.buffers[0])
+        return table.matches(index, self.buffers[0])
+
+    def count(self, part, index):
+        self.done += min(CHUNK, part.size - index * CHUNK)
+        self.progress(self.done, self.total)
+
+    async def fetch(self, part, table, begin, end):
+        """Fetch chunks `begin` to `end` (not included): the network fills one buffer while the flash takes the other."""
+        half = part.half
+        size = min(end * CHUNK, part.size) - begin * CHUNK
+        etag = await self.source.start(part.uri, begin * CHUNK, size, self.etags.get(half))
+        self.etags[half] = etag
+        full, empty = self.buffers
+        await self.fill(full, part, begin)
+        for index in range(begin, end):
+            ahead = None
+            if index + 1 < end:
+                ahead = asyncio.create_task(self.fill(empty, part, index + 1))
+                await sleep_ms(0)  # what has come is taken and more is asked for before the flash blocks
+            try:
+                if not table.matches(index, full):
+                    raise Fault("invalid", "a part of %s is not what was signed" % half)
+                if index == 0 and half == "fw":
+                    self.look_at(full)
+                if index:
+                    self.writer.write(half, index, full)
+                else:
+                    self.writer.first(half, full)
+                self.count(part, index)
+            except BaseException:
+                if ahead:
+                    ahead.cancel()
+                raise
+            if ahead:
+                await ahead
+            full, empty = empty, full
+
+    async def fill(self, buf, part, index):
+        """Read chunk `index` into `buf`; the last one is filled up with 0xFF."""
+        size = min(CHUNK, part.size - index * CHUNK)
+        await self.source.readinto(memoryview(buf)[:size])
+        for i in range(size, CHUNK):
+            buf[i] = 0xFF
+
+    def look_at(self, chunk):
+        """Refuse an image that is none, or is for another chip, with words rather than with the bootloader's number."""
+        running = bytearray(16)
+        self.slots.partition(self.slots.running, "fw").readblocks(0, running, 0)
+        if chunk[0] != 0xE9 or bytes(chunk[32:_HEAD]) != _DESCRIPTION_MAGIC:
+            raise Fault("invalid", "the firmware is no application image")
+        if chunk[12:14] != running[12:14]:
+            raise Fault("invalid", "the firmware is for another chip")
