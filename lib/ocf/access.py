@@ -4,12 +4,14 @@ from port import const
 
 _RFOTM = const(1)
 _GET = const(1)
-
-_ALWAYS = ("/oic/res", "/oic/d", "/oic/p")
+_POST = const(2)
+_DOXM = "/oic/sec/doxm"
 
 
 class SecuredOnly:
-    """The product's policy until credentials exist: authenticated Clients only, save for discovery.
+    """The product's policy until credentials exist: authenticated Clients only.
+
+    Save for discovery and, before there is an owner (RFOTM), what onboarding begins with.
 
     `pstat` gives the onboarding state. A policy is asked `check(request, resource)` before anything is done, again for
     every notification, and `identity(request)` for the name of an authenticated Client, or None.
@@ -22,11 +24,13 @@ class SecuredOnly:
         """Whether `request` may do to `resource` what its method says."""
         if request.secure and request.identity:
             return True
-        if request.code != _GET:
+        href = resource.href
+        if request.code == _GET:
+            if href in ("/oic/res", "/oic/d", "/oic/p"):
+                return True
+        elif request.code != _POST or href != _DOXM:
             return False
-        if resource.href in _ALWAYS:
-            return True
-        return resource.href == "/oic/sec/pstat" and self._pstat.state == _RFOTM
+        return self._pstat.state == _RFOTM and href in (_DOXM, "/oic/sec/pstat")
 
     def identity(self, request):
         """Who asks: a name that the transport vouches for, or None."""

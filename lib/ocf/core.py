@@ -4,14 +4,14 @@ from coap.message import Refused
 
 from ocf.resource import BASELINE, Property, Resource
 
-_READ = ("oic.if.r", BASELINE)
+READ = ("oic.if.r", BASELINE)
 
 
 class DeviceInfo(Resource):
     """/oic/d. `sv` is the running version, `piid` is permanent, `di` follows the Device's."""
 
     href = "/oic/d"
-    interfaces = _READ
+    interfaces = READ
     secure = False
     properties = (
         Property("n", str),
@@ -25,20 +25,16 @@ class DeviceInfo(Resource):
     dmv = "ocf.res.1.3.0,ocf.sh.1.3.0"
 
     def __init__(self, name, piid, version, kind="oic.d.fargo"):
-        """`name()` gives the Device's name, `piid` is a UUID as text, `version` the running one, `kind` the `oic.d.*`."""
+        """`name()` gives the Device's name, `piid` is a UUID as text, `version` runs, `kind` is the `oic.d.*`."""
         super().__init__(piid=piid, sv=version)
         self._name = name
         self.rt = ("oic.wk.d", kind)
 
-    @property
-    def n(self):
-        """The name."""
-        return self._name()
-
-    @property
-    def di(self):
-        """The Device's UUID, which its owner may change."""
-        return self.device.di
+    def get(self):
+        """The name and the Device's UUID, which its owner may change, are what they are now."""
+        self.n = self._name()
+        self.di = self.device.di
+        return super().get()
 
 
 class Platform(Resource):
@@ -46,7 +42,7 @@ class Platform(Resource):
 
     href = "/oic/p"
     rt = ("oic.wk.p",)
-    interfaces = _READ
+    interfaces = READ
     secure = False
     properties = (
         Property("pi", str, format="uuid"),

@@ -1,18 +1,18 @@
 """The Device: holds the Resources and answers for them. It is the handler of every endpoint."""
 
-from cbor import DecodeError, EncodeError, Encoder, Pairs, decode
+from cbor import DecodeError, EncodeError, Encoder, Pairs, decode, dumps
 from coap.message import Refused, Response
 from port import const
 
-from ocf.resource import BASELINE
+from ocf.resource import BAD_REQUEST
 
 _GET = const(1)
 _POST = const(2)
 _DELETE = const(4)
-_CBOR = const(60)
 _OCF_CBOR = const(10000)
-_BUFFER = const(768)  # holds every representation but those of discovery
-_LARGEST = const(12288)
+_FORMATS = (None, 60, _OCF_CBOR)
+_BUFFER = const(1024)  # holds every representation but those of discovery
+_LARGEST = const(16384)
 _LARGEST_BODY = const(4096)
 _BATCH = "/oic/res?if=oic.if.b"  # the observation of all discoverable Resources at once
 _READ_ONLY = ("oic.if.r", "oic.if.ll", "oic.if.b", "oic.if.s")
@@ -21,19 +21,20 @@ _READ_ONLY = ("oic.if.r", "oic.if.ll", "oic.if.b", "oic.if.s")
 class Device:
     """The Resources of one OCF Device.
 
-    `access` is its policy (see ocf.access). `di` is the device's UUID as text. `endpoints(resource, request)` gives the
-    URLs under which a Resource is reached; the composition sets it. `seen`, when set, is called with the identity of an
-    authenticated Client after each of its exchanges.
+    `access` is its policy (see ocf.access). `di` is the device's UUID as text. `buffer` is the size in bytes of the
+    one buffer that representations are written into; a larger one gets memory of its own.
+    `endpoints(resource, request)` gives the URLs under which a Resource is reached; the composition sets it. `seen`,
+    when set, is called with the identity of an authenticated Client after each of its exchanges.
     """
 
-    def __init__(self, access, di):
+    def __init__(self, access, di, buffer=_BUFFER):
         self.access = access
         self.di = di
         self.resources = []
         self.coap = []  # the coap endpoints that notify
         self.endpoints = lambda resource, request: []
         self.seen = None
-        self._buf = bytearray(_BUFFER)
+        self._buf = bytearray(buffer)
 
     def add(self, resource):
         """Serve `resource`. Raises ValueError when its href is taken."""
@@ -41,8 +42,9 @@ class Device:
             raise ValueError("there is a Resource at " + resource.href)
         resource.device = self
         self.resources.append(resource)
-        for endpoint in self.coap:
-            endpoint.notify("/oic/res")
+        if resource.discoverable:
+            self._tell("/oic/res")
+            self._tell(_BATCH)
         return resource
 
     def find(self, href):
@@ -54,13 +56,16 @@ class Device:
 
     def notify(self, resource):
         """Tell the observers of `resource`, and of the batch of all, what it is now."""
+        self._tell(resource.href)
+        if resource.discoverable:
+            self._tell(_BATCH)
+
+    def _tell(self, key):
         for endpoint in self.coap:
-            endpoint.notify(resource.href)
-            if resource.discoverable:
-                endpoint.notify(_BATCH)
+            endpoint.notify(key)
 
     def handle(self, request):
-        """Answer a request of coap. Raises Refused."""
+        """Answer a request of coap; None is silence. Raises Refused, and then nothing was changed."""
         resource = self.find(request.path)
         if request.multicast and (resource is None or request.code != _GET or not resource.discoverable):
             return None
@@ -68,6 +73,8 @@ class Device:
             raise Refused(0x84, "no such Resource")
         if not self.access.check(request, resource):
             raise Refused(0x81, "not authorized")
+        if request.accept not in _FORMATS:
+            raise Refused(0x86, "only content formats 60 and 10000 can be had")
         if request.code == _GET:
             answer = self._get(resource, request)
         elif request.code == _POST:
@@ -88,25 +95,28 @@ class Device:
         if found is None:
             if request.multicast:
                 return None
-            raise Refused(0x80, "nothing matches the query")
+            raise Refused(BAD_REQUEST, "nothing matches the query")
         key = None
         if resource.observable:
             key = _BATCH if interface == "oic.if.b" else resource.href
         return self._answer(0x45, found, request, key)
 
     def _post(self, resource, request):
-        if self._interface(resource, request) in _READ_ONLY:
-            raise Refused(0x85 if resource.interfaces[0] in _READ_ONLY else 0x80, "this Interface is for reading")
-        if request.content_format not in (None, _CBOR, _OCF_CBOR):
+        interface = self._interface(resource, request)
+        if resource.interfaces[0] in _READ_ONLY:
+            raise Refused(0x85, "this Resource is for reading")
+        if interface in _READ_ONLY or not resource.matches(request):
+            raise Refused(BAD_REQUEST, "the query is not for an UPDATE of this Resource")
+        if request.content_format not in _FORMATS:
             raise Refused(0x8F, "the content format must be 60 or 10000")
         if len(request.payload) > _LARGEST_BODY:
             raise Refused(0x8D, "the payload is longer than %d" % _LARGEST_BODY)
         try:
             body = decode(request.payload)
         except DecodeError as error:
-            raise Refused(0x80, "the payload is not CBOR: %s" % error)  # noqa: B904 - no `from` on MicroPython
+            raise Refused(BAD_REQUEST, "the payload is not CBOR: %s" % error)  # noqa: B904 - no `from` on MicroPython
         if not isinstance(body, dict):
-            raise Refused(0x80, "the payload is not a map")
+            raise Refused(BAD_REQUEST, "the payload is not a map")
         if resource.post(body, request):
             return self._answer(0x44, resource.represent(resource.interfaces[0], request), request, None)
         return Response(0x44)
@@ -116,47 +126,67 @@ class Device:
         for part in request.query:
             if part.startswith("if="):
                 if part[3:] not in resource.interfaces:
-                    raise Refused(0x80, "this Resource has no such Interface")
+                    raise Refused(BAD_REQUEST, "this Resource has no such Interface")
                 return part[3:]
         return resource.interfaces[0]
 
     def _answer(self, code, found, request, observe):
-        if request.accept not in (None, _CBOR, _OCF_CBOR):
-            raise Refused(0x86, "only content formats 60 and 10000 can be had")
-        accept = request.accept or _OCF_CBOR
-        payload = found if isinstance(found, (bytes, bytearray, memoryview)) else self.encode(found)
-        return Response(code, payload, accept, observe, ocf_version=2048 if accept == _OCF_CBOR else None)
+        if isinstance(found, Pairs):
+            found = self.encode(found)
+        return Response(code, found, request.accept or _OCF_CBOR, observe)
 
     def encode(self, found):
-        """A representation (list of pairs, or list of Pairs) as CBOR: a view that the next call overwrites."""
-        buf = self._buf
-        while True:
-            encoder = Encoder(buf)
-            try:
-                if found and isinstance(found[0], tuple):
-                    encoder.pairs(found, len(found))
-                else:
-                    encoder.encode(list(found))
-                return encoder.view()
-            except EncodeError:
-                if len(buf) >= _LARGEST:
-                    raise
-                buf = bytearray(len(buf) * 2)
+        """CBOR of `found`: Pairs, or a function that writes what is too large for that with the Stream it is given.
+
+        A view that the next call overwrites. Raises EncodeError when it cannot be encoded or not in 16 KB.
+        """
+        if not isinstance(found, Pairs):
+            stream = Stream(self._buf)
+            found(stream)
+            return stream.end()
+        encoder = Encoder(self._buf)
+        try:
+            encoder.encode(found)
+        except EncodeError:
+            return dumps(found, _LARGEST)
+        return encoder.view()
 
 
-def link(device, resource, request):
-    """How `resource` is announced in /oic/res."""
-    eps = [Pairs([("ep", url)]) for url in device.endpoints(resource, request)]
-    bm = (1 if resource.discoverable else 0) | (2 if resource.observable else 0)
-    found = [
-        ("anchor", "ocf://" + device.di),
-        ("href", resource.href),
-        ("rt", resource.rt),
-        ("if", resource.interfaces),
-        ("p", Pairs([("bm", bm)])),
-        ("eps", eps),
-    ]
-    if resource.href == "/oic/res":
-        found.insert(1, ("rel", ["self"]))
-    return Pairs(found)
+class Stream:
+    """CBOR without an end in sight: written into `buf`, and kept elsewhere whenever that is full."""
 
+    def __init__(self, buf):
+        self._encoder = Encoder(buf)
+        self._kept = None
+
+    def head(self, major, n):
+        """The head of an array (4) or map (5) of `n` items, which are to follow."""
+        if self._encoder.pos + 9 > len(self._encoder.buf):
+            self._keep()
+        self._encoder.head(major, n)
+
+    def encode(self, value):
+        """Write one item. Raises EncodeError."""
+        encoder = self._encoder
+        begin = encoder.pos
+        try:
+            encoder.encode(value)
+        except EncodeError:
+            encoder.pos = begin
+            self._keep()
+            self._kept.extend(dumps(value, _LARGEST))
+
+    def end(self):
+        """All that was written."""
+        if self._kept is None:
+            return self._encoder.view()
+        self._keep()
+        return self._kept
+
+    def _keep(self):
+        if self._kept is None:
+            self._kept = bytearray()
+        self._kept.extend(self._encoder.view())
+        self._encoder.reset()
+        if len(self._kept) > _LARGEST:
+            raise EncodeError("a representation is too large")

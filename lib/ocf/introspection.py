@@ -2,68 +2,108 @@
 
 from cbor import Pairs
 
-_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", bytes: "string", list: "array", dict: "object"}
+_TYPES = ((bool, "boolean"), (int, "integer"), (float, "number"), (list, "array"), (dict, "object"))
 
 
 def document(device, title, version):
-    """The introspection document of `device` as nested Pairs, ready to be encoded."""
-    paths, definitions = [], []
-    for resource in device.resources:
-        if resource.href in ("/oic/res", "/oc/introspection"):
-            continue
-        name = resource.rt[0]
-        paths.append((resource.href, _path(resource, name)))
-        if all(name != known for known, _ in definitions):
-            definitions.append((name, _definition(resource)))
-    return Pairs(
-        [
-            ("swagger", "2.0"),
-            ("info", Pairs([("title", title), ("version", version)])),
-            ("schemes", ["http"]),
-            ("consumes", ["application/json"]),
-            ("produces", ["application/json"]),
-            ("paths", Pairs(paths)),
-            ("parameters", Pairs([])),
-            ("definitions", Pairs(definitions)),
-        ]
-    )
+    """The introspection document of `device` in CBOR: a view of the device's buffer, or of a larger one."""
+    return device.encode(lambda out: _write(out, device, title, version))
+
+
+def _write(out, device, title, version):
+    # One Resource at a time: the whole document as objects would be several times its size in CBOR.
+    shown = [r for r in device.resources if r.href not in ("/oic/res", "/oc/introspection")]
+    names = _names(shown)
+    out.head(5, 7)
+    info = Pairs((("title", title), ("version", version)))
+    for item in ("swagger", "2.0", "info", info, "schemes", ("http",), "consumes", _FORMATS, "produces", _FORMATS):
+        out.encode(item)
+    out.encode("paths")
+    out.head(5, len(shown))
+    for resource in shown:
+        out.encode(resource.href)
+        out.encode(_path(resource, _find(names, resource)))
+    out.encode("definitions")
+    out.head(5, sum(2 if _writable(r) else 1 for _, r in names))
+    for name, resource in names:
+        out.encode(name)
+        out.encode(_definition(resource, False))
+        if _writable(resource):
+            out.encode(name + "-update")
+            out.encode(_definition(resource, True))
+
+
+_FORMATS = ("application/json",)  # as all OCF models say, whatever is spoken
+
+
+def _names(resources):
+    """(name of the definition, Resource) of all definitions: Resources that declare the same share one."""
+    names = []
+    for resource in resources:
+        if not _find(names, resource):
+            name = resource.rt[0]
+            if any(name == known for known, _ in names):
+                name += resource.href.replace("/", "-")
+            names.append((name, resource))
+    return names
+
+
+def _find(names, resource):
+    for name, other in names:
+        if other.properties is resource.properties and other.rt == resource.rt:
+            return name
+    return None
+
+
+def _writable(resource):
+    return any(p.access == "rw" for p in resource.properties)
 
 
 def _path(resource, name):
-    schema = Pairs([("$ref", "#/definitions/" + name)])
-    interfaces = Pairs([("in", "query"), ("name", "if"), ("type", "string"), ("enum", resource.interfaces)])
-    answer = Pairs([("200", Pairs([("description", ""), ("schema", schema)]))])
-    methods = [("get", Pairs([("parameters", [interfaces]), ("responses", answer)]))]
-    if any(p.access == "rw" for p in resource.properties):
-        body = Pairs([("name", "body"), ("in", "body"), ("required", True), ("schema", schema)])
-        methods.append(("post", Pairs([("parameters", [interfaces, body]), ("responses", answer)])))
+    interfaces = Pairs((("in", "query"), ("name", "if"), ("type", "string"), ("enum", resource.interfaces)))
+    schema = _ref(name)
+    answer = Pairs((("200", Pairs((("description", ""), ("schema", schema)))),))
+    methods = [("get", Pairs((("parameters", (interfaces,)), ("responses", answer))))]
+    if _writable(resource):
+        body = Pairs((("in", "body"), ("name", "body"), ("required", True), ("schema", _ref(name + "-update"))))
+        methods.append(("post", Pairs((("parameters", (interfaces, body)), ("responses", answer)))))
     return Pairs(methods)
 
 
-def _definition(resource):
-    properties = [
-        ("rt", _common(resource.rt)),
-        ("if", _common(resource.interfaces)),
-    ]
+def _ref(name):
+    return Pairs((("$ref", "#/definitions/" + name),))
+
+
+def _definition(resource, update):
+    """The schema of the representation, or of the body of an UPDATE."""
+    properties = []
+    needed = []
+    if not update:
+        for name, values in (("rt", resource.rt), ("if", resource.interfaces)):
+            items = Pairs((("type", "string"), ("enum", values)))
+            properties.append((name, Pairs((("type", "array"), ("readOnly", True), ("items", items)))))
     for p in resource.properties:
-        found = [("type", _TYPES[p.kind])]
-        if p.access == "r":
-            found.append(("readOnly", True))
-        if p.enum is not None:
-            found.append(("enum", list(p.enum)))
-        if p.kind is str and p.enum is None:
-            found.append(("maxLength", p.declared_length))
-        for key, value in (("minimum", p.minimum), ("maximum", p.maximum), ("format", p.format)):
-            if value is not None:
-                found.append((key, value))
-        properties.append((p.name, Pairs(found)))
+        if update and p.access == "r":
+            continue
+        properties.append((p.name, _property(p)))
+        if p.needed if update else not p.optional:
+            needed.append(p.name)
     found = [("type", "object"), ("properties", Pairs(properties))]
-    needed = [p.name for p in resource.properties if p.needed]
-    if needed:
+    if needed:  # OpenAPI allows no empty list
         found.append(("required", needed))
     return Pairs(found)
 
 
-def _common(values):
-    items = Pairs([("type", "string"), ("enum", list(values))])
-    return Pairs([("type", "array"), ("readOnly", True), ("items", items)])
+def _property(p):
+    found = [("type", next((name for kind, name in _TYPES if kind is p.kind), "string"))]
+    if p.access == "r":
+        found.append(("readOnly", True))
+    if p.kind is list:
+        found.append(("items", Pairs()))
+    elif p.kind in (str, bytes) and not p.enum:
+        found.append(("maxLength", p.declared_length or p.max_length))
+    for name in ("enum", "minimum", "maximum", "format"):
+        value = getattr(p, name)
+        if value is not None:
+            found.append((name, value))
+    return Pairs(found)

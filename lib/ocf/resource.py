@@ -1,5 +1,6 @@
 """Resources and Properties: a declaration that serves retrieval, validation of UPDATEs and introspection alike."""
 
+from cbor import Pairs
 from coap.message import Refused
 from port import const
 
@@ -11,45 +12,48 @@ BASELINE = "oic.if.baseline"
 class Property:
     """One Property of a Resource.
 
-    `kind`: bool, int, float, str, bytes, list or dict. `access`: "r" or "rw". `needed`: an UPDATE must have it. `enum`:
-    the values it may take; `minimum` and `maximum` of numbers; `max_length` of text (what is accepted) and
+    `kind`: bool, int, float, str, bytes, list or dict. `access`: "r" or "rw". The rules, by keyword: `needed`: an
+    UPDATE must have it; `optional`: left out of the representation while it is None; `enum`: the values it may take;
+    `minimum` and `maximum` of numbers; `max_length` of text, bytes, arrays and objects (what is accepted) and
     `declared_length` (what introspection says, when a model is stricter than its users); `format`: as in OpenAPI.
     """
 
-    def __init__(
-        self, name, kind, access="r", needed=False, enum=None, minimum=None, maximum=None, max_length=64,
-        declared_length=None, format=None, optional=False,
-    ):  # fmt: skip
+    # On the class, because an attribute of an instance costs memory in every Property.
+    needed = optional = False
+    enum = minimum = maximum = declared_length = format = None
+    max_length = 64
+
+    def __init__(self, name, kind, access="r", **rules):
         self.name = name
         self.kind = kind
         self.access = access
-        self.needed = needed
-        self.enum = enum
-        self.minimum = minimum
-        self.maximum = maximum
-        self.max_length = max_length
-        self.declared_length = declared_length or max_length
-        self.format = format
-        self.optional = optional
+        for rule in rules:
+            if not hasattr(Property, rule):
+                raise TypeError(rule)
+            setattr(self, rule, rules[rule])
 
     def check(self, value):
-        """Raise Refused when `value` (decoded CBOR) is not one of this Property."""
+        """Raise Refused 4.00 when `value` (decoded CBOR) is not one of this Property."""
         kind = self.kind
-        is_bool = value is True or value is False  # bool is an int here, and is not on MicroPython
-        if kind is float and type(value) is int:
-            good = True
-        elif kind is bool:
-            good = is_bool
+        # bool is an int here, and is not on MicroPython
+        if isinstance(value, bool):
+            good = kind is bool
         else:
-            good = not is_bool and isinstance(value, kind)
+            good = isinstance(value, kind) or kind is float and isinstance(value, int)
         if not good:
-            raise Refused(BAD_REQUEST, "%s must be of type %s" % (self.name, _TYPES[kind]))
-        if self.enum is not None and value not in self.enum:
-            raise Refused(BAD_REQUEST, "%s must be one of %s" % (self.name, ", ".join(str(v) for v in self.enum)))
-        if kind in (str, bytes, list, dict) and len(value) > self.max_length:
-            raise Refused(BAD_REQUEST, "%s is longer than %d" % (self.name, self.max_length))
-        if self.minimum is not None and value < self.minimum or self.maximum is not None and value > self.maximum:
-            raise Refused(BAD_REQUEST, "%s is out of range" % self.name)
+            why = "must be of type " + _TYPES[kind]
+        elif self.enum is not None and value not in self.enum:
+            why = "must be one of " + ", ".join(str(v) for v in self.enum)
+        elif kind in (str, bytes, list, dict) and len(value) > self.max_length:
+            why = "is longer than %d" % self.max_length
+        # written so that NaN, which compares as false, is out of every range
+        elif (self.minimum is not None and not value >= self.minimum) or (
+            self.maximum is not None and not value <= self.maximum
+        ):
+            why = "is out of range"
+        else:
+            return
+        raise Refused(BAD_REQUEST, self.name + " " + why)
 
 
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "text", bytes: "bytes", list: "array", dict: "object"}
@@ -86,25 +90,40 @@ class Resource:
         return found
 
     def represent(self, interface, request):
-        """What a RETRIEVE through `interface` gives: a list of pairs, or a list of such for a collection."""
+        """What a RETRIEVE through `interface` gives; None when the query of `request` is not about this Resource.
+
+        Pairs; a Resource that is not discoverable may also give what Device.encode gave.
+        """
+        if not self.matches(request):
+            return None
+        found = self.get()
         if interface == BASELINE:
-            return [("rt", self.rt), ("if", self.interfaces)] + self.get()
-        return self.get()
+            found = [("rt", self.rt), ("if", self.interfaces)] + found
+        return Pairs(found)
+
+    def matches(self, request):
+        """Whether this Resource has one of the types (`rt=`) that the query asks for, if it asks for any."""
+        wanted = [part[3:] for part in request.query if part.startswith("rt=")]
+        return not wanted or any(rt in self.rt for rt in wanted)
 
     def validate(self, body):
         """Raise Refused unless `body` (a dict) is an UPDATE that the declaration allows; nothing is changed."""
-        for name in body:
-            for p in self.properties:
-                if p.name == name:
-                    break
-            else:
-                raise Refused(BAD_REQUEST, "%s is not a Property of this Resource" % _shown(name))
-            if p.access == "r":
-                raise Refused(BAD_REQUEST, "%s is read-only" % name)
-            p.check(body[name])
+        known = 0
         for p in self.properties:
-            if p.needed and p.name not in body:
-                raise Refused(BAD_REQUEST, "%s is missing" % p.name)
+            name = p.name
+            if name in body:
+                known += 1
+                if p.access == "r":
+                    raise Refused(BAD_REQUEST, name + " is read-only")
+                p.check(body[name])
+            elif p.needed:
+                raise Refused(BAD_REQUEST, name + " is missing")
+        if known < len(body):
+            names = [p.name for p in self.properties]
+            for name in body:
+                if name not in names:
+                    shown = name[:32] if isinstance(name, str) else "a name that is not text"
+                    raise Refused(BAD_REQUEST, shown + " is not a Property of this Resource")
 
     def update(self, values):
         """Take an UPDATE that was validated. True makes the answer carry the new representation. Raises Refused."""
@@ -125,8 +144,3 @@ class Resource:
     def delete(self, request):
         """A DELETE; refused unless a Resource defines it."""
         raise Refused(0x85, "this Resource cannot be deleted")
-
-
-def _shown(name):
-    """A name from the network, fit for a diagnostic text."""
-    return name[:32] if isinstance(name, str) else "a name that is not text"

@@ -1,11 +1,12 @@
-"""Where the introspection data is, and the data itself."""
+"""Where the introspection data is, and the data itself (OCF Core, device introspection)."""
 
 from cbor import Pairs
 from port import phase
 
-from ocf.resource import BASELINE, Property, Resource
+from ocf.core import READ
+from ocf.resource import Property, Resource
 
-_READ = ("oic.if.r", BASELINE)
+_DATA = "/oc/introspection"
 
 
 class Introspection(Resource):
@@ -13,30 +14,26 @@ class Introspection(Resource):
 
     href = "/oc/wk/introspection"
     rt = ("oic.wk.introspection",)
-    interfaces = _READ
+    interfaces = READ
     observable = False
     properties = (Property("urlInfo", list),)
 
     def represent(self, interface, request):
         """One URL for each way in which this Device is reached."""
-        found = []
-        for url in self.device.endpoints(self, request):
-            scheme = url.split(":")[0]
-            found.append(
-                Pairs([("protocol", scheme), ("content-type", "application/cbor"), ("url", url + IntrospectionData.href)])
-            )
-        self.urlInfo = found
+        self.urlInfo = [
+            Pairs((("protocol", url.split(":")[0]), ("content-type", "application/cbor"), ("url", url + _DATA)))
+            for url in self.device.endpoints(self, request)
+        ]
         return super().represent(interface, request)
 
 
 class IntrospectionData(Resource):
     """/oc/introspection: the data, made anew for each reader (who fetches it in blocks)."""
 
-    href = "/oc/introspection"
+    href = _DATA
     rt = ("x.fargo.introspection",)
-    interfaces = _READ
-    observable = False
-    discoverable = False
+    interfaces = READ
+    observable = discoverable = False
 
     def __init__(self, title, version):
         super().__init__(title=title, version=version)

@@ -2,17 +2,21 @@
 
 import asyncio
 
+from check import raises
 from ocf.device import Device
-from ocf.pstat import NIL, RESET, RFNOP, RFOTM, RFPRO, SRESET, Pstat, is_uuid
-from ocf_rig import MemoryStore, Open, get, post
+from ocf.onboarding import is_uuid
+from ocf.pstat import NIL, RESET, RFNOP, RFOTM, RFPRO, SRESET, Pstat
+from ocf_rig import Ears, MemoryStore, Open, get, post
 
 OWNER = "12345678-1234-1234-1234-123456789abc"
 PATH = "/oic/sec/pstat"
 
 
 def rig(state=RFNOP, store=None):
-    pstat = Pstat(store or MemoryStore(), state)
+    store = store or MemoryStore()
+    pstat = Pstat(store, state)
     device = Device(Open(), OWNER)
+    device.store = store
     device.add(pstat)
     return device, pstat
 
@@ -38,12 +42,17 @@ async def test_every_transition():
             code, _ = post(device, PATH, {"dos": {"s": end}})
             assert (code == 0x44) == ((begin, end) in legal), (begin, end)
             if end == RESET:
-                assert pstat.pending and pstat.state == begin
-                await asyncio.sleep(0.01)
+                code, shown = get(device, PATH)  # RESET has begun, its hooks have not
+                assert shown["dos"] == {"s": 0, "p": True} and (shown["cm"], shown["tm"], shown["isop"]) == (1, 2, False)
+                assert post(device, PATH, {"dos": {"s": 1}})[0] == 0x80  # RESET ends by itself
+                assert post(device, PATH, {"tm": 0})[0] == post(device, PATH, {"om": 4})[0] == 0x80
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
                 assert pstat.state == RFOTM and not pstat.pending
             else:
                 assert pstat.state == (end if code == 0x44 else begin)
             assert pstat.isop == (pstat.state == RFNOP)
+            assert Pstat(device.store, begin).state == pstat.state
 
 
 def test_modes_by_state():
@@ -111,7 +120,76 @@ def test_reset_is_heard_in_order():
     heard = []
     pstat.on_state = heard.append
     pstat.reset()
-    assert heard == [RESET, RFOTM] and pstat.rowneruuid == NIL and pstat.om == 4
+    assert heard == [RESET, RFOTM] and pstat.rowneruuid == NIL and pstat.om == 3
+
+
+def test_a_reset_that_the_power_cut_is_to_be_done_again():
+    class PowerCut(Exception):
+        pass
+
+    def cut(state):
+        raise PowerCut
+
+    device, pstat = rig()
+    pstat.on_state = cut
+    with raises(PowerCut):
+        pstat.reset()
+    again = Pstat(device.store)
+    assert again.unfinished and again.state == RFOTM
+    heard = []
+    again.on_state = heard.append
+    again.reset()
+    assert heard == [RESET, RFOTM] and not again.unfinished
+    assert not Pstat(device.store).unfinished
+
+
+async def test_a_reset_that_was_answered_survives_the_power():
+    device, pstat = rig()
+    assert post(device, PATH, {"dos": {"s": 0}}) == (0x44, None)
+    assert Pstat(device.store).unfinished  # before any hook has run
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not Pstat(device.store).unfinished
+
+
+async def test_observers_hear_reset_and_what_follows():
+    device, pstat = rig()
+    ears = Ears()
+    device.coap.append(ears)
+    seen = []
+    ears.notify = lambda key: seen.append((key, pstat.state, pstat.pending)) if key == PATH else None
+    post(device, PATH, {"dos": {"s": 0}})
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert seen == [(PATH, RESET, True), (PATH, RFOTM, False)]
+
+
+def test_what_cannot_be_stored_is_not_done():
+    asked = []
+    for state, body in (
+        (RFNOP, {"dos": {"s": 2}}),
+        (RFNOP, {"dos": {"s": 0}}),
+        (RFNOP, {"om": 5, "tm": 64}),
+        (RFOTM, {"rowneruuid": OWNER}),
+    ):
+        device, pstat = rig(state)
+        pstat.on_tm = asked.append
+        before = pstat.get()
+        device.store.broken = True
+        code, text = post(device, PATH, body)
+        assert code == 0xA0 and "stored" in text, body
+        assert pstat.get() == before and not asked
+
+
+def test_a_refused_target_mode_takes_the_rest_back():
+    device, pstat = rig()
+    pstat.on_tm = lambda bits: (0xA3, "busy")
+    assert post(device, PATH, {"om": 5}) == (0x44, None)
+    before = pstat.get()
+    assert post(device, PATH, {"dos": {"s": 4}, "om": 6, "tm": 64}) == (0xA3, "busy")
+    assert pstat.get() == before
+    again = Pstat(device.store)
+    assert (again.state, again.om) == (RFNOP, 5)
 
 
 def test_uuids():
