@@ -13,7 +13,6 @@ APP = "/app"
 def start():
     """Mount the app half of the running slot and run its `main`; returns only when that fails."""
     import vfs
-
     from romfs import RomFS
 
     slot = esp32.Partition(esp32.Partition.RUNNING).info()[4]

@@ -5,9 +5,9 @@ In the clear (`coap://`) it is for the test rig and the demo; `coaps://` is the 
 
 import asyncio
 
-from coap.exchange import TransferError
 from coap.download import Download, Failed
 from coap.endpoint import Endpoint
+from coap.exchange import TransferError
 from coap.udp import UdpTransport
 from port import address
 from swupdate import url as urls

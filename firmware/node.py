@@ -258,4 +258,3 @@ class Node:
                 print_exception(error)
 
         asyncio.create_task(later())
-

@@ -134,7 +134,11 @@ def refused(flash, slot):
         for piece in range(0, size, _PIECE):
             view = memoryview(buf)[: min(_PIECE, size - piece)]
             flash.read(start + at + piece, view)
-            total ^= int.from_bytes(view, "little") if len(view) % 4 == 0 else int.from_bytes(bytes(view) + b"\0" * 3, "little")
+            total ^= (
+                int.from_bytes(view, "little")
+                if len(view) % 4 == 0
+                else int.from_bytes(bytes(view) + b"\0" * 3, "little")
+            )
         at += size
     for byte in total.to_bytes(_PIECE + 3, "little"):
         checksum ^= byte

@@ -5,10 +5,11 @@ It takes the place of `firmware/main.py` in images that tests and the demo build
 
 import asyncio
 
-from board import Board
-from firmware.node import Limits, Node
 from ocf.pstat import RFNOP
 from port import phase
+
+from board import Board
+from firmware.node import Limits, Node
 
 
 class ClearAccess:

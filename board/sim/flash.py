@@ -35,7 +35,7 @@ class Flash:
         for sector in range(at, at + size, SECTOR):
             self._begin()
             self._file.seek(sector)
-            for page in range(0, self._done(SECTOR), PAGE):
+            for _ in range(0, self._done(SECTOR), PAGE):
                 self._file.write(self._blank)
             self._end(self._erase_ms)
 

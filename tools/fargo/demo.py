@@ -33,7 +33,9 @@ class Screen:
 
     def line(self, text: str, style: str = "") -> None:
         """One line with its time."""
-        self.console.print(f"[dim]{time.monotonic() - self.began:6.1f} s[/]  [{style or 'default'}]{text}[/]", highlight=False)
+        self.console.print(
+            f"[dim]{time.monotonic() - self.began:6.1f} s[/]  [{style or 'default'}]{text}[/]", highlight=False
+        )
 
     def title(self, text: str) -> None:
         """What comes next."""
@@ -170,7 +172,9 @@ class Demo:
             self.screen.line(f"resumed: {again:,} of {size:,} bytes were fetched", "green")
             assert again < 0.75 * size < total, "the download began again"
             outcome = await watch.upgrade(client, self.screen, 60)
-        self.happened("... and comes back", outcome, 1, "1.5.0", f"resumed: {again / size:.0%} was fetched, the rest was there")
+        self.happened(
+            "... and comes back", outcome, 1, "1.5.0", f"resumed: {again / size:.0%} was fetched, the rest was there"
+        )
 
     async def power_cut(self) -> None:
         self.screen.title("1.6.0: the power fails during its trial")

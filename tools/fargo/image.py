@@ -14,14 +14,14 @@ from fargo.console import Failure
 SCRIPT = b"FARGO-START\0"
 _DROM, _IROM = 0x3F400020, 0x400D0020
 
-START = '''
+START = """
 VERSION = {version!r}
 import sys
 import vfs
 import esp32
 sys.modules["fw"] = type("fw", (), {{"VERSION": VERSION}})
 vfs.mount(vfs.VfsLfs2(esp32.Partition.find(esp32.Partition.TYPE_DATA, label="vfs")[0]), "/")
-'''
+"""
 
 
 def build_image(version: str, script: str | None = None, size: int = 262_144, chip: str = "esp32") -> bytes:
@@ -61,4 +61,6 @@ def check_image(image: bytes) -> ImageMetadata:
     try:
         return ImageMetadata.from_bytes(image, app_required=True)
     except (ValueError, struct.error, IndexError) as error:
-        raise Failure(f"this is no firmware image: {error}", "an ESP-IDF application image (.app-bin) is wanted") from None
+        raise Failure(
+            f"this is no firmware image: {error}", "an ESP-IDF application image (.app-bin) is wanted"
+        ) from None

@@ -149,7 +149,14 @@ def show(path: Path) -> dict[str, Any]:
         "digest": profile.digest(data).hex(),
         "signed_by": [kid.hex() for kid in suit.signers(signatures)],
         "components": [
-            {"half": c.half, "size": c.size, "digest": c.digest.hex(), "uri": c.uri, "table": c.table_uri, "bytecode": c.bytecode}
+            {
+                "half": c.half,
+                "size": c.size,
+                "digest": c.digest.hex(),
+                "uri": c.uri,
+                "table": c.table_uri,
+                "bytecode": c.bytecode,
+            }
             for c in manifest.components
         ],
     }

@@ -8,7 +8,6 @@ from typing import Any
 
 from fargo.console import CONNECTION, Failure
 
-
 _WAITING = 32768  # bytes on their way to one client, at the most
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -84,7 +85,7 @@ class Stage:
         change: dict[str, str] | None = None,
         signers: list[ec.EllipticCurvePrivateKey] | None = None,
         app: bool = True,
-        **parameters: object,
+        **parameters: Any,
     ) -> Path:
         """Build and sign a release; the path of its envelope. `parameters` go to `fargo.release.build`."""
         envelope = release.build(
@@ -130,6 +131,6 @@ class Stage:
         label = release.label(envelope.read_bytes())
         flash.build_flash(self.flash, self.layout, firmware, app, label, self.provision())
 
-    def board(self, **options: object) -> SimBoard:
+    def board(self, **options: Any) -> SimBoard:
         """The simulated board with this stage's flash; not powered yet."""
         return SimBoard(self.flash, address=self.address, **options)

@@ -68,7 +68,15 @@ def manifest(
         validate += [12, index, 3, 15]
     common = Pairs([(2, [[part.half.encode()] for part in parts]), (4, _sequence(*shared))])
     return cbor.dumps(
-        Pairs([(1, 1), (2, sequence), (3, cbor.dumps(common, LIMIT)), (7, _sequence(*validate)), (20, _sequence(*install))]),
+        Pairs(
+            [
+                (1, 1),
+                (2, sequence),
+                (3, cbor.dumps(common, LIMIT)),
+                (7, _sequence(*validate)),
+                (20, _sequence(*install)),
+            ]
+        ),
         LIMIT,
     )
 

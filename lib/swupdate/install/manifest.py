@@ -128,7 +128,13 @@ def split(envelope):
 def digest(manifest):
     """SHA-256 of the manifest as it stands in the envelope, in its byte string."""
     size = len(manifest)
-    head = b"\x59" + size.to_bytes(2, "big") if size > 255 else bytes((0x58, size)) if size > 23 else bytes((0x40 | size,))
+    head = (
+        b"\x59" + size.to_bytes(2, "big")
+        if size > 255
+        else bytes((0x58, size))
+        if size > 23
+        else bytes((0x40 | size,))
+    )
     sha = hashlib.sha256(head)
     sha.update(manifest)
     return sha.digest()

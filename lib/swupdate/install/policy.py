@@ -67,7 +67,9 @@ def _conditions(job, manifest):
     for component in manifest.components:
         if component.size > job.slots.size(component.half):
             text = "version %s does not fit: %s has %d bytes, the slot %d"
-            raise Fault("space", text % (manifest.version, component.half, component.size, job.slots.size(component.half)))
+            raise Fault(
+                "space", text % (manifest.version, component.half, component.size, job.slots.size(component.half))
+            )
     app, firmware = manifest.component("app"), manifest.component("fw")
     runs = (firmware.bytecode if firmware else 0) or bytecode_version()
     if app and app.bytecode and app.bytecode != runs:
