@@ -1,4 +1,4 @@
-"""What the proofs on the simulated board share: a stage with a board, a foreign Client (aiocoap, cbor2), and a time server.
+"""What the proofs on the simulated board share: a stage with its board, a foreign Client, a time server.
 
 Nothing of ours speaks for the Client here: messages are aiocoap's, their payloads are made and read by cbor2.
 """
@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ class Seen:
 class Foreign:
     """A Client made of aiocoap and cbor2, and of nothing of ours."""
 
-    def __init__(self, host: str, group: bool = False) -> None:
+    def __init__(self, host: str) -> None:
         self.host = host
 
     async def __aenter__(self) -> Foreign:
@@ -188,8 +189,10 @@ class Foreign:
         message = aiocoap.Message(code=aiocoap.GET, uri=f"coap://{self.host}/{path}", observe=0)
         request = self.context.request(message)
         seen = Seen()
-        request.observation.register_callback(seen.add)
-        request.observation.register_errback(lambda error: None)
+        with warnings.catch_warnings():  # the iterator that aiocoap recommends instead may skip notifications
+            warnings.simplefilter("ignore", DeprecationWarning)
+            request.observation.register_callback(seen.add)
+            request.observation.register_errback(lambda error: None)
         first = await asyncio.wait_for(request.response, 10)
         assert first.code == aiocoap.CONTENT and first.opt.observe is not None
         seen.messages.insert(0, first)
@@ -215,8 +218,11 @@ class Foreign:
 
     async def settled(self, timeout: float = WAIT) -> dict[str, Any]:
         """/oc/swu once nothing is done or scheduled any more."""
-        return await self.until(lambda v: v["swupdateaction"] == IDLE and v["swupdatestate"] not in ("svv", "upgrading"),
-                                timeout=timeout)  # fmt: skip
+
+        def done(value: dict[str, Any]) -> bool:
+            return value["swupdateaction"] == IDLE and value["swupdatestate"] not in ("svv", "upgrading")
+
+        return await self.until(done, timeout=timeout)
 
     async def run(self, purl: str, action: str) -> dict[str, Any]:
         """Do an action now, to its end; /oc/swu afterwards."""

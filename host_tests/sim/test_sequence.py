@@ -1,4 +1,4 @@
-"""What observers see of updates, and what is true after the restart (OCF Core 11.5.4, Figures 1 and 2, Tables 3 to 5)."""
+"""What observers see of updates, and what is true after the restart (OCF Core 11.5.4, Figures 1 and 2)."""
 
 import asyncio
 
