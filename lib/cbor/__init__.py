@@ -1,8 +1,7 @@
 """CBOR (RFC 8949): encode into the caller's buffer, decode within hard limits.
 
-None, bool, int from -2^64 to 2^64 - 1, float, str, bytes, list and dict are what they are called; Tag is a tagged item,
-also the bignums of tags 2 and 3 (neither OCF nor SUIT has any). `undefined` is read as None. Other simple values are
-refused.
+None, bool, int from -2^64 to 2^64 - 1, float, str, bytes, list and dict stand for themselves; Tag is a tagged item, a
+bignum (tags 2 and 3) too: neither OCF nor SUIT has any. `undefined` is read as None. Other simple values are refused.
 """
 
 # ruff: noqa: F401 - without __all__, which would cost 130 bytes on the device

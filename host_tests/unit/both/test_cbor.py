@@ -132,8 +132,11 @@ def test_text_that_is_not_utf8():
         assert decode(dumps(char)) == char == decode(dumps(char), strict=True)
 
 
+LONG_HEADS = "1817 190000 1900ff 1a0000ffff 1b00000000ffffffff 3800 580100 780161 9800 b800 d80600"
+
+
 def test_strict_refuses_heads_that_are_not_the_shortest():
-    for text in "1817 190000 1900ff 1a0000ffff 1b00000000ffffffff 3800 580100 780161 9800 b800 d80600".split():
+    for text in LONG_HEADS.split():
         decode(unhex(text))
         assert "shortest" in refused(text, strict=True)
     for text in ("1818", "190100", "1a00010000", "1b0000000100000000"):
