@@ -12,7 +12,7 @@ import json
 import sys
 import time
 
-ROOT = __file__.rsplit("/", 3)[0] if "/" in __file__ else "../.."
+ROOT = (__file__.rpartition("/")[0] or ".") + "/../.."
 sys.path.insert(0, ROOT + "/lib")
 
 from cbor import Encoder, Pairs, decode  # noqa: E402
