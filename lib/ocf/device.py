@@ -165,16 +165,17 @@ class Stream:
             self._keep()
         self._encoder.head(major, n)
 
-    def encode(self, value):
-        """Write one item. Raises EncodeError."""
+    def each(self, *values):
+        """Write items, one after the other. Raises EncodeError."""
         encoder = self._encoder
-        begin = encoder.pos
-        try:
-            encoder.encode(value)
-        except EncodeError:
-            encoder.pos = begin
-            self._keep()
-            self._kept.extend(dumps(value, _LARGEST))
+        for value in values:
+            begin = encoder.pos
+            try:
+                encoder.encode(value)
+            except EncodeError:
+                encoder.pos = begin
+                self._keep()
+                self._kept.extend(dumps(value, _LARGEST))
 
     def end(self):
         """All that was written."""

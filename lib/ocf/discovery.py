@@ -1,7 +1,5 @@
 """/oic/res: what there is on this Device (OCF Core, discovery)."""
 
-from cbor import Pairs
-
 from ocf.resource import BASELINE, Resource
 
 
@@ -27,33 +25,33 @@ class Discovery(Resource):
             found = [r for r in found if r is not self and device.access.check(request, r)]
 
         def write(out):
-            # One entry at a time: the links of all Resources at once would be several KB of objects.
+            # Item by item: the links of all Resources at once would be several KB of objects.
             if interface == BASELINE:
                 out.head(4, 1)
                 out.head(5, 3)
-                for value in ("rt", self.rt, "if", self.interfaces, "links"):
-                    out.encode(value)
+                out.each("rt", self.rt, "if", self.interfaces, "links")
             out.head(4, len(found))
             for resource in found:
                 if batch:
-                    out.encode(Pairs((("href", resource.href), ("rep", resource.represent(BASELINE, request)))))
+                    out.head(5, 2)
+                    out.each("href", resource.href, "rep", resource.represent(BASELINE, request))
                 else:
-                    out.encode(self._link(resource, request))
+                    self._link(out, resource, request)
 
         return device.encode(write)
 
-    def _link(self, resource, request):
+    def _link(self, out, resource, request):
         """How `resource` is announced."""
-        eps = [Pairs((("ep", url),)) for url in self.device.endpoints(resource, request)]
-        bm = 3 if resource.observable else 1
-        found = Pairs((
-            ("anchor", "ocf://" + self.device.di),
-            ("href", resource.href),
-            ("rt", resource.rt),
-            ("if", resource.interfaces),
-            ("p", Pairs((("bm", bm),))),
-            ("eps", eps),
-        ))  # fmt: skip
         if resource is self:
-            found.insert(1, ("rel", ("self",)))
-        return found
+            out.head(5, 7)
+            out.each("rel", ("self",))
+        else:
+            out.head(5, 6)
+        out.each(
+            "anchor", "ocf://" + self.device.di, "href", resource.href, "rt", resource.rt, "if", resource.interfaces
+        )
+        out.each("p", {"bm": 3 if resource.observable else 1}, "eps")
+        eps = self.device.endpoints(resource, request)
+        out.head(4, len(eps))
+        for url in eps:
+            out.each({"ep": url})

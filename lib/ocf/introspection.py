@@ -15,22 +15,17 @@ def _write(out, device, title, version):
     shown = [r for r in device.resources if r.href not in ("/oic/res", "/oc/introspection")]
     names = _names(shown)
     out.head(5, 7)
-    info = Pairs((("title", title), ("version", version)))
-    for item in ("swagger", "2.0", "info", info, "schemes", ("http",), "consumes", _FORMATS, "produces", _FORMATS):
-        out.encode(item)
-    out.encode("paths")
+    out.each("swagger", "2.0", "info", Pairs((("title", title), ("version", version))), "schemes", ("http",))
+    out.each("consumes", _FORMATS, "produces", _FORMATS, "paths")
     out.head(5, len(shown))
     for resource in shown:
-        out.encode(resource.href)
-        out.encode(_path(resource, _find(names, resource)))
-    out.encode("definitions")
+        out.each(resource.href, _path(resource, _find(names, resource)))
+    out.each("definitions")
     out.head(5, sum(2 if _writable(r) else 1 for _, r in names))
     for name, resource in names:
-        out.encode(name)
-        out.encode(_definition(resource, False))
+        out.each(name, _definition(resource, False))
         if _writable(resource):
-            out.encode(name + "-update")
-            out.encode(_definition(resource, True))
+            out.each(name + "-update", _definition(resource, True))
 
 
 _FORMATS = ("application/json",)  # as all OCF models say, whatever is spoken

@@ -103,8 +103,13 @@ class Resource:
 
     def matches(self, request):
         """Whether this Resource has one of the types (`rt=`) that the query asks for, if it asks for any."""
-        wanted = [part[3:] for part in request.query if part.startswith("rt=")]
-        return not wanted or any(rt in self.rt for rt in wanted)
+        found = True
+        for part in request.query:
+            if part.startswith("rt="):
+                if part[3:] in self.rt:
+                    return True
+                found = False
+        return found
 
     def validate(self, body):
         """Raise Refused unless `body` (a dict) is an UPDATE that the declaration allows; nothing is changed."""
