@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cbor2
 from coap.message import Refused, Request
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent / "both"))
@@ -46,6 +46,7 @@ def send(device, path, payload, **fields):
         return refused.code
 
 
+@settings(deadline=None)
 @given(bodies)
 def test_an_update_is_taken_as_a_whole_or_not_at_all(body):
     device = both.device()
@@ -63,6 +64,7 @@ def test_an_update_is_taken_as_a_whole_or_not_at_all(body):
         assert light.get() == before
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64))
 def test_any_bytes(payload):
     device = both.device()
@@ -86,6 +88,7 @@ fields = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from((RFOTM, RFNOP, SRESET)), fields, st.booleans(), st.booleans())
 def test_pstat_is_changed_as_a_whole_or_not_at_all(state, body, busy, broken):
     store = MemoryStore()

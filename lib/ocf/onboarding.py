@@ -1,18 +1,67 @@
-"""The rules of onboarding states: what may be written when. A phase: loaded for such an UPDATE, and at the start."""
+"""Onboarding states: what may be written when, and RESET. A phase: loaded for such an UPDATE, and at the start."""
 
-from cbor import DecodeError, decode
+import asyncio
+
+from cbor import DecodeError, decode, dumps
 from coap.message import Refused
+from port import const
 
+from ocf.pstat import NIL
 from ocf.resource import BAD_REQUEST
 
-_RESET, _RFOTM, _SRESET = 0, 1, 4
+_RESET = const(0)
+_RFOTM = const(1)
+_SRESET = const(4)
+_RESET_OM = const(3)  # what a Device shows until its onboarding tool says how it will work
 # What `dos.s` may be written to, by state: RESET (which ends by itself), RFOTM, RFPRO, RFNOP, SRESET.
 _LEGAL = ((), (0, 2, 3), (0, 2, 3, 4), (0, 2, 3, 4), (0, 2, 4))
 _HEX = "0123456789abcdefABCDEF"
 
 
-def target(pstat, values):
-    """The state that an UPDATE of `pstat`, which the declaration allows, leads to. Raises Refused 4.00."""
+def update(pstat, values):
+    """An UPDATE of `pstat`, which the declaration allows, as a whole or not at all. Raises Refused."""
+    state = _target(pstat, values)
+    om = values.get("om", pstat.om)
+    owner = values.get("rowneruuid", pstat.rowneruuid)
+    _save(pstat, state, om, owner)
+    try:
+        pstat.aim(values.get("tm"))
+    except Refused:
+        _save(pstat, pstat.state, pstat.om, pstat.rowneruuid)
+        raise
+    pstat.om = om
+    pstat.rowneruuid = owner
+    if state == _RESET:
+        pstat.state = state  # from now on, whatever happens
+        pstat.pending = True
+        asyncio.create_task(pstat.reset_later())
+    elif state != pstat.state:
+        pstat.enter(state)
+    pstat.notify()
+
+
+def reset(pstat):
+    """RESET, then RFOTM. Raises Refused 5.00."""
+    if pstat.state != _RESET:
+        _save(pstat, _RESET, pstat.om, pstat.rowneruuid)
+    pstat.pending = True
+    pstat.enter(_RESET)
+    _save(pstat, _RFOTM, _RESET_OM, NIL)
+    pstat.om = _RESET_OM
+    pstat.rowneruuid = NIL
+    pstat.pending = pstat.unfinished = False
+    pstat.enter(_RFOTM)
+    pstat.notify()
+
+
+def _save(pstat, state, om, owner):
+    try:
+        pstat.store.save("pstat", dumps({"v": 1, "s": state, "om": om, "rowner": owner}))
+    except OSError as error:
+        raise Refused(0xA0, "the state could not be stored: %s" % error)  # noqa: B904 - no `from` on MicroPython
+
+
+def _target(pstat, values):
     state = pstat.state
     if state == _RESET:
         raise Refused(BAD_REQUEST, "the Device is being reset")

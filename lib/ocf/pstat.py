@@ -2,7 +2,7 @@
 
 import asyncio
 
-from cbor import Pairs, dumps
+from cbor import Pairs
 from coap.message import Refused
 from port import const, phase
 
@@ -46,7 +46,7 @@ class Pstat(Resource):
     _modes = (0, 0)
 
     def __init__(self, store, state=RFOTM):
-        super().__init__(state=state, _store=store)
+        super().__init__(state=state, store=store)
         with phase("ocf.onboarding") as rules:
             found = rules.record(store.load("pstat"))
         if found:
@@ -83,58 +83,33 @@ class Pstat(Resource):
 
     def update(self, values):
         """Take an UPDATE as a whole or not at all. Raises Refused 4.00, 5.00 or what `on_tm` answers."""
-        tm = values.get("tm")
-        state = self.state
-        before = (state, self.om, self.rowneruuid)
-        more = state == RESET or len(values) > (tm is not None)  # than `tm`, which alone needs no record
-        if more:
+        if self.state == RESET or len(values) > ("tm" in values):
             with phase("ocf.onboarding") as rules:
-                state = rules.target(self, values)
-            self._save(state, values.get("om", self.om), values.get("rowneruuid", self.rowneruuid))
+                rules.update(self, values)
+        else:
+            self.aim(values.get("tm"))  # needs no record, and what comes of it is told by the update
+
+    def aim(self, tm):
+        """Hand the bits of a new target mode over. Raises Refused."""
         refused = tm and self.on_tm and self.on_tm(tm)
         if refused:
-            if more:
-                self._save(*before)
             raise Refused(*refused)
-        if not more:
-            return  # what comes of `tm` is told by the update
-        self.om = values.get("om", self.om)
-        self.rowneruuid = values.get("rowneruuid", self.rowneruuid)
-        if state == RESET:
-            self.state = state  # from now on, whatever happens
-            self.pending = True
-            asyncio.create_task(self._later())  # the answer goes out first
-        elif state != self.state:
-            self._enter(state)
-        self.notify()
 
     def reset(self):
         """RESET, with all that hangs on it, and then RFOTM. Raises Refused 5.00 when it cannot be recorded.
 
         An error of the hook is passed on: then the Device stays in RESET, and is `unfinished` after its next start.
         """
-        if self.state != RESET:
-            self._save(RESET, self.om, self.rowneruuid)
-        self.pending = True
-        self._enter(RESET)
-        self._save(RFOTM, 3, NIL)
-        self.om = 3  # what a Device shows until its onboarding tool says how it will work
-        self.rowneruuid = NIL
-        self.pending = self.unfinished = False
-        self._enter(RFOTM)
-        self.notify()
+        with phase("ocf.onboarding") as rules:
+            rules.reset(self)
 
-    async def _later(self):
-        await asyncio.sleep(0)
-        self.reset()
-
-    def _enter(self, state):
+    def enter(self, state):
+        """Be in `state`, which was found legal and recorded, and say so to whoever hangs on it."""
         self.state = state
         if self.on_state:
             self.on_state(state)
 
-    def _save(self, state, om, owner):
-        try:
-            self._store.save("pstat", dumps({"v": 1, "s": state, "om": om, "rowner": owner}))
-        except OSError as error:
-            raise Refused(0xA0, "the state could not be stored: %s" % error)  # noqa: B904
+    async def reset_later(self):
+        """RESET after the answer to the present request has gone out."""
+        await asyncio.sleep(0)
+        self.reset()

@@ -20,10 +20,9 @@ class Introspection(Resource):
 
     def represent(self, interface, request):
         """One URL for each way in which this Device is reached."""
-        self.urlInfo = [
-            Pairs((("protocol", url.split(":")[0]), ("content-type", "application/cbor"), ("url", url + _DATA)))
-            for url in self.device.endpoints(self, request)
-        ]
+        kind = ("content-type", "application/cbor")
+        urls = self.device.endpoints(self, request)
+        self.urlInfo = [Pairs((("protocol", url.split(":")[0]), kind, ("url", url + _DATA))) for url in urls]
         return super().represent(interface, request)
 
 

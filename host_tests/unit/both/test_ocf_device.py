@@ -88,6 +88,18 @@ def test_interfaces():
     assert post(d, "/oic/d", {"n": "x"})[0] == 0x85
 
 
+def test_a_reading_interface_of_a_resource_that_can_be_written():
+    class Both(Resource):
+        href, rt, interfaces = "/both", ("x.both",), ("oic.if.rw", "oic.if.r", "oic.if.baseline")
+        properties = (Property("value", int, "rw"), Property("unset", str))
+        unset = None
+
+    d = device()
+    d.add(Both(value=1))
+    assert get(d, "/both?if=oic.if.r") == (0x45, {"value": 1, "unset": None})
+    assert post(d, "/both?if=oic.if.r", {"value": 2})[0] == 0x80 and d.find("/both").value == 1
+
+
 def test_types_of_resources_can_be_asked_for():
     d = device()
     assert get(d, "/light?rt=oic.r.switch.binary")[0] == get(d, "/oic/d?rt=oic.d.fargo&if=oic.if.r")[0] == 0x45
@@ -137,12 +149,25 @@ def test_more_than_can_be_sent_is_an_error_and_not_a_crash():
         with raises(EncodeError):
             get(d, path)
     long.text = "b"
+    for i in range(40):
+        one = Long(text="a" * 500)
+        one.href = "/long/%d" % i
+        d.add(one)
+    with raises(EncodeError, "too large"):
+        get(d, "/oic/res?if=oic.if.b")
+    assert len(get(d, "/oic/res")[1]) == 42
     assert get(d, "/long")[1] == {"text": "b"}
 
 
 def test_rules_that_do_not_exist_are_not_overlooked():
     with raises(TypeError, "maxlength"):
         Property("name", str, maxlength=4)
+
+
+def test_no_range_has_room_for_what_is_no_number():
+    for bound in ({"minimum": 0}, {"maximum": 0}):
+        with raises(Refused, "out of range"):
+            Property("gain", float, "rw", **bound).check(float("nan"))
 
 
 def test_refusals_name_the_property_and_change_nothing():
@@ -261,7 +286,7 @@ def test_discovery_without_a_match():
     d = device()
     assert get(d, "/oic/res?rt=oic.r.none")[0] == 0x80
     assert get(d, "/oic/res?rt=oic.r.none", multicast=True) == (None, None)
-    assert get(d, "/nowhere", multicast=True) == (None, None)
+    assert get(d, "/nowhere", multicast=True) == get(d, "/oc/introspection", multicast=True) == (None, None)
     assert ask(d, 2, "/light", {"value": True}, multicast=True) == (None, None)
     assert d.find("/light").value is False
 

@@ -43,7 +43,11 @@ async def test_every_transition():
             assert (code == 0x44) == ((begin, end) in legal), (begin, end)
             if end == RESET:
                 code, shown = get(device, PATH)  # RESET has begun, its hooks have not
-                assert shown["dos"] == {"s": 0, "p": True} and (shown["cm"], shown["tm"], shown["isop"]) == (1, 2, False)
+                assert shown["dos"] == {"s": 0, "p": True} and (shown["cm"], shown["tm"], shown["isop"]) == (
+                    1,
+                    2,
+                    False,
+                )
                 assert post(device, PATH, {"dos": {"s": 1}})[0] == 0x80  # RESET ends by itself
                 assert post(device, PATH, {"tm": 0})[0] == post(device, PATH, {"om": 4})[0] == 0x80
                 await asyncio.sleep(0)
@@ -66,7 +70,7 @@ def test_refusals_change_nothing():
     device, pstat = rig()
     for body in (
         {"cm": 0}, {"isop": True}, {"sm": 4}, {"dos": {"p": True}}, {"dos": {"s": 2, "p": True}}, {"dos": {}},
-        {"dos": {"s": 5}}, {"dos": {"s": "2"}}, {"dos": {"s": True}}, {"dos": 2}, {"om": 1}, {"om": 8}, {"om": "4"},
+        {"dos": {"s": 5}}, {"dos": {"s": "2"}}, {"dos": {"s": True}}, {"dos": {"s": False}}, {"dos": 2}, {"om": 1}, {"om": 8}, {"om": "4"},
         {"tm": -1}, {"tm": 65536}, {"tm": "64"}, {"tm": True}, {"rowneruuid": OWNER}, {"nonsense": 1},
         {"om": 6, "cm": 1}, {"dos": {"s": 2}, "om": 1},
     ):  # fmt: skip
@@ -96,6 +100,15 @@ def test_a_guard_keeps_states_closed():
     device, pstat = rig(RFOTM)
     pstat.guard = lambda state: "there is no owner"
     assert post(device, PATH, {"dos": {"s": 2}}) == (0x80, "there is no owner")
+    assert pstat.state == RFOTM
+
+
+async def test_no_guard_keeps_from_reset():
+    device, pstat = rig(RFOTM)
+    pstat.guard = lambda state: "there is no owner"
+    assert post(device, PATH, {"dos": {"s": 0}})[0] == 0x44 and pstat.state == RESET
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
     assert pstat.state == RFOTM
 
 
