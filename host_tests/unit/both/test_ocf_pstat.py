@@ -70,7 +70,8 @@ def test_refusals_change_nothing():
     device, pstat = rig()
     for body in (
         {"cm": 0}, {"isop": True}, {"sm": 4}, {"dos": {"p": True}}, {"dos": {"s": 2, "p": True}}, {"dos": {}},
-        {"dos": {"s": 5}}, {"dos": {"s": "2"}}, {"dos": {"s": True}}, {"dos": {"s": False}}, {"dos": 2}, {"om": 1}, {"om": 8}, {"om": "4"},
+        {"dos": {"s": 5}}, {"dos": {"s": "2"}}, {"dos": {"s": True}},
+        {"dos": {"s": False}}, {"dos": 2}, {"om": 1}, {"om": 8}, {"om": "4"},
         {"tm": -1}, {"tm": 65536}, {"tm": "64"}, {"tm": True}, {"rowneruuid": OWNER}, {"nonsense": 1},
         {"om": 6, "cm": 1}, {"dos": {"s": 2}, "om": 1},
     ):  # fmt: skip
