@@ -163,6 +163,8 @@ class Node:
                 lambda: self.endpoint is not None, lambda: self._well, self._prove, seconds,
             )  # fmt: skip
             self.ocf.seen = lambda _identity: self._trial.client_seen()
+            if self.app.crashed:  # it did so before there was a trial to hear of it
+                self._app_crashed("the app stopped: " + self.app.crashed)
             kept = await self._trial.run()
             self._trial = self.ocf.seen = None
         health.cancel()
