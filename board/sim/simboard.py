@@ -21,7 +21,7 @@ class SimBoard:
     """A simulated ESP32 on the desk.
 
     `flash_path`: the flash as a file (fargo.flash makes one). `address`: its own loopback address. `heap`: of the
-    interpreter, as `-X heapsize`. `flash_ms`: milliseconds that erasing a sector and programming 4 KB take, and block.
+    interpreter, as `-X heapsize`; the chip's own modules take 29 KB of it, and words are twice as wide as the chip's. `flash_ms`: milliseconds that erasing a sector and programming 4 KB take, and block.
     `cut_at`: the flash operation, counted from 1 at power on, at which the power fails; `torn`: half-way through it.
     `ntp_port`, `dns_port`: where the network's port 123 and 53 lead to. `network=False`: no network. `log`: called with
     every line that the device prints.
@@ -31,7 +31,7 @@ class SimBoard:
         self,
         flash_path: Path,
         address: str = "127.7.0.2",
-        heap: str = "256k",
+        heap: str = "320k",
         flash_ms: tuple[float, float] = (30, 5),
         cut_at: int = 0,
         torn: bool = False,

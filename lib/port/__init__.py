@@ -46,6 +46,7 @@ class phase:
         self._loaded = []
 
     def __enter__(self):
+        collect()  # what is loaded goes where garbage was, and leaves the heap's large pieces whole
         before = set(sys.modules)
         try:
             for name in self._names:

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from fargo import bundle, watch
 from fargo.client import DeviceClient, connect
+from fargo.console import Failure
 from fargo.stage import Stage
 
 APP = bundle.ROOT / "examples/lamp"
@@ -156,9 +157,10 @@ class Demo:
             await watch.set_url(client, self.stage.url("1.5.0"))
             download = asyncio.create_task(watch.download(client, self.screen, 60))
             size = 0
-            while not size or (await client.read_status())["done"] < 0.4 * size:
-                size = (await client.read_status())["total"]
-                await asyncio.sleep(0.1)
+            async with asyncio.timeout(30):
+                while not size or (await client.read_status())["done"] < 0.4 * size:
+                    size = (await client.read_status())["total"]
+                    await asyncio.sleep(0.1)
             self.stage.server.stop()
             self.screen.line("the server is gone", "red")
             outcome = await download
@@ -236,8 +238,8 @@ def main() -> int:
             if options.board_only:
                 return _board_only(demo)
             asyncio.run(demo.run())
-        except AssertionError as error:
-            screen.line(str(error), "bold red")
+        except (AssertionError, TimeoutError, Failure) as error:
+            screen.line(str(error).replace("[", "\\[") or "it took too long", "bold red")
             return 1
         finally:
             demo.board.power_off()

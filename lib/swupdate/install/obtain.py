@@ -11,6 +11,7 @@ from port import const, phase, sleep_ms
 from swupdate.faults import Fault
 
 _CHUNK = const(4096)
+_ENVELOPE = const(4096)  # bytes; what is longer is not read to its end
 _PIECE = const(1024)
 
 
@@ -49,8 +50,9 @@ class Part:
 
 async def _read(job, source, must):
     """The Offer of the envelope at the job's URL, verified, or None when it is not newer."""
+    envelope = await source.get(job.url, _ENVELOPE)
     with phase("swupdate.install.policy") as policy:
-        manifest = await policy.read(job, source, must)
+        manifest = await policy.judge(job, envelope, must)
         return Offer(manifest) if manifest else None
 
 
@@ -95,8 +97,9 @@ async def prove(job):
     """
     source = job.open(job.url)
     try:
+        envelope = await source.get(job.url, _ENVELOPE)
         with phase("swupdate.install.policy") as policy:
-            await policy.verified(job, await policy.fetch(job, source))
+            await policy.verified(job, envelope)
     finally:
         await source.close()
 

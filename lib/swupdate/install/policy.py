@@ -4,18 +4,18 @@ from crypto.cose import verify_sign1
 from port import bytecode_version, const
 
 from swupdate.faults import Fault
-from swupdate.install.manifest import ENVELOPE_LIMIT, Manifest, split
+from swupdate.install.manifest import Manifest, split
 
 _JUMP = const(1_000_000)  # the largest step of the sequence number
 
 
-async def read(job, source, must=True):
-    """Fetch and verify the envelope: the Manifest, or None when it is not newer than what runs.
+async def judge(job, envelope, must=True):
+    """The Manifest of an envelope (bytes) that may be installed here, or None when it is not newer than what runs.
 
     With `must`, a release older than what this device has confirmed is an attempt to roll back and refused; without it
     (availability check) it is simply not newer. Raises Fault.
     """
-    manifest = await verified(job, await fetch(job, source))
+    manifest = await verified(job, envelope)
     running = job.slots.label(job.slots.running) or {}
     known = max(job.floor, running.get("seq", 0))
     if manifest.seq < known:
@@ -30,11 +30,6 @@ async def read(job, source, must=True):
         raise Fault("invalid", "the sequence number is too far ahead")
     _conditions(job, manifest)
     return manifest
-
-
-async def fetch(job, source):
-    """The envelope at the job's URL, unverified."""
-    return await source.get(job.url, ENVELOPE_LIMIT)
 
 
 async def verified(job, envelope):
