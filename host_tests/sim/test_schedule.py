@@ -193,6 +193,7 @@ async def test_it_comes_due_while_another_action_runs(timed):
         seen = await client.observe(SWU)
         when = timestamp(1)
         assert (await client.update(url, UPGRADE, when)).code == aiocoap.CHANGED
+        await seen.until(lambda v: v["swupdateaction"] == UPGRADE)
         timed.stage.server.delay = 0.1
         assert (await client.tm(64)).code == aiocoap.CHANGED
         await seen.until(lambda v: v["swupdatestate"] == "sva")
