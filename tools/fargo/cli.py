@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from fargo.console import Failure, Json, Output, invoke
-
-_NOUNS = ("key", "release", "serve", "device", "sim")
+from fargo.commands import device, key, release, serve, sim
+from fargo.console import Json, Output, invoke
 
 app = typer.Typer(
     name="fargo",
@@ -35,25 +33,9 @@ def show_version(json: Json = False) -> None:
     Output(json).result({"version": _version()}, text=f"fargo {_version()}")
 
 
-def _mount(noun: str) -> None:
-    try:
-        module = importlib.import_module("fargo.commands." + noun)
-    except ModuleNotFoundError as exc:
-        if exc.name != "fargo.commands." + noun:
-            raise
-
-        # Development only: this noun has not been written yet.
-        @app.command(noun, hidden=True)
-        def absent() -> None:
-            raise Failure(f"'{noun}' is not part of this build")
-
-        return
-    # `serve` is one command, not a noun with verbs: it is taken in as it is.
-    app.add_typer(module.app, name=None if noun == "serve" else noun)
-
-
-for _noun in _NOUNS:
-    _mount(_noun)
+for _noun, _module in (("key", key), ("release", release), ("device", device), ("sim", sim)):
+    app.add_typer(_module.app, name=_noun)
+app.add_typer(serve.app)  # one command, not a noun with verbs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,149 @@
+"""`fargo release`: build, sign, verify and show releases."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fargo import bundle, image, keys, release, romfs
+from fargo.commands.key import PassphraseEnv, passphrase
+from fargo.console import FAILED, USAGE, DryRun, Failure, Json, Output
+
+app = typer.Typer(help="Releases: build, sign, verify, show.", no_args_is_help=True, rich_markup_mode=None)
+
+Envelope = Annotated[Path, typer.Argument(help="The release's envelope (.suit).")]
+
+
+@app.command("build")
+def build(
+    out_folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the release goes; what you will serve.")],
+    version: Annotated[str, typer.Option("--version", help="What people call it, such as 1.2.0.")],
+    sequence: Annotated[int, typer.Option("--sequence", min=1, help="Greater than that of every release before.")],
+    vendor: Annotated[str, typer.Option("--vendor", help="Vendor id, a UUID.")],
+    device_class: Annotated[str, typer.Option("--class", help="Class id of the devices, a UUID.")],
+    app_folder: Annotated[
+        Path | None, typer.Option("--app", help="The app: a folder with app.py, or a finished ROMFS image.")
+    ] = None,
+    main: Annotated[
+        Path | None, typer.Option("--main", help="Another composition instead of the product's (tests).")
+    ] = None,
+    firmware: Annotated[Path | None, typer.Option("--firmware", help="MicroPython's .app-bin for the chip.")] = None,
+    bytecode: Annotated[int, typer.Option("--bytecode", help="The .mpy version of both halves; 0: not checked.")] = 6,
+    march: Annotated[str, typer.Option("--march", help="Native architecture for mpy-cross; none is needed.")] = "",
+    expires: Annotated[
+        str, typer.Option("--expires", metavar="DATE", help="Not to be installed after (ISO 8601).")
+    ] = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Build an unsigned release: payloads, tables of chunks and the envelope that names them."""
+    out = Output(json)
+    app_image = _app(app_folder, main, march) if app_folder else None
+    firmware_image = _firmware(firmware) if firmware else None
+    ids = _uuid(vendor, "--vendor"), _uuid(device_class, "--class")
+    until = _date(expires)
+    sizes = {"firmware": len(firmware_image or b""), "app": len(app_image or b"")}
+    if dry_run:
+        out.result({"would_build": version, "sizes": sizes}, f"would build {version}: {_words(sizes)}")
+        return
+    path = release.build(
+        out_folder, version, sequence, ids[0], ids[1], firmware_image, app_image, bytecode, expires=until
+    )
+    out.result(
+        {"envelope": str(path), "version": version, "sequence": sequence, "sizes": sizes},
+        f"{path}: {version}, {_words(sizes)}; not signed yet: fargo release sign {path} --key KEY",
+    )
+
+
+@app.command("sign")
+def sign(
+    path: Envelope,
+    key: Annotated[Path, typer.Option("--key", help="The private key (PEM).")],
+    passphrase_env: PassphraseEnv = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Add a signature; up to three, by different keys. Only the envelope is needed, so another machine can do it."""
+    out = Output(json)
+    private = keys.load(key, passphrase(passphrase_env))
+    kid = keys.kid(private.public_key()).hex()
+    if dry_run:
+        out.result({"would_sign": str(path), "kid": kid, **release.show(path)}, f"would sign {path} with {kid}")
+        return
+    release.sign(path, private)
+    signed_by = release.show(path)["signed_by"]
+    out.result({"envelope": str(path), "signed_by": signed_by}, f"{path}: signed by {', '.join(signed_by)}")
+
+
+@app.command("verify")
+def verify(
+    path: Envelope,
+    key: Annotated[list[Path], typer.Option("--key", help="A trusted public key; repeatable.")],
+    threshold: Annotated[int, typer.Option("--threshold", min=1, max=3, help="Valid signatures needed.")] = 1,
+    json: Json = False,
+) -> None:
+    """Check a release as a device would, and all files that it names."""
+    out = Output(json)
+    report = release.verify(path, [keys.load_public(name) for name in key], threshold)
+    if report.problems:
+        raise Failure(f"{path}: {'; '.join(report.problems)}", "", FAILED, problems=report.problems)
+    out.result(
+        {"envelope": str(path), "version": report.version, "valid": report.valid},
+        f"{path}: version {report.version} is good, signed by {', '.join(report.valid)}",
+    )
+
+
+@app.command("show")
+def show(path: Envelope, json: Json = False) -> None:
+    """Print what a release says of itself. Nothing is verified."""
+    value = release.show(path)
+    lines = [
+        f"{name:10} {value[name]}" for name in ("version", "sequence", "built", "expires", "vendor", "class", "digest")
+    ]
+    lines += [f"{'signed by':10} {', '.join(value['signed_by']) or 'nobody'}"]
+    lines += [f"{c['half']:10} {c['size']:,} bytes, {c['uri']}" for c in value["components"]]
+    Output(json).result(value, "\n".join(lines))
+
+
+def _app(path: Path, main: Path | None, march: str) -> bytes:
+    if path.is_dir():
+        return romfs.build(bundle.device_files(path, main), march or None)
+    data = _file(path)
+    if data[:3] != b"\xd2\xcd\x31":
+        raise Failure(f"{path} is no ROMFS image", "give the folder of the app, or an image by 'mpremote romfs build'")
+    return data
+
+
+def _firmware(path: Path) -> bytes:
+    data = _file(path)
+    image.check_image(data)
+    return data
+
+
+def _file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}") from None
+
+
+def _uuid(text: str, option: str) -> bytes:
+    try:
+        return uuid.UUID(text).bytes
+    except ValueError:
+        raise Failure(f"{option}: {text} is no UUID", "make one with: python3 -m uuid", USAGE) from None
+
+
+def _date(text: str) -> int:
+    try:
+        return int(datetime.fromisoformat(text).astimezone().timestamp()) if text else 0
+    except ValueError:
+        raise Failure(f"--expires: {text} is no date", "such as 2027-01-31 or 2027-01-31T12:00:00Z", USAGE) from None
+
+
+def _words(sizes: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {size:,} bytes" for name, size in sizes.items() if size)
