@@ -124,19 +124,21 @@ class Node:
         """Join the network, serve, and keep the watchdog fed by the loop itself."""
         self.log("info", "Fargo, version %s in %s" % (self.version or "unknown", self.slots.running))
         tasks = [asyncio.create_task(self._feed())]
+        self.updater.start(self.board.reset_cause())
+        if not self.slots.confirmed:  # its time runs from now on: a version that does not find its network goes back
+            tasks.append(asyncio.create_task(self._try_out()))
         await self.board.join()
         self.log("info", "the network is joined as %s" % self.board.address())
         transport = UdpTransport(self.board.address(), _PORT, (_GROUP,), self.board.address())
         self.endpoint = Endpoint(transport, self.ocf.handle)
         self.ocf.coap.append(self.endpoint)
         tasks.append(asyncio.create_task(self.endpoint.run()))
-        self.updater.start(self.board.reset_cause())
+        if self.pstat.unfinished:
+            self.pstat.reset()  # the power failed in RESET
         tasks.append(asyncio.create_task(self.updater.run()))
         server = self.provision.settings.get("ntp", "pool.ntp.org")
         tasks.append(asyncio.create_task(self.clock.follow(server, self.board.dns(), self.log)))
         tasks.append(asyncio.create_task(self.app.run(self._app_crashed)))
-        if not self.slots.confirmed:
-            tasks.append(asyncio.create_task(self._try_out()))
         collect()
         self.log("info", "serving")
         for task in tasks:

