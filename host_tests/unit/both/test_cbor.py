@@ -58,8 +58,11 @@ def test_a_count_that_cannot_be_is_refused_before_anything_is_made():
     for text in ("9affffffff", "9bffffffffffffffff", "baffffffff", "bbffffffffffffffff", "9900ff", "b90080"):
         refused(text)
         refused(text, max_items=1 << 70)
-    assert "ends too early" in refused("84010203")
-    assert "ends too early" in refused("a2010203")
+    # At byte 1: behind the head, before the first item
+    assert refused("84010203") == "the data ends too early at byte 1"
+    assert refused("a2010203") == "the data ends too early at byte 1"
+    assert refused("85" + "00" * 5, max_items=5) == "too many items at byte 1"
+    assert refused("a3" + "0000010002f6", max_items=6) == "too many items at byte 1"
 
 
 def test_depth():

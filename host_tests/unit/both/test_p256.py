@@ -225,6 +225,30 @@ def test_edges():
         assert verify(unhex(key), unhex(digest), unhex(signature)) is valid, signature
 
 
+def edge(name):
+    """(key, digest, signature) of the vector whose signature has these hexadecimal digits at one end."""
+    found = [e for e in EDGES if e[2].startswith(name) or e[2].endswith(name)]
+    assert len(found) == 1 and found[0][3]
+    return tuple(unhex(text) for text in found[0][:3])
+
+
+def test_numbers_that_are_right_but_for_a_multiple_of_n():
+    """What only the check of the range refuses: the arithmetic would come out even."""
+    key, digest, signature = edge("0" * 63 + "1")  # s = 1
+    assert verify(key, digest, signature)
+    assert not verify(key, digest, signature[:32] + number(N + 1))
+    assert not verify(key, digest, signature[:32] + number(0))  # has no inverse; 1 must not stand in for it
+    key, digest, signature = edge("0" * 32 + "4319055358e8617b0c46353d039cdaab")  # x of the point is n + r
+    x = int.from_bytes(signature[:32], "big") + N
+    assert N < x < P and not verify(key, digest, number(x) + signature[32:])
+
+
+def test_a_zero_byte_too_many():
+    assert not verify(PUBLIC[:32] + b"\0" + PUBLIC[32:], GOOD, SAMPLE)
+    assert not verify(PUBLIC, b"\0" + GOOD, SAMPLE)
+    assert not verify(PUBLIC, GOOD, SAMPLE[:32] + b"\0" + SAMPLE[32:])
+
+
 def test_one_changed_bit_anywhere():
     for place in (0, 13, 31, 32, 50, 63):
         changed = bytearray(SAMPLE)
