@@ -10,7 +10,8 @@ UNDEFINED = 0xFFFFFFFF
 _TABLE = 0x8000
 _ENTRY = "<2sBBLL16sL"  # magic, type, subtype, offset, size, label, flags
 _SELECT = "<L20sLL"
-_PIECE = 4096
+_PIECE = 1024
+_PAGE = 0x10000  # of the memory management unit
 
 
 def partitions(flash):
@@ -27,7 +28,11 @@ def partitions(flash):
 
 
 class OtaData:
-    """The two sectors that select a slot, and the states of the images (esp_ota_select_entry_t)."""
+    """The two sectors that select a slot, and the states of the images (esp_ota_select_entry_t).
+
+    What ESP-IDF does with odd contents is kept, also where it surprises: the rules are those of its bootloader
+    (bootloader_utility.c, bootloader_common.c) and of its API (esp_ota_ops.c), versions 5.0 to 5.5.
+    """
 
     def __init__(self, flash, table):
         self._flash = flash
@@ -35,30 +40,28 @@ class OtaData:
         self.slots = [entry for entry in table if entry[0] == 0 and entry[1] & 0xF0 == 0x10]
 
     def entries(self):
-        """[(sequence, state)] of both sectors; None for one that is not valid."""
+        """[(sequence, state, CRC)] of both sectors, valid or not."""
         found = []
         for sector in (0, 1):
             entry = bytearray(32)
             self._flash.read(self._at + 4096 * sector, entry)
-            seq, _, state, crc = struct.unpack(_SELECT, entry)
-            good = seq != UNDEFINED and crc == binascii.crc32(entry[:4], UNDEFINED) & UNDEFINED
-            found.append((seq, state) if good else None)
+            seq, _, state, check = struct.unpack(_SELECT, entry)
+            found.append((seq, state, check))
         return found
 
-    def write(self, sector, seq, state):
+    def write(self, sector, seq, state, check=None):
         """Rewrite one sector."""
-        data = struct.pack("<L", seq)
-        data += b"\xff" * 20 + struct.pack("<LL", state, binascii.crc32(data, UNDEFINED) & UNDEFINED)
+        data = struct.pack("<L20sLL", seq, b"\xff" * 20, state, crc(seq) if check is None else check)
         self._flash.erase(self._at + 4096 * sector, 4096)
         self._flash.program(self._at + 4096 * sector, data)
 
-    def active(self, states=(NEW, PENDING, VALID, UNDEFINED)):
-        """The sector whose entry is in force: the highest sequence among those in `states`. None when there is none."""
+    def active(self):
+        """The sector in force: of the highest sequence, the first of two equal ones. None when neither can be."""
         best = None
         entries = self.entries()
         for sector in (0, 1):
             entry = entries[sector]
-            if entry and entry[1] in states and (best is None or entry[0] > entries[best][0]):
+            if not _invalid(entry) and _whole(entry) and (best is None or entry[0] > entries[best][0]):
                 best = sector
         return best
 
@@ -69,93 +72,134 @@ class OtaData:
     def select(self, slot):
         """esp_ota_set_boot_partition: `slot` (an entry of the table) is tried at the next start."""
         index = self.slots.index(slot)
-        entries = self.entries()
-        sector = self.active((NEW, PENDING, VALID, INVALID, ABORTED, UNDEFINED))
+        sector = self.active()
         if sector is None:
             self.write(0, index + 1, NEW)
             return
-        seq = entries[sector][0]
+        # The next sequence that means this slot; the same one again, in the other sector, when it is selected already.
         count = len(self.slots)
-        if (seq - 1) % count == index:
-            self.write(sector, seq, NEW)
-            return
-        while (seq - 1) % count != index or seq <= entries[sector][0]:
-            seq += 1
+        seq = (index + 1) % count
+        while self.entries()[sector][0] > seq:
+            seq += count
         self.write(1 - sector, seq, NEW)
+
+    def keep(self):
+        """esp_ota_mark_app_valid_cancel_rollback: False when there is no entry in force.
+
+        It marks the entry *in force*, whatever runs: once another slot is armed, that one.
+        """
+        sector = self.active()
+        if sector is None:
+            return False
+        seq, state, _ = self.entries()[sector]
+        if state != VALID:
+            self.write(sector, seq, VALID)
+        return True
+
+
+def crc(seq):
+    """The CRC of an entry covers its sequence alone, and begins with all ones (esp_rom_crc32_le)."""
+    return binascii.crc32(struct.pack("<L", seq), UNDEFINED) & UNDEFINED
+
+
+def _whole(entry):
+    return entry[2] == crc(entry[0])
+
+
+def _invalid(entry):
+    return entry[0] == UNDEFINED or entry[1] in (INVALID, ABORTED)
+
+
+def selected(otadata, start=True):
+    """(index of the slot to begin with, -1: none is selected; whether `otadata` is to be filled in).
+
+    With `start` the states are brought up to date, as at every start of the chip.
+    """
+    if start:
+        for sector in (0, 1):
+            seq, state, check = otadata.entries()[sector]
+            if state == PENDING:  # it was started and not confirmed: it has had its one try
+                otadata.write(sector, seq, ABORTED, check)
+    entries = otadata.entries()
+    if _invalid(entries[0]) and _invalid(entries[1]):
+        blank = [entry[0] == UNDEFINED or not _whole(entry) for entry in entries]
+        return 0, blank[0] and blank[1]
+    sector = otadata.active()
+    if sector is None:
+        return -1, False
+    seq, state, check = entries[sector]
+    if start and state == NEW:
+        otadata.write(sector, seq, PENDING, check)
+    return (seq - 1) % len(otadata.slots), False
 
 
 def choose(flash, log):
     """The table's entry to start, its states in `otadata` brought up to date; None when nothing can be started."""
-    table = partitions(flash)
-    otadata = OtaData(flash, table)
-    # An image that was started and not confirmed has had its one try.
-    for sector in (0, 1):
-        entry = otadata.entries()[sector]
-        if entry and entry[1] == PENDING:
-            otadata.write(sector, entry[0], ABORTED)
-    sector = otadata.active()
-    if sector is None:
-        chosen = otadata.slots[0]
-    else:
-        chosen = otadata.slot(sector)
-        seq, state = otadata.entries()[sector]
-        if state == NEW:
-            otadata.write(sector, seq, PENDING)
-    for slot in [chosen] + [slot for slot in otadata.slots if slot is not chosen]:
+    otadata = OtaData(flash, partitions(flash))
+    first, fill_in = selected(otadata)
+    # Backwards from the selected slot, then forwards.
+    for index in list(range(first, -1, -1)) + list(range(first + 1, len(otadata.slots))):
+        slot = otadata.slots[index]
         why = refused(flash, slot)
         if not why:
+            if fill_in:  # a fresh board, or one whose otadata is lost: from now on it says what runs
+                otadata.write(0, index + 1, VALID)
             return slot
         log("bootloader: %s is not started: %s" % (slot[4], why))
     return None
 
 
 def refused(flash, slot):
-    """Why the image in `slot` is none (esp_image_verify), or None when it is one."""
+    """Why the image in `slot` is none (esp_image_format.c), or None when it is one."""
     start, limit = slot[2], slot[3]
     head = bytearray(24)
+    segment = bytearray(8)
     flash.read(start, head)
     if head[0] != 0xE9:
         return "no image"
-    if not 0 < head[1] <= 16:
-        return "wrong number of segments"
     if head[12] | head[13] << 8:
         return "made for another chip"
+    if head[1] > 16:
+        return "too many segments"
+    sha = hashlib.sha256(head)
     at = 24
-    total = 0
-    checksum = 0xEF
-    buf = bytearray(_PIECE)
-    segment = bytearray(8)
+    folded = 0  # all data, exclusive-or of pieces
+    buf = memoryview(bytearray(_PIECE))
     for _ in range(head[1]):
         flash.read(start + at, segment)
-        size = struct.unpack("<LL", segment)[1]
+        sha.update(segment)
         at += 8
-        if at + size > limit:
-            return "a segment is outside of the partition"
+        address, size = struct.unpack("<LL", segment)
+        if size % 4 or at + size > limit:
+            return "a segment has a wrong length"
+        if _mapped(address) and (address - at) % _PAGE:
+            return "a segment is at a wrong place"
         for piece in range(0, size, _PIECE):
-            view = memoryview(buf)[: min(_PIECE, size - piece)]
+            view = buf[: min(_PIECE, size - piece)]
             flash.read(start + at + piece, view)
-            total ^= (
-                int.from_bytes(view, "little")
-                if len(view) % 4 == 0
-                else int.from_bytes(bytes(view) + b"\0" * 3, "little")
-            )
+            sha.update(view)
+            folded ^= int.from_bytes(view, "little")
         at += size
-    for byte in total.to_bytes(_PIECE + 3, "little"):
-        checksum ^= byte
-    at = (at + 16) & ~15
+    check = 0xEF
+    for byte in folded.to_bytes(_PIECE, "little"):
+        check ^= byte
+    # The checksum is the last byte of a block of 16.
+    tail = buf[: 16 - at % 16]
+    at += len(tail)
     if at + 32 > limit:
         return "larger than the partition"
-    flash.read(start + at - 1, segment)
-    if segment[0] != checksum:
+    flash.read(start + at - len(tail), tail)
+    if tail[-1] != check:
         return "wrong checksum"
     if head[23]:
-        sha = hashlib.sha256()
-        for piece in range(0, at, _PIECE):
-            view = memoryview(buf)[: min(_PIECE, at - piece)]
-            flash.read(start + piece, view)
-            sha.update(view)
+        sha.update(tail)
         digest = bytearray(32)
         flash.read(start + at, digest)
         if sha.digest() != digest:
             return "wrong SHA-256"
     return None
+
+
+def _mapped(address):
+    """Whether the ESP32 maps this address to its flash, page by page, rather than copying to memory."""
+    return 0x3F400000 <= address < 0x3F800000 or 0x400D0000 <= address < 0x40400000

@@ -4,8 +4,7 @@ import bootloader
 
 _chip = None  # set by rom.py: .flash, .table, .running
 
-_INVALID_STATE = -259
-_VALIDATE_FAILED = -5379
+_ENOENT = 2
 _EINVAL = 22
 
 
@@ -18,32 +17,30 @@ class Partition:
     TYPE_DATA = 1
 
     def __init__(self, what, block_size=4096):
-        if what == Partition.RUNNING:
-            entry = _chip.running
-        elif what == Partition.BOOT:
-            otadata = bootloader.OtaData(_chip.flash, _chip.table)
-            sector = otadata.active()
-            entry = otadata.slots[0] if sector is None else otadata.slot(sector)
-        else:
+        if isinstance(what, tuple):  # an entry of the table: from the methods below
+            self._entry = what
+        elif isinstance(what, str):
             found = [entry for entry in _chip.table if entry[4] == what]
             if not found:
-                raise OSError(2)
-            entry = found[0]
-        self._set(entry, block_size)
-
-    def _set(self, entry, block_size):
-        self._entry = entry
+                raise OSError(_ENOENT)
+            self._entry = found[0]
+        elif what == Partition.RUNNING:
+            self._entry = _chip.running
+        elif what == Partition.BOOT:
+            otadata = bootloader.OtaData(_chip.flash, _chip.table)
+            self._entry = otadata.slots[max(0, bootloader.selected(otadata, False)[0])]
+        else:
+            raise ValueError
         self._block = block_size
 
     @classmethod
     def find(cls, type=TYPE_APP, subtype=0xFF, label=None, block_size=4096):
         """All partitions that match."""
-        found = []
-        for entry in _chip.table:
-            if entry[0] == type and subtype in (0xFF, entry[1]) and label in (None, entry[4]):
-                partition = cls(entry[4], block_size)
-                found.append(partition)
-        return found
+        return [
+            cls(entry, block_size)
+            for entry in _chip.table
+            if entry[0] == type and subtype in (0xFF, entry[1]) and label in (None, entry[4])
+        ]
 
     def info(self):
         """(type, subtype, address, size, label, encrypted)."""
@@ -56,9 +53,7 @@ class Partition:
     def writeblocks(self, block, buf, offset=None):
         """With three arguments nothing is erased before; with two, whole sectors are."""
         if offset is None:
-            if len(buf) % 4096 or self._block != 4096:
-                raise OSError(-258, "ESP_ERR_INVALID_SIZE")
-            at = self._at(block * self._block, len(buf))
+            at = self._erasable(block * self._block, len(buf))
             _chip.flash.erase(at, len(buf))
             _chip.flash.program(at, buf)
         else:
@@ -75,44 +70,45 @@ class Partition:
         if command == 6:
             if self._block != 4096:
                 return -_EINVAL
-            _chip.flash.erase(self._at(argument * 4096, 4096), 4096)
+            _chip.flash.erase(self._erasable(argument * 4096, 4096), 4096)
             return 0
         return None
 
     def _at(self, offset, size):
-        if offset < 0 or offset + size > self._entry[3]:
-            raise OSError(-258, "ESP_ERR_INVALID_SIZE")
+        if not 0 <= offset <= self._entry[3]:
+            raise OSError(-0x102, "ESP_ERR_INVALID_ARG")
+        if offset + size > self._entry[3]:
+            raise OSError(-0x104, "ESP_ERR_INVALID_SIZE")
         return self._entry[2] + offset
 
+    def _erasable(self, offset, size):
+        at = self._at(offset, size)
+        if offset % 4096:
+            raise OSError(-0x102, "ESP_ERR_INVALID_ARG")
+        if size % 4096:
+            raise OSError(-0x104, "ESP_ERR_INVALID_SIZE")
+        return at
+
     def get_next_update(self):
-        """The slot that does not run."""
-        otadata = bootloader.OtaData(_chip.flash, _chip.table)
-        for slot in otadata.slots:
-            if slot != _chip.running:
-                return Partition(slot[4])
-        raise OSError(2)
+        """The slot after this one."""
+        slots = bootloader.OtaData(_chip.flash, _chip.table).slots
+        following = slots[slots.index(self._entry) + 1 :] if self._entry in slots else []
+        return Partition((following or slots)[0])
 
     def set_boot(self):
         """Select this slot for the next start; its image is verified first."""
+        if bootloader.refused(_chip.flash, self._entry):
+            raise OSError(-0x1503, "ESP_ERR_OTA_VALIDATE_FAILED")
         otadata = bootloader.OtaData(_chip.flash, _chip.table)
         if self._entry not in otadata.slots:
-            raise OSError(-258, "ESP_ERR_INVALID_ARG")
-        if bootloader.refused(_chip.flash, self._entry):
-            raise OSError(_VALIDATE_FAILED, "ESP_ERR_OTA_VALIDATE_FAILED")
+            raise OSError(-0x102, "ESP_ERR_INVALID_ARG")
         otadata.select(self._entry)
 
     @classmethod
     def mark_app_valid_cancel_rollback(cls):
-        """Keep the running image."""
-        otadata = bootloader.OtaData(_chip.flash, _chip.table)
-        entries = otadata.entries()
-        for sector in (0, 1):
-            entry = entries[sector]
-            if entry and otadata.slot(sector) == _chip.running and sector == otadata.active():
-                if entry[1] != bootloader.VALID:
-                    otadata.write(sector, entry[0], bootloader.VALID)
-                return
-        raise OSError(_INVALID_STATE, "ESP_ERR_INVALID_STATE")
+        """Keep the image that otadata has selected."""
+        if not bootloader.OtaData(_chip.flash, _chip.table).keep():
+            raise OSError(1, "ESP_FAIL")
 
 
 class NVS:
@@ -128,7 +124,7 @@ class NVS:
 
     def set_i32(self, key, value):
         """Keep an integer."""
-        self._pending[key.encode()] = b"i" + value.to_bytes(4, "little")
+        self._pending[key.encode()] = b"i" + (value & 0xFFFFFFFF).to_bytes(4, "little")
 
     def get_i32(self, key):
         """An integer that was kept."""
