@@ -12,7 +12,7 @@ from esp_idf_defs.image_metadata import ChipId, ImageFlashSize, ImageHeader, Ima
 from fargo.console import Failure
 
 SCRIPT = b"FARGO-START\0"
-_DROM, _IROM = 0x3F400020, 0x400D0020
+_DROM, _IROM = 0x3F400000, 0x400D0000
 
 START = """
 VERSION = {version!r}
@@ -45,8 +45,9 @@ def build_image(version: str, script: str | None = None, size: int = 262_144, ch
     head[23] = 1
     image = bytes(head)
     checksum = ImageMetadata.CHECKSUM_MAGIC
-    for address, segment in ((_DROM, data), (_IROM, filler)):
-        image += struct.pack("<LL", address, len(segment)) + segment
+    for page, segment in ((_DROM, data), (_IROM, filler)):
+        # The chip maps pages of 64 KB: a segment's place in the page is the same in flash and in memory.
+        image += struct.pack("<LL", page | (len(image) + 8) % 0x10000, len(segment)) + segment
         folded = 0
         for at in range(0, len(segment), 8):
             folded ^= int.from_bytes(segment[at : at + 8], "little")
