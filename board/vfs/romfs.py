@@ -9,22 +9,28 @@ _VERBATIM = 2
 _POINTER = 3
 _BLOCK = 4096
 _NAME = 64
+_WINDOW = 64
 _IS_DIRECTORY = 0x4000
 _IS_FILE = 0x8000
 
 
 class RomFS:
-    """A read-only file system over `device` (readblocks with offset). Raises OSError 19 when there is none on it."""
+    """A read-only file system over `device` (readblocks with offset). Raises OSError 19 when there is none on it.
+
+    What is damaged raises OSError 5. All that stays in memory is a window of 64 bytes on the directories.
+    """
 
     def __init__(self, device):
         self._device = device
-        head = bytearray(3)
-        self._read(0, head)
-        if head != b"\xd2\xcd\x31":
-            raise OSError(19)
+        self._size = device.ioctl(4, 0) * _BLOCK
+        self._window = bytearray(_WINDOW)
+        self._from = -_WINDOW  # where the window is
+        for i in range(3):
+            if self._byte(i) != b"\xd2\xcd\x31"[i]:
+                raise OSError(19)
         size, start = self._number(3)
         self._root = start, start + size
-        if start + size > device.ioctl(4, 0) * _BLOCK:
+        if start + size > self._size:
             raise OSError(19)
 
     # What MicroPython asks of a file system
@@ -51,8 +57,12 @@ class RomFS:
         kind, start, end = self._find(path)
         if kind != _DIRECTORY:
             raise OSError(20)
-        for name, kind, start, stop in self._entries(start, end):
-            yield name, _IS_FILE if kind == _FILE else _IS_DIRECTORY, 0, stop - start
+        for name, kind, first, last in self._entries(start, end):
+            try:
+                name = str(name, "utf-8")
+            except ValueError:
+                raise OSError(5)
+            yield name, _IS_FILE if kind == _FILE else _IS_DIRECTORY, 0, last - first
 
     def open(self, path, mode):
         if "w" in mode or "a" in mode or "+" in mode:
@@ -67,14 +77,21 @@ class RomFS:
     def _read(self, at, buf):
         self._device.readblocks(at // _BLOCK, buf, at % _BLOCK)
 
+    def _byte(self, at):
+        if not 0 <= at - self._from < _WINDOW:
+            if at >= self._size:
+                raise OSError(5)
+            self._from = min(at, self._size - _WINDOW)
+            self._read(self._from, self._window)
+        return self._window[at - self._from]
+
     def _number(self, at):
-        buf = bytearray(1)
         value = 0
         for _ in range(5):
-            self._read(at, buf)
+            byte = self._byte(at)
             at += 1
-            value = value << 7 | buf[0] & 0x7F
-            if buf[0] < 0x80:
+            value = value << 7 | byte & 0x7F
+            if byte < 0x80:
                 return value, at
         raise OSError(5)
 
@@ -96,20 +113,26 @@ class RomFS:
             size, start = self._number(start)
             if size > _NAME or start + size > stop:
                 raise OSError(5)
-            name = bytearray(size)
-            self._read(start, name)
+            name = bytes([self._byte(start + i) for i in range(size)])
             start += size
             if kind == _FILE:
-                what, start, stop = self._record(start, stop)
-                if what == _POINTER:
-                    size, start = self._number(start)
-                    start, _ = self._number(start)
-                    stop = start + size
-                elif what != _VERBATIM:
-                    raise OSError(5)
-                if stop > self._root[1]:
-                    raise OSError(5)
-            yield str(name, "utf-8"), kind, start, stop
+                start, stop = self._data(start, stop)
+            yield name, kind, start, stop
+
+    def _data(self, at, end):
+        """Start and end of a file's data, whose record is among those from `at` to `end`."""
+        while at < end:
+            kind, start, stop = self._record(at, end)
+            if kind == _VERBATIM:
+                return start, stop
+            if kind == _POINTER:
+                size, start = self._number(start)
+                start, _ = self._number(start)
+                if start + size > self._root[1]:
+                    break
+                return start, start + size
+            at = stop
+        raise OSError(5)
 
     def _find(self, path):
         kind, (start, end) = _DIRECTORY, self._root
@@ -118,9 +141,10 @@ class RomFS:
                 continue
             if kind != _DIRECTORY:
                 raise OSError(2)
-            for name, kind, first, last in self._entries(start, end):
-                if name == part:
-                    start, end = first, last
+            wanted = part.encode()
+            for name, what, first, last in self._entries(start, end):
+                if name == wanted:
+                    kind, start, end = what, first, last
                     break
             else:
                 raise OSError(2)

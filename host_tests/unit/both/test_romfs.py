@@ -1,0 +1,207 @@
+"""ROMFS images read in place: what MicroPython's own tool makes, what it could make, and what nobody should."""
+
+from check import raises, unhex
+
+from board.vfs.romfs import RomFS
+
+# Made by `mpremote romfs build` of: main.py, an empty file, pkg/__init__.py ("x") and pkg/big.bin (300 times "z").
+BUILT = unhex(
+    "d2cd31 8271 0508 05656d707479 0200 0513 076d61696e2e7079 0209 7072696e742831290a"
+    "04824f 03706b67 050f 0b5f5f696e69745f5f2e7079 0201 78 058237 076269672e62696e 02822c" + "7a" * 300
+)
+SIZE = 8192
+
+
+class Device:
+    """A partition of two sectors."""
+
+    def __init__(self, data):
+        self.bytes = bytes(data) + b"\xff" * (SIZE - len(data))
+        self.reads = 0
+
+    def readblocks(self, block, buf, offset=0):
+        at = block * 4096 + offset
+        if at + len(buf) > SIZE:
+            raise OSError(-0x104)
+        self.reads += 1
+        buf[:] = self.bytes[at : at + len(buf)]
+
+    def ioctl(self, command, argument):
+        return SIZE // 4096 if command == 4 else None
+
+
+def number(value):
+    out = bytes((value & 0x7F,))
+    while value > 127:
+        value >>= 7
+        out = bytes((value & 0x7F | 0x80,)) + out
+    return out
+
+
+def record(kind, data):
+    return number(kind) + number(len(data)) + data
+
+
+def named(kind, name, content):
+    return record(kind, number(len(name)) + name + content)
+
+
+def file(name, content):
+    return named(5, name, record(2, content))
+
+
+def folder(name, *entries):
+    return named(4, name, b"".join(entries))
+
+
+def image(*entries):
+    data = b"".join(entries)
+    return b"\xd2\xcd\x31" + number(len(data)) + data
+
+
+def mount(*entries):
+    return RomFS(Device(image(*entries)))
+
+
+def names(fs, path="/"):
+    return sorted((name, kind, size) for name, kind, _, size in fs.ilistdir(path))
+
+
+def test_what_mpremote_builds():
+    fs = RomFS(Device(BUILT))
+    found = {name: (kind, size) for name, kind, size in names(fs)}
+    assert found["main.py"] == (0x8000, 9) and found["empty"] == (0x8000, 0) and found["pkg"][0] == 0x4000
+    assert [entry[0] for entry in names(fs, "/pkg")] == ["__init__.py", "big.bin"]
+    assert fs.open("/main.py", "r").read() == "print(1)\n"
+    assert fs.open("/main.py", "rb").read() == b"print(1)\n"
+    assert fs.open("/empty", "rb").read() == b""
+    assert fs.open("pkg/big.bin", "rb").read() == b"z" * 300
+    assert fs.stat("/pkg/big.bin")[0] == 0x8000 and fs.stat("/pkg/big.bin")[6] == 300
+    assert fs.stat("/pkg")[0] == 0x4000 and fs.stat("/")[0] == 0x4000
+
+
+def test_as_micropython_s_own_driver():
+    try:
+        from vfs import VfsRom
+    except ImportError:  # CPython
+        return
+    ours, theirs = RomFS(Device(BUILT)), VfsRom(BUILT)
+    for path in ("/", "/pkg"):
+        assert names(ours, path) == sorted((entry[0], entry[1], entry[3]) for entry in theirs.ilistdir(path))
+    for path in ("/main.py", "/empty", "/pkg/__init__.py", "/pkg/big.bin"):
+        assert ours.stat(path)[:7] == theirs.stat(path)[:7]
+    for path in ("/none", "/pkg/none", "/main.py/none"):
+        for fs in (ours, theirs):
+            with raises(OSError):
+                fs.stat(path)
+
+
+def test_a_file_is_read_in_pieces():
+    data = bytes(i % 251 for i in range(5000))
+    fs = mount(folder(b"d", file(b"a", b"before"), file(b"f", data), file(b"z", b"after")))
+    with fs.open("/d/f", "rb") as f:
+        buf = bytearray(1000)
+        assert f.readinto(buf) == 1000 and buf == data[:1000]
+        assert f.read(10) == data[1000:1010] and f.tell() == 1010
+        assert f.seek(4990) == 4990 and f.readinto(buf) == 10 and bytes(buf[:10]) == data[4990:]
+        assert f.readinto(buf) == 0 and f.read() == b""
+        assert f.seek(-5, 2) == 4995 and f.read() == data[4995:]
+        assert f.seek(0) == 0 and f.seek(3, 1) == 3 and f.seek(9999) == 5000 and f.seek(-9999, 1) == 0
+        assert f.read() == data
+    assert fs.open("/d/z", "r").read() == "after"
+
+
+def test_what_is_not_there_and_what_cannot_be_done():
+    fs = mount(file(b"f", b"1"), folder(b"d"))
+    for function, path, code in (
+        (fs.stat, "/x", 2),
+        (fs.stat, "/f/x", 2),
+        (fs.stat, "/d/x", 2),
+        (lambda path: fs.open(path, "rb"), "/x", 2),
+        (lambda path: fs.open(path, "rb"), "/d", 21),
+        (lambda path: fs.open(path, "wb"), "/f", 30),
+        (lambda path: fs.open(path, "r+"), "/f", 30),
+        (lambda path: list(fs.ilistdir(path)), "/f", 20),
+        (fs.chdir, "/f", 2),
+    ):
+        with raises(OSError) as caught:
+            function(path)
+        assert caught.value.args[0] == code, path
+    fs.chdir("/d")
+    assert fs.getcwd() == "/"
+    fs.mount(True, False)
+    fs.umount()
+
+
+def test_padding_pointers_and_records_of_later_formats():
+    tail = b"shared"
+    body = (
+        record(1, bytes(5)) + record(99, b"?") + named(5, b"f", record(77, b"?") + record(2, b"data")) + record(0, b"")
+    )
+    body += named(5, b"p", record(3, number(6) + number(200)))
+    data = image(body + record(1, bytes(250 - len(body))))
+    data = data[:200] + tail + data[206:]
+    fs = RomFS(Device(data))
+    assert names(fs) == [("f", 0x8000, 4), ("p", 0x8000, 6)]
+    assert fs.open("/p", "rb").read() == tail
+
+
+def refused(code, *entries):
+    with raises(OSError) as caught:
+        walk(mount(*entries))
+    assert caught.value.args[0] == code
+
+
+def walk(fs, path="/", depth=0):
+    for name, kind, _, _ in fs.ilistdir(path):
+        if kind == 0x4000 and depth < 5:
+            walk(fs, path + name + "/", depth + 1)
+        elif kind == 0x8000:
+            fs.open(path + name, "rb").read(64)
+
+
+def test_no_file_system():
+    for data in (b"", b"\xd2\xcd\x30\x00", b"\xd2\xcd", b"\xff" * 64, b"\xd2\xcd\x31" + number(SIZE)):
+        with raises(OSError) as caught:
+            RomFS(Device(data))
+        assert caught.value.args[0] == 19
+    assert names(RomFS(Device(b"\xd2\xcd\x31\x00"))) == []
+    assert names(RomFS(Device(b"\xd2\xcd\x31" + number(SIZE - 5) + record(1, bytes(SIZE - 8))))) == []
+
+
+def test_damaged_contents():
+    refused(5, b"\x05")  # a record that ends in its head
+    refused(5, b"\x05\x7f")  # longer than what it is in
+    refused(5, b"\x05\xff\xff\xff\xff\xff\x7f")  # a length without an end
+    refused(5, named(5, b"f", b""))  # a file without data
+    refused(5, named(5, b"f", record(1, b"..")))
+    refused(5, record(5, number(65) + b"n" * 65 + record(2, b"")))  # a name that is too long
+    refused(5, record(5, number(9) + b"short"))
+    refused(5, named(5, b"f", number(2) + number(99)))  # data longer than its file
+    refused(5, named(5, b"f", record(3, number(9) + number(SIZE))))  # a pointer out of the image
+    refused(5, named(5, b"f", record(3, number(SIZE) + number(0))))
+    refused(5, folder(b"d", b"\x05\x7f"))
+    refused(5, file(b"\xff\xfe", b""))  # a name that is no text
+
+
+def test_any_damage_ends_in_an_error_or_in_data():
+    seed = 1
+    for _ in range(3000):
+        data = bytearray(BUILT)
+        for _ in range(3):
+            seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
+            data[3 + (seed >> 8) % 90] = seed >> 16 & 0xFF
+        device = Device(data)
+        try:
+            walk(RomFS(device))
+        except OSError as error:
+            assert error.args[0] in (2, 5, 19)
+        assert device.reads < 3000
+
+
+def test_a_lookup_reads_little():
+    entries = [file(b"module_%02d.mpy" % i, bytes(100)) for i in range(40)]
+    fs = mount(*entries)
+    fs._device.reads = 0
+    fs.stat("/module_39.mpy")
+    assert fs._device.reads <= 90
