@@ -146,6 +146,12 @@ def test_padding_pointers_and_records_of_later_formats():
     assert fs.open("/p", "rb").read() == tail
 
 
+def test_a_file_at_the_very_end():
+    last = file(b"last", b"!")
+    fs = mount(record(1, bytes(SIZE - 5 - 3 - len(last))), last)
+    assert names(fs) == [("last", 0x8000, 1)] and fs.open("/last", "rb").read() == b"!"
+
+
 def refused(code, *entries):
     with raises(OSError) as caught:
         walk(mount(*entries))
@@ -173,6 +179,7 @@ def test_damaged_contents():
     refused(5, b"\x05")  # a record that ends in its head
     refused(5, b"\x05\x7f")  # longer than what it is in
     refused(5, b"\x05\xff\xff\xff\xff\xff\x7f")  # a length without an end
+    refused(5, b"\x01\x80\x80\x80\x80\x80\x00")  # a number of too many bytes
     refused(5, named(5, b"f", b""))  # a file without data
     refused(5, named(5, b"f", record(1, b"..")))
     refused(5, record(5, number(65) + b"n" * 65 + record(2, b"")))  # a name that is too long
