@@ -7,7 +7,7 @@ from pathlib import Path
 from fargo.console import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
-_NOT_ON_THE_DEVICE = {"lib/port/_cpython.py"}
+_NOT_ON_THE_DEVICE = {"lib/port/_cpython.py", "lib/coap/client.py"}
 
 
 def device_files(app: Path, main: Path | None = None) -> dict[str, Path]:

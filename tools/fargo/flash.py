@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cbor
@@ -51,43 +52,66 @@ def table(layout: str) -> PartitionTable:
 
 
 def build_flash(
-    path: Path, layout: str, firmware: bytes, app: bytes, label: bytes, provision: dict[str, object]
+    path: Path,
+    layout: str,
+    firmware: bytes,
+    app: bytes,
+    label: bytes,
+    provision: Mapping[str, object],
+    vfs_files: Mapping[str, bytes] | None = None,
+    slot: int = 0,
+    wifi: tuple[str, str] | None = ("simulated", "no secret"),
 ) -> None:
-    """Write a factory-fresh flash to `path`: the pair in slot 0 with its `label` (4 KB), nothing in slot 1, no data.
+    """Write a factory-fresh flash to `path`: the pair in `slot` with its `label` (4 KB), nothing in the other, no data.
 
-    Raises Failure when a half does not fit its partition.
+    `otadata` is blank, as a flashing tool leaves it. `provision` becomes `fargo.cbor`; `vfs_files` are added to `vfs`, or
+    take the place of what is there. `wifi`: name and key of the network, in NVS. Raises Failure when a half does not fit.
     """
-    partitions = {p.name: p for p in table(layout)}
-    size = max(p.offset + p.size for p in partitions.values())
-    flash = bytearray(b"\xff" * size)
-    binary = table(layout).to_binary()
-    flash[TABLE_AT : TABLE_AT + len(binary)] = binary
-    for name, data, limit in (
-        ("ota_0", firmware, partitions["ota_0"].size),
-        ("app_0", app, partitions["app_0"].size - BLOCK),
-    ):
-        if len(data) > limit:
-            raise Failure(f"{name} holds {limit:,} bytes, and the image has {len(data):,}")
-        start = partitions[name].offset
+    rows = table(layout)
+    partitions = {p.name: p for p in rows}
+    flash = bytearray(b"\xff" * max(p.offset + p.size for p in rows))
+
+    def put(name: str, data: bytes, offset: int = 0) -> None:
+        room = partitions[name].size
+        if len(data) > room - offset:
+            raise Failure(f"{name} holds {room - offset:,} bytes, and what is to go there has {len(data):,}")
+        start = partitions[name].offset + offset
         flash[start : start + len(data)] = data
-    end = partitions["app_0"].offset + partitions["app_0"].size
-    flash[end - BLOCK : end] = label
-    vfs = partitions["vfs"]
-    flash[vfs.offset : vfs.offset + vfs.size] = _vfs(vfs.size, provision)
+
+    binary = rows.to_binary()
+    flash[TABLE_AT : TABLE_AT + len(binary)] = binary
+    last = partitions["app_0"].size - BLOCK
+    if len(app) > last:
+        raise Failure(f"app_{slot} holds {last:,} bytes beside its label, and the image has {len(app):,}")
+    put(f"ota_{slot}", firmware)
+    put(f"app_{slot}", app)
+    put(f"app_{slot}", label, last)
+    put("vfs", _vfs(partitions["vfs"].size, {"fargo.cbor": cbor.dumps(provision), **(vfs_files or {})}))
+    if wifi:
+        put("nvs", _nvs(wifi))
     path.write_bytes(flash)
 
 
-def _vfs(size: int, provision: dict[str, object]) -> bytes:
+def _vfs(size: int, files: Mapping[str, bytes]) -> bytes:
     """The file system that MicroPython mounts before any code of ours runs."""
     # The sizes that MicroPython's VfsLfs2 uses.
     fs = LittleFS(block_size=BLOCK, block_count=size // BLOCK, prog_size=32, read_size=32, lookahead_size=32)
-    files = {
+    content = {
         "boot.py": (ROOT / "boot.py").read_bytes(),
         "romfs.py": (ROOT / "board/vfs/romfs.py").read_bytes(),
         "rescue.py": (ROOT / "board/vfs/rescue.py").read_bytes(),
-        "fargo.cbor": cbor.dumps(provision),
+        **files,
     }
-    for name, data in files.items():
+    for name, data in content.items():
         with fs.open(name, "wb") as file:
             file.write(data)
     return bytes(fs.context.buffer)
+
+
+def _nvs(wifi: tuple[str, str]) -> bytes:
+    """The WiFi's name and key, in the simulated board's own format of NVS (board/sim/esp32.py)."""
+    data = b""
+    for key, value in zip((b"ssid", b"key"), wifi, strict=True):
+        blob = b"b" + value.encode()
+        data += bytes((0xA5, 4, len(key), len(blob))) + b"wifi" + key + blob + b"\x5a"
+    return data
