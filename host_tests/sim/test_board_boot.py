@@ -4,13 +4,21 @@ import binascii
 import struct
 
 import pytest
-from board.sim.simboard import SimBoard
 from fargo import flash, image, romfs
+
+from board.sim.simboard import SimBoard
 
 NEW, PENDING, VALID, INVALID, ABORTED, UNDEFINED = 0, 1, 2, 3, 4, 0xFFFFFFFF
 OTADATA, OTA_0, OTA_1 = 0xD000, 0x10000, 0x30000
 NOTHING = b"\xff" * 32
-RUN = 'import sys\ndef run():\n    print("app of", sys.modules["fw"].VERSION)\n{}\n    import time\n    while True:\n        time.sleep(1)\n'
+RUN = """import sys
+def run():
+    print("app of", sys.modules["fw"].VERSION)
+{}
+    import time
+    while True:
+        time.sleep(1)
+"""
 
 
 def entry(seq, state):

@@ -161,7 +161,6 @@ class Rig:
         u.start(cause)
         self.task = asyncio.create_task(u.run())
 
-
     async def hook(self, name):
         """An app's hook: it may take its time."""
         self.hooks.append(name)

@@ -1,0 +1,96 @@
+"""A whole update on the simulated board: the smallest `-X heapsize` with which it passes, and what the heap holds when.
+
+Prints JSON lines. The chip's own modules (bootloader, Partition, NVS) are Python here and take about 29 KB of that heap;
+words are twice as wide as the chip's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "tools"), str(ROOT)]
+
+from fargo import watch  # noqa: E402
+from fargo.client import connect  # noqa: E402
+from fargo.console import Failure  # noqa: E402
+from fargo.follow import Quiet  # noqa: E402
+from fargo.stage import Stage  # noqa: E402
+
+STEP = 8  # KB
+LOW, HIGH = 200, 360
+PROBE = """
+import asyncio, gc
+from port import heap_used
+async def main(device):
+    while True:
+        print("heap", heap_used(), device.updater.phase or "idle")
+        await asyncio.sleep(0.05)
+"""
+
+
+class Trials:
+    """Runs the same update again and again, each time on a fresh board."""
+
+    def __init__(self, home: Path) -> None:
+        self.stage = Stage(home, ROOT / "examples/lamp", layout="small", firmware_size=100_000)
+        self.addresses = iter(range(2, 250))
+
+    def passes(self, heap_kb: int, probe: bool = False) -> tuple[bool, list[str]]:
+        """Whether an update of both halves ends with result 1; what the device printed."""
+        stage = self.stage
+        stage.address = f"127.9.0.{next(self.addresses)}"
+        image = stage.app_image
+        if probe:
+            stage.app_image = lambda change=None: image({**(change or {}), "app.py": PROBE})  # type: ignore[method-assign]
+        try:
+            stage.flash_factory()
+        finally:
+            stage.app_image = image  # type: ignore[method-assign]
+        board = stage.board(heap=f"{heap_kb}k", flash_ms=(1, 0))
+        with board:
+            try:
+                board.wait_log("serving", 15)
+                return asyncio.run(self._update()), board.lines
+            except (TimeoutError, Failure):
+                return False, board.lines
+
+    async def _update(self) -> bool:
+        client = await connect(self.stage.address, interface="127.0.0.1")
+        async with client:
+            outcome = await watch.update(client, Quiet(), self.stage.url("1.1.0"), 60)
+        return outcome.result == 1 and outcome.after == "1.1.0"
+
+
+def main() -> None:
+    """The command."""
+    with tempfile.TemporaryDirectory() as folder:
+        trials = Trials(Path(folder) / "stage")
+        with trials.stage.server:
+            trials.stage.release("1.1.0", 2, firmware=True)
+            began = time.monotonic()
+            passed, lines = trials.passes(1024, probe=True)
+            seconds = time.monotonic() - began
+            assert passed, "\n".join(lines[-20:])
+            held: dict[str, int] = {}
+            for line in lines:
+                if line.startswith("heap "):
+                    _, size, phase = line.split()
+                    held[phase] = max(held.get(phase, 0), int(size))
+            low, high = LOW, HIGH
+            while high - low > STEP:
+                middle = (low + high) // 2 // STEP * STEP
+                if trials.passes(middle)[0]:
+                    high = middle
+                else:
+                    low = middle
+    print(json.dumps({"bench": "update", "smallest_heap_kb": high, "live_bytes": held, "seconds": round(seconds, 1)}))
+
+
+if __name__ == "__main__":
+    main()
