@@ -3,6 +3,7 @@
 
 import gc
 import sys
+import time
 
 import esp32
 import machine
@@ -10,8 +11,8 @@ import machine
 APP = "/app"
 
 
-def start():
-    """Mount the app half of the running slot and run its `main`; returns only when that fails."""
+def load():
+    """Mount the app half of the running slot and import its `main`."""
     import vfs
     from romfs import RomFS
 
@@ -21,20 +22,26 @@ def start():
     sys.path.insert(0, APP)
     import main
 
-    main.run()
+    return main
 
 
 gc.threshold(4096)  # what stays is laid down densely; a heap full of holes cannot take an update's buffers later
 machine.WDT(timeout=60_000)  # whatever hangs from here on ends in a reset
+main = None
 try:
-    start()
-    print("boot: main ended")
-except KeyboardInterrupt:
-    print("boot: stopped from the keyboard; the watchdog is on")
-    raise
-except Exception as error:
-    print("boot: the app could not be run")
-    sys.print_exception(error)
-import rescue  # noqa: E402
+    try:
+        main = load()
+        main.run()
+        print("boot: main ended")
+    except (Exception, SystemExit) as error:
+        print("boot: the app could not be run")
+        sys.print_exception(error)
+    if main:  # it had been started: a reset ends a trial, and gives a confirmed version a fresh start
+        time.sleep(2)
+        machine.reset()
+    import rescue
 
-rescue.run()
+    rescue.run()  # returns when there is nothing to start
+except KeyboardInterrupt:
+    print("boot: stopped from the keyboard")
+machine.WDT(timeout=3_600_000)  # time for whoever connects by USB; then once more, in case it was a passing fault

@@ -8,7 +8,8 @@ PAGE = 256
 
 class Flash:
     """`settings`: "erase_ms" of a sector and "program_ms" of 4 KB, which block; "cut_at": the operation (counted from 1)
-    at which the power fails, "torn": half of that operation is done. `halt()` never returns."""
+    at which the power fails, "torn": how much of that operation is done: nothing (false), the first half ("half" or
+    true), or all but some bits here and there ("bits"). `halt()` never returns."""
 
     def __init__(self, file, settings, halt):
         self._file = file
@@ -34,23 +35,37 @@ class Flash:
             raise ValueError("erase is not of whole sectors")
         for sector in range(at, at + size, SECTOR):
             self._begin()
-            self._file.seek(sector)
-            for _ in range(0, self._done(SECTOR), PAGE):
-                self._file.write(self._blank)
+            for page in range(sector, sector + self._done(SECTOR), PAGE):
+                if self._cut and self._torn == "bits":
+                    self._put(page, self._old(page, PAGE) | self._here_and_there(page))
+                else:
+                    self._file.seek(page)
+                    self._file.write(self._blank)
             self._end(self._erase_ms)
 
     def program(self, at, data):
         """Clear bits; a bit that is 0 stays 0 until it is erased."""
         self._begin()
-        data = memoryview(data)
-        for start in range(0, self._done(len(data)), PAGE):
-            page = data[start : min(start + PAGE, self._done(len(data)))]
-            old = self._page[: len(page)]
-            self.read(at + start, old)
-            both = int.from_bytes(old, "big") & int.from_bytes(page, "big")
-            self._file.seek(at + start)
-            self._file.write(both.to_bytes(len(page), "big"))
+        data = memoryview(data)[: self._done(len(data))]
+        for start in range(0, len(data), PAGE):
+            page = data[start : start + PAGE]
+            new = int.from_bytes(page, "big")
+            old = self._old(at + start, len(page))
+            if new & ~old:
+                print("flash: bits at 0x%x are to be set without an erase" % (at + start))
+            if self._cut and self._torn == "bits":
+                new |= ~self._here_and_there(at + start)
+            self._put(at + start, old & new, len(page))
         self._end(self._program_ms * len(data) / SECTOR)
+
+    def _old(self, at, size):
+        view = self._page[:size]
+        self.read(at, view)
+        return int.from_bytes(view, "big")
+
+    def _put(self, at, value, size=PAGE):
+        self._file.seek(at)
+        self._file.write(value.to_bytes(size, "big"))
 
     def _begin(self):
         self.operations += 1
@@ -60,7 +75,16 @@ class Flash:
 
     def _done(self, size):
         """How much of an operation on `size` bytes is done."""
-        return size // 2 if self._cut else size
+        return size // 2 if self._cut and self._torn != "bits" else size
+
+    def _here_and_there(self, at):
+        """A page of bits of which one in 16 is 0; the same for the same place."""
+        value = 0
+        seed = at // PAGE + 1
+        for _ in range(PAGE // 2):
+            seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
+            value = value << 16 | 0xFFFF ^ 1 << (seed >> 12 & 15)
+        return value
 
     def _end(self, ms):
         if self._cut:

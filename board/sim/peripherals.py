@@ -64,35 +64,49 @@ def machine_module(chip):
 
     return Overlay(
         None, WDT=WDT, RTC=RTC, PWRON_RESET=1, HARD_RESET=2, WDT_RESET=3, DEEPSLEEP_RESET=4, SOFT_RESET=5,
-        reset=lambda: chip.halt("reset"), reset_cause=lambda: chip.settings["cause"],
+        reset=lambda: chip.halt("reset"), soft_reset=lambda: chip.halt("soft"), reset_cause=lambda: chip.settings["cause"],
         unique_id=lambda: chip.settings["address"].encode()[-6:],
     )  # fmt: skip
 
 
 def network_module(chip):
     """`network`."""
+    wait = chip.settings.get("join_ms", 0)
 
     class WLAN:
-        """A station that joins at once, unless the power supply's settings say that there is no network."""
+        """A station. It joins a moment after `connect`, unless the power supply says that there is no network."""
 
         def __init__(self, interface=0):
             self._active = False
+            self._began = None
 
         def active(self, on=None):
-            """Switch it on."""
+            """Switch it on or off."""
             if on is not None:
-                self._active = on
+                self._active = bool(on)
+                if not on:
+                    self._began = None
             return self._active
 
         def connect(self, ssid=None, key=None):
             """Join."""
+            if not self._active:
+                raise OSError(0x3002, "Wifi Not Started")
+            self._began = _time.ticks_ms()
+
+        def disconnect(self):
+            """Leave."""
+            self._began = None
 
         def isconnected(self):
             """Whether it has joined."""
-            return self._active and chip.settings.get("network", True)
+            began = self._began
+            return began is not None and chip.network() and _time.ticks_diff(_time.ticks_ms(), began) >= wait
 
         def ifconfig(self):
             """(address, mask, gateway, name server)."""
+            if not self.isconnected():
+                return ("0.0.0.0",) * 4
             return chip.settings["address"], "255.0.0.0", "127.0.0.1", "127.0.0.1"
 
     return Overlay(None, WLAN=WLAN, STA_IF=0, AP_IF=1)

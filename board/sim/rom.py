@@ -1,6 +1,7 @@
-"""The simulated chip: `micropython rom.py SETTINGS CONTROL`, started by the power supply (simboard.py).
+"""The simulated chip: `micropython rom.py SETTINGS CONTROL ETHER`, started by the power supply (simboard.py).
 
-SETTINGS is a JSON file; CONTROL a file descriptor on which the chip says what its hardware does. The bootloader selects
+SETTINGS is a JSON file; CONTROL a file descriptor on which the chip says what its hardware does; ETHER one of a file whose
+first byte is "1" while there is a network. The bootloader selects
 an image and verifies it; then the start-up script inside that image runs, which mounts `vfs`; then boot.py. From then on
 code sees only what is in the flash file: the host's file system is gone.
 """
@@ -28,9 +29,10 @@ _DESCRIPTION = 256
 class Chip:
     """What the peripherals share."""
 
-    def __init__(self, settings, control):
+    def __init__(self, settings, control, ether):
         self.settings = settings
         self._control = control
+        self._ether = ether
         self.flash = Flash(open(settings["flash"], "r+b"), settings, self.halt)
         self.clock = peripherals.Clock(settings.get("rtc", 0))
         self.table = self.running = None
@@ -38,6 +40,11 @@ class Chip:
     def tell(self, text):
         """Say something to the power supply."""
         self._control.write(text + "\n")
+
+    def network(self):
+        """Whether there is a network."""
+        self._ether.seek(0)
+        return self._ether.read(1) == b"1"
 
     def halt(self, why):
         """The end of this start; the power supply takes it from here. Nothing unwinds."""
@@ -62,12 +69,16 @@ def script_of(chip):
 def main():
     with open(sys.argv[1]) as file:
         settings = json.load(file)
-    chip = Chip(settings, open("/dev/fd/" + sys.argv[2], "w"))
+    chip = Chip(settings, open("/dev/fd/" + sys.argv[2], "w"), open("/dev/fd/" + sys.argv[3], "rb"))
     chip.table = bootloader.partitions(chip.flash)
-    chip.running = bootloader.choose(chip.flash, print)
+    if "running" in settings:  # a soft reset: the bootloader has no part in it
+        chip.running = [entry for entry in chip.table if entry[4] == settings["running"]][0]
+    else:
+        chip.running = bootloader.choose(chip.flash, print)
     if chip.running is None:
         print("bootloader: no bootable app partition")
         chip.halt("dead")
+    chip.tell("running " + chip.running[4])
     script = script_of(chip)
     esp32._chip = chip
     sys.modules["machine"] = peripherals.machine_module(chip)

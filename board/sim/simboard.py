@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -13,18 +14,22 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-POWER, RESET, WATCHDOG = 1, 2, 3
-_NAMES = {POWER: "power", RESET: "reset", WATCHDOG: "watchdog"}
+POWER, RESET, WATCHDOG, SOFT = 1, 2, 3, 5
+_NAMES = {POWER: "power", RESET: "reset", WATCHDOG: "watchdog", SOFT: "soft"}
 
 
 class SimBoard:
     """A simulated ESP32 on the desk.
 
     `flash_path`: the flash as a file (fargo.flash makes one). `address`: its own loopback address. `heap`: of the
-    interpreter, as `-X heapsize`; the chip's own modules take 29 KB of it, and words are twice as wide as the chip's. `flash_ms`: milliseconds that erasing a sector and programming 4 KB take, and block.
-    `cut_at`: the flash operation, counted from 1 at power on, at which the power fails; `torn`: half-way through it.
-    `ntp_port`, `dns_port`: where the network's port 123 and 53 lead to. `network=False`: no network. `log`: called with
-    every line that the device prints.
+    interpreter, as `-X heapsize`; the chip's own modules take 29 KB of it, and words are twice as wide as the chip's.
+    `flash_ms`: milliseconds that erasing a sector and programming 4 KB take, and block.
+    `cut_at`: the flash operation, counted from 1 at power on, at which the power fails; `torn`: half-way through it
+    (True or "half"), or with some bits left ("bits").
+    `ntp_port`, `dns_port`: where the network's port 123 and 53 lead to. `network`: whether there is one; can be changed
+    while the chip runs. `join_ms`: how long joining takes. `log`: called with every line that the device prints.
+    `lines`: all lines; `times`: when each came, in seconds of time.monotonic(). `resets`: the causes of all starts.
+    `dead`: the bootloader found nothing to start. It uses no file but the flash and one beside it for each start's settings.
     """
 
     def __init__(
@@ -34,10 +39,11 @@ class SimBoard:
         heap: str = "320k",
         flash_ms: tuple[float, float] = (30, 5),
         cut_at: int = 0,
-        torn: bool = False,
+        torn: bool | str = False,
         ntp_port: int = 123,
         dns_port: int = 53,
         network: bool = True,
+        join_ms: int = 0,
         small_queues: bool = True,
         log: Callable[[str], None] | None = None,
     ) -> None:
@@ -49,12 +55,16 @@ class SimBoard:
         self.torn = torn
         self.ntp_port = ntp_port
         self.dns_port = dns_port
+        self._ether = tempfile.TemporaryFile()
         self.network = network
+        self.join_ms = join_ms
         self.small_queues = small_queues
         self.log = log
         self.lines: list[str] = []
+        self.times: list[float] = []
         self.resets: list[str] = []  # the causes of all starts, oldest first
         self.operations = 0  # of the flash, since power on
+        self.dead = False
         self._news = threading.Condition()
         self._on = False
         self._process: subprocess.Popen[str] | None = None
@@ -75,12 +85,23 @@ class SimBoard:
         """Whether the chip is powered."""
         return self._on
 
+    @property
+    def network(self) -> bool:
+        """Whether the chip's station can join, and stays joined. Packets on the loopback are not stopped."""
+        return os.pread(self._ether.fileno(), 1, 0) == b"1"
+
+    @network.setter
+    def network(self, on: bool) -> None:
+        os.pwrite(self._ether.fileno(), b"1" if on else b"0", 0)
+
     def power_on(self) -> None:
         """Start; a second call does nothing."""
         if self._on:
             return
         self._on = True
+        self.dead = False
         self.operations = 0
+        self._running = ""
         self._thread = threading.Thread(target=self._supply, name="simboard", daemon=True)
         self._thread.start()
 
@@ -109,7 +130,7 @@ class SimBoard:
                     raise TimeoutError(f"the board did not say {text!r}; last: {self.lines[-5:]}")
 
     def wait_off(self, timeout: float = 60) -> None:
-        """Wait until the power has failed by itself (`cut_at`). Raises TimeoutError."""
+        """Wait until the chip has stopped by itself: `cut_at` was reached, or it is dead. Raises TimeoutError."""
         thread = self._thread
         if thread:
             thread.join(timeout)
@@ -123,10 +144,11 @@ class SimBoard:
         while self._on:
             self.resets.append(_NAMES[cause])
             why = self._one_start(cause)
-            if why == "cut":
+            if why in ("cut", "dead"):
                 self._on = False
                 self._rtc = None
-            cause = WATCHDOG if why == "watchdog" else RESET
+                self.dead = why == "dead"
+            cause = {"watchdog": WATCHDOG, "soft": SOFT}.get(why, RESET)
 
     def _one_start(self, cause: int) -> str:
         """One life of the chip; how it ended."""
@@ -136,18 +158,20 @@ class SimBoard:
         settings = Path(f"{self.flash_path}.start.json")
         settings.write_text(json.dumps(self._settings(cause)))
         ours, theirs = os.pipe()
+        ether = self._ether.fileno()
         with os.fdopen(ours) as control:
             process = subprocess.Popen(
-                [micropython, "-X", f"heapsize={self.heap}", str(HERE / "rom.py"), str(settings), str(theirs)],
+                [micropython, "-X", f"heapsize={self.heap}", str(HERE / "rom.py"), str(settings), str(theirs), str(ether)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                pass_fds=[theirs], text=True, errors="replace",
+                pass_fds=[theirs, ether], text=True, errors="replace",
             )  # fmt: skip
             os.close(theirs)
             with self._news:
                 self._process = process
                 if not self._on:
                     process.kill()
-            self._deadline = self._watchdog = 0.0
+            if cause != SOFT:
+                self._watchdog = 0.0
             ended: list[str] = []
             reader = threading.Thread(target=self._listen, args=(control, process, ended), daemon=True)
             biter = threading.Thread(target=self._bite, args=(process, ended), daemon=True)
@@ -168,12 +192,12 @@ class SimBoard:
 
     def _settings(self, cause: int) -> dict[str, Any]:
         rtc = int(self._rtc[0] + time.monotonic() - self._rtc[1]) if self._rtc else 0
-        return {
+        return ({"running": self._running} if cause == SOFT else {}) | {
             "flash": str(self.flash_path), "address": self.address, "cause": cause, "rtc": rtc,
             "erase_ms": self.flash_ms[0], "program_ms": self.flash_ms[1], "torn": self.torn,
             "cut_at": self.cut_at - self.operations if self.cut_at else 0,
-            "ntp_port": self.ntp_port, "dns_port": self.dns_port, "network": self.network,
-            "small_queues": self.small_queues,
+            "ntp_port": self.ntp_port, "dns_port": self.dns_port,
+            "small_queues": self.small_queues, "join_ms": self.join_ms,
         }  # fmt: skip
 
     def _listen(self, control: Any, process: subprocess.Popen[str], ended: list[str]) -> None:
@@ -186,6 +210,8 @@ class SimBoard:
             elif what == "feed":
                 self._deadline = time.monotonic() + self._watchdog
                 self.operations = before + int(value)
+            elif what == "running":
+                self._running = value
             elif what == "rtc":
                 self._rtc = int(value), time.monotonic()
             elif what == "operations":
@@ -208,6 +234,7 @@ class SimBoard:
     def _say(self, line: str) -> None:
         with self._news:
             self.lines.append(line)
+            self.times.append(time.monotonic())
             self._news.notify_all()
         if self.log:
             self.log(line)

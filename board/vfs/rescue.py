@@ -1,9 +1,9 @@
 # What is left to do when the app of the running slot cannot be run. Lives beside boot.py in `vfs`, never updated.
 
-import time
-
 import esp32
 import machine
+
+_PENDING, _INVALID, _ABORTED = 1, 3, 4
 
 
 def _state(slot):
@@ -38,19 +38,22 @@ def _whole(slot):
 
 
 def run():
-    """A slot on trial: restart, and the bootloader goes back. Else the other slot, when it is whole. Else wait for USB."""
+    """A slot on trial: restart, and the bootloader goes back. Else the other slot, once, when it is whole.
+
+    Returns when there is nothing to start.
+    """
     running = esp32.Partition(esp32.Partition.RUNNING).info()[4]
     other = "ota_1" if running == "ota_0" else "ota_0"
-    if _state(running) == 1:
+    if _state(running) == _PENDING:
         print("rescue: the version on trial cannot be run, going back")
         machine.reset()
-    if _whole(other):
+    if _state(other) in (_INVALID, _ABORTED):  # it had its try: two slots that cannot be run must not take turns
+        print("rescue:", other, "was tried and could not be run either")
+    elif _whole(other):
         try:
             esp32.Partition.find(esp32.Partition.TYPE_APP, label=other)[0].set_boot()
             print("rescue: trying", other)
             machine.reset()
         except OSError as error:
             print("rescue:", other, "was refused:", error)
-    print("rescue: nothing to start; connect by USB. The watchdog restarts the board, in case it was a passing fault.")
-    while True:
-        time.sleep(1)
+    print("rescue: nothing to start; connect by USB")
