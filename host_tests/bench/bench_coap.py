@@ -17,27 +17,30 @@ TARGET = ROOT / "host_tests/interop/coap_target.py"
 SECONDS = 2.0
 
 
-def request(number):
-    """A CON GET of /swu as an OCF client sends it; token and message ID tell which."""
+def request(number, path=("swu",)):
+    """A CON GET of `path` as an OCF client sends it; token and message ID tell which."""
     mid = number & 0xFFFF
+    first, *rest = path
+    segments = bytes((0xB0 | len(first),)) + first.encode()
+    segments += b"".join(bytes((len(part),)) + part.encode() for part in rest)
     return (
         b"\x44\x01" + mid.to_bytes(2, "big") + number.to_bytes(4, "big")
-        + b"\xb3swu" + b"\x62\x27\x10" + b"\xe2\x06\xe3\x08\x00"
+        + segments + b"\x62\x27\x10" + b"\xe2\x06\xe3\x08\x00"
     )  # fmt: skip
 
 
-def load(port, outstanding, seconds=SECONDS):
+def load(port, outstanding, seconds=SECONDS, host="127.0.0.1", path=("swu",), least=270):
     """Keep `outstanding` requests under way; (answers, lost, seconds, sorted latencies in s)."""
     sent, latencies, lost, number = {}, [], 0, 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect(("127.0.0.1", port))
+        sock.connect((host, port))
         sock.setblocking(False)
         start = now = time.perf_counter()
         while now - start < seconds:
             while len(sent) < outstanding:
                 number += 1
                 sent[number] = time.perf_counter()
-                sock.send(request(number))
+                sock.send(request(number, path))
             if not select.select([sock], [], [], 0.5)[0]:
                 lost += len(sent)
                 sent.clear()
@@ -48,7 +51,7 @@ def load(port, outstanding, seconds=SECONDS):
                     break
                 now = time.perf_counter()
                 begun = sent.pop(int.from_bytes(data[4:8], "big"), None)
-                if begun is not None and data[1] == 0x45 and len(data) > 270:
+                if begun is not None and data[1] == 0x45 and len(data) > least:
                     latencies.append(now - begun)
             now = time.perf_counter()
     return len(latencies), lost, now - start, sorted(latencies)

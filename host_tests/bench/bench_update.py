@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "tools"), str(ROOT)]
+sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "tools"), str(ROOT), str(Path(__file__).parent)]
 
 from fargo import watch  # noqa: E402
 from fargo.client import connect  # noqa: E402
@@ -67,6 +67,23 @@ class Trials:
         return outcome.result == 1 and outcome.after == "1.1.0"
 
 
+def requests_per_second(stage: Stage) -> dict[str, object]:
+    """GET of /oc/swu, answered by a whole device at rest."""
+    from bench_coap import load
+
+    stage.address = "127.9.1.1"
+    stage.flash_factory()
+    result: dict[str, object] = {"bench": "swu_get"}
+    with stage.board(flash_ms=(0, 0)) as board:
+        board.wait_log("serving", 15)
+        for outstanding in (1, 16):
+            answers, lost, seconds, latencies = load(5683, outstanding, 2.0, stage.address, ("oc", "swu"), 120)
+            result[f"per_s_{outstanding}"] = round(answers / seconds)
+            result[f"p99_ms_{outstanding}"] = round(latencies[int(len(latencies) * 0.99)] * 1000, 2)
+            result[f"lost_{outstanding}"] = lost
+    return result
+
+
 def main() -> None:
     """The command."""
     with tempfile.TemporaryDirectory() as folder:
@@ -89,6 +106,7 @@ def main() -> None:
                     high = middle
                 else:
                     low = middle
+            print(json.dumps(requests_per_second(trials.stage)))
     print(json.dumps({"bench": "update", "smallest_heap_kb": high, "live_bytes": held, "seconds": round(seconds, 1)}))
 
 

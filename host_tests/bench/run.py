@@ -50,9 +50,10 @@ def rows(results: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
     """(what, figure, budget, verdict) of what has a budget, and what is worth reading without one."""
     found: list[tuple[str, str, str, str]] = []
     for r in results:
-        if r["bench"] == "coap_get":
+        if r["bench"] in ("coap_get", "swu_get"):
+            what = "lib/coap alone, 270 bytes" if r["bench"] == "coap_get" else "GET of /oc/swu, whole device"
             for n in (1, 16):
-                found.append((f"CoAP GET, {n} outstanding", f"{r[f'per_s_{n}']:,}/s", "", ""))
+                found.append((f"{what}, {n} outstanding", f"{r[f'per_s_{n}']:,}/s", "", ""))
         elif r["bench"] == "pipeline":
             name = f"{r['transport']}, {r['rtt_ms']:.0f} ms round trip"
             found.append((f"download by {name}", f"{r['kB_s']:.0f} KB/s", "", ""))
