@@ -53,15 +53,17 @@ class Slots:
         return self.state(self.running) not in (_NEW, _PENDING)
 
     def label(self, slot):
-        """What `slot` is (a dict, see the contract), or None when it says nothing."""
+        """What `slot` is (a dict, see the contract), or None when it says nothing that makes sense."""
         buf = bytearray(_LABEL_SIZE)
-        app = self.partition(slot, "app")
         try:
+            app = self.partition(slot, "app")
             app.readblocks(app.ioctl(4, 0) - 1, buf, 0)
             label, _ = cbor.decode_prefix(buf, strict=True)
-            if label["v"] < 1 or not isinstance(label["seq"], int) or not isinstance(label["version"], str):
-                return None
-            return label if len(label["manifest"]) == 32 else None
+            whole = label["v"] > 0 and label["seq"] >= 0 and label["built"] >= 0 and len(label["manifest"]) == 32
+            for half in ("fw", "app"):
+                size, digest = label[half]
+                whole = whole and size > 0 and len(digest) == 32
+            return label if whole and isinstance(label["version"], str) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -101,18 +103,17 @@ class Slots:
 
     def arm(self):
         """Have the other slot tried at the next start. Raises Fault "install" when its image is refused."""
-        self._boot(self.other)
+        try:
+            self._board.set_boot(self.other)
+        except OSError as error:
+            raise Fault("install", "the image in %s was refused: %s" % (self.other, error.args[-1]))  # noqa: B904
 
     def confirm(self):
-        """Keep the running version. Raises OSError."""
-        self._board.mark_valid()
+        """Keep the running version. Raises OSError.
 
-    def roll_back(self):
-        """Have the other slot, which ran before, started again. Raises Fault "install" when that cannot be."""
-        self._boot(self.other)
+        Only when it is not kept yet: the SDK marks the slot that is selected, and that need not be the one that runs.
+        """
+        if not self.confirmed:
+            self._board.mark_valid()
 
-    def _boot(self, slot):
-        try:
-            self._board.set_boot(slot)
-        except OSError as error:
-            raise Fault("install", "the image in %s was refused: %s" % (slot, error.args[-1]))  # noqa: B904
+    roll_back = arm  # the other slot, which ran before, is started again
