@@ -45,8 +45,13 @@ class Flash:
 
     def program(self, at, data):
         """Clear bits; a bit that is 0 stays 0 until it is erased."""
+        data = memoryview(data)
+        for start in range(0, len(data), SECTOR):
+            self._program(at + start, data[start : start + SECTOR])
+
+    def _program(self, at, data):
         self._begin()
-        data = memoryview(data)[: self._done(len(data))]
+        data = data[: self._done(len(data))]
         for start in range(0, len(data), PAGE):
             page = data[start : start + PAGE]
             new = int.from_bytes(page, "big")

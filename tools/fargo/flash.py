@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cbor
 from esp_idf_defs.partitions import PartitionTable
-from littlefs import LittleFS
+from littlefs import LittleFS, LittleFSError
 
 from fargo.bundle import ROOT
 from fargo.console import Failure
@@ -102,9 +102,12 @@ def _vfs(size: int, files: Mapping[str, bytes]) -> bytes:
         "rescue.py": (ROOT / "board/vfs/rescue.py").read_bytes(),
         **files,
     }
-    for name, data in content.items():
-        with fs.open(name, "wb") as file:
-            file.write(data)
+    try:
+        for name, data in content.items():
+            with fs.open(name, "wb") as file:
+                file.write(data)
+    except LittleFSError as error:
+        raise Failure(f"vfs holds {size:,} bytes, too little for its {len(content)} files ({error})") from None
     return bytes(fs.context.buffer)
 
 
