@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from swupdate.install import manifest as profile
 from swupdate.install.chunks import CHUNK, ENTRY
 
 from fargo import keys, suit
-from fargo.console import Failure
+from fargo.console import FAILED, Failure
 
 
 def chunk_table(data: bytes) -> bytes:
@@ -34,8 +35,18 @@ def _write(folder: Path, data: bytes, suffix: str) -> tuple[bytes, str]:
     """Write `data` under its digest: (digest, name)."""
     digest = hashlib.sha256(data).digest()
     name = digest.hex()[:32] + suffix
-    (folder / name).write_bytes(data)
+    _replace(folder / name, data)
     return digest, name
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write `path` so that a server never hands out half of it. Raises Failure."""
+    new = path.with_name(path.name + ".new")
+    try:
+        new.write_bytes(data)
+        os.replace(new, path)
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}") from None
 
 
 def build(
@@ -59,9 +70,14 @@ def build(
         raise Failure("a release carries a firmware, an app, or both", "give --firmware or --app", 2)
     if len(vendor) != 16 or len(class_id) != 16:
         raise Failure("vendor and class are 16 bytes each", "UUIDs, as the device was provisioned with", 2)
-    if not 0 < len(version) <= 64 or not 0 < sequence < 1 << 62:
-        raise Failure("a version has 1 to 64 characters, a sequence number is positive", "", 2)
-    out.mkdir(parents=True, exist_ok=True)
+    if not 0 < len(version.encode()) <= 64 or not 0 < sequence < 1 << 62:
+        raise Failure("a version has 1 to 64 bytes, a sequence number is positive", "", 2)
+    if "/" in name + version or not (firmware is None or firmware) or not (app is None or app):
+        raise Failure("a payload is empty, or there is a / in the name or the version", "", 2)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"{out}: {error.strerror}") from None
     parts = []
     for half, data in (("fw", firmware), ("app", app)):
         if data is not None:
@@ -72,21 +88,24 @@ def build(
         version, sequence, vendor, class_id, parts, int(time.time()) if built is None else built, expires
     )
     path = out / f"{name}-{version}.suit"
-    path.write_bytes(suit.envelope(data, []))
+    _replace(path, suit.envelope(data, []))
     return path
 
 
 def sign(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     """Add a signature to the envelope `path`. It is all that is needed: payloads may be elsewhere. Raises Failure."""
     data, digest, signatures = _opened(path)
-    if keys.kid(key.public_key()) in suit.signers(signatures):
+    _manifest(data)  # what a device would not understand is not signed
+    if profile.digest(data) != digest[-32:]:
+        raise Failure(f"{path} was changed after it was built", "build it again")
+    if keys.kid(key.public_key()) in _signers(path, signatures):
         raise Failure(f"{path} is signed with this key already")
     if len(signatures) == 3:
         raise Failure(f"{path} has 3 signatures already, which is the most")
     signed = suit.envelope(data, [*signatures, suit.sign(digest, key)])
     if len(signed) > profile.ENVELOPE_LIMIT:
         raise Failure(f"{path} would be larger than {profile.ENVELOPE_LIMIT} bytes")
-    path.write_bytes(signed)
+    _replace(path, signed)
 
 
 @dataclass
@@ -96,36 +115,43 @@ class Report:
     path: Path
     version: str = ""
     valid: list[str] = field(default_factory=list)  # kids, hexadecimal
+    unknown: list[str] = field(default_factory=list)  # kids of keys that are not trusted: they count for nothing
     problems: list[str] = field(default_factory=list)
 
 
-def verify(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int = 1) -> Report:
-    """Check an envelope as a device would, and the files that it names."""
-    data, digest, signatures = _opened(path)
+def verify(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int = 1, now: int = 0) -> Report:
+    """Check an envelope as a device would, and the files that it names; `now` in Unix seconds, 0 is the present.
+
+    The signatures are checked by OpenSSL, not by the device's code. Raises Failure when the file cannot be read.
+    """
     report = Report(path)
-    known = {keys.kid(key): key for key in trusted}
-    to_verify = cbor.dumps(["Signature1", suit.PROTECTED, b"", digest])
-    for kid, signature in suit.signers(signatures).items():
-        if kid not in known:
-            report.problems.append(f"signed by a key that is not trusted ({kid.hex()})")
-            continue
-        der = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
-        try:
-            known[kid].verify(der, to_verify, ec.ECDSA(hashes.SHA256()))
-            report.valid.append(kid.hex())
-        except InvalidSignature:
-            report.problems.append(f"the signature of {kid.hex()} is wrong")
-    if len(report.valid) < threshold:
-        report.problems.append(f"{len(report.valid)} valid signature(s), {threshold} needed")
     try:
+        data, digest, signatures = profile.split(_bytes(path))
         manifest = profile.Manifest(data)
     except Fault as fault:
         report.problems.append(fault.text)
         return report
+    known = {keys.kid(key): key for key in trusted}
+    for kid, protected, signature in signatures:
+        if kid not in known:
+            report.unknown.append(kid.hex())
+            continue
+        der = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+        try:
+            known[kid].verify(der, suit.to_be_signed(protected, digest), ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            report.problems.append(f"the signature of {kid.hex()} is wrong")
+            continue
+        if kid.hex() not in report.valid:
+            report.valid.append(kid.hex())
+    if len(report.valid) < threshold:
+        report.problems.append(f"{len(report.valid)} valid signature(s) of trusted keys, {threshold} needed")
     report.version = manifest.version
+    if manifest.expires and manifest.expires < (now or time.time()):
+        report.problems.append("it has expired")
     for part in manifest.components:
-        payload = _read(path.parent / part.uri, report)
-        table = _read(path.parent / part.table_uri, report)
+        payload = _read(path.parent, part.uri, report)
+        table = _read(path.parent, part.table_uri, report)
         if payload is not None and (len(payload) != part.size or hashlib.sha256(payload).digest() != part.digest):
             report.problems.append(f"{part.uri} is not the {part.half} that was signed")
         if table is not None and hashlib.sha256(table).digest() != part.table:
@@ -133,6 +159,16 @@ def verify(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int 
         if payload is not None and table is not None and chunk_table(payload) != table:
             report.problems.append(f"{part.table_uri} does not belong to {part.uri}")
     return report
+
+
+def publish(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int = 1) -> Path:
+    """Make the release `path` what `latest.suit` beside it is; its path. Raises Failure when it does not verify."""
+    report = verify(path, trusted, threshold)
+    if report.problems:
+        raise Failure(f"{path}: {'; '.join(report.problems)}", "", FAILED, problems=report.problems)
+    latest = path.with_name("latest.suit")
+    _replace(latest, _bytes(path))
+    return latest
 
 
 def show(path: Path) -> dict[str, Any]:
@@ -144,10 +180,10 @@ def show(path: Path) -> dict[str, Any]:
         "sequence": manifest.seq,
         "built": manifest.built,
         "expires": manifest.expires,
-        "vendor": manifest.vendor[0].hex(),
-        "class": manifest.classes[0].hex(),
+        "vendor": manifest.components[0].vendor.hex(),
+        "class": manifest.components[0].kind.hex(),
         "digest": profile.digest(data).hex(),
-        "signed_by": [kid.hex() for kid in suit.signers(signatures)],
+        "signed_by": [kid.hex() for kid in _signers(path, signatures)],
         "components": [
             {
                 "half": c.half,
@@ -163,7 +199,7 @@ def show(path: Path) -> dict[str, Any]:
 
 
 def label(envelope: bytes) -> bytes:
-    """The label of a slot that is flashed with this release (docs/architecture.md, Storage): 4 KB."""
+    """The label of a slot that is flashed with this release (docs/architecture.md, Storage): 4 KB. Raises Failure."""
     data, _, _ = suit.opened(envelope)
     manifest = _manifest(data)
     content: dict[str, Any] = {
@@ -173,18 +209,35 @@ def label(envelope: bytes) -> bytes:
         "manifest": profile.digest(data),
         "built": manifest.built,
     }
-    for component in manifest.components:
-        content[component.half] = [component.size, component.digest]
+    for half in ("fw", "app"):
+        component = manifest.component(half)
+        if component is None:
+            raise Failure(
+                f"a slot cannot be flashed with this release, which has no {half}", "build it with both halves"
+            )
+        content[half] = [component.size, component.digest]
     return cbor.dumps(content).ljust(CHUNK, b"\xff")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}") from None
 
 
 def _opened(path: Path) -> tuple[bytes, bytes, list[bytes]]:
     try:
-        return suit.opened(path.read_bytes())
-    except OSError as error:
-        raise Failure(f"{path}: {error.strerror}") from None
-    except (ValueError, AttributeError, TypeError, IndexError):
+        return suit.opened(_bytes(path))
+    except ValueError:
         raise Failure(f"{path} is no release envelope", "a release's envelope ends in .suit") from None
+
+
+def _signers(path: Path, signatures: list[bytes]) -> list[bytes]:
+    try:
+        return suit.signers(signatures)
+    except Fault as fault:
+        raise Failure(f"{path}: {fault.text}") from None
 
 
 def _manifest(data: bytes) -> profile.Manifest:
@@ -194,9 +247,13 @@ def _manifest(data: bytes) -> profile.Manifest:
         raise Failure(fault.text) from None
 
 
-def _read(path: Path, report: Report) -> bytes | None:
+def _read(folder: Path, name: str, report: Report) -> bytes | None:
+    """A file that a release names, if it lies beside the envelope; what is elsewhere is not for us to open."""
+    if "/" in name or not name:
+        report.problems.append(f"{name!r} is not beside the envelope and was not checked")
+        return None
     try:
-        return path.read_bytes()
+        return (folder / name).read_bytes()
     except OSError as error:
-        report.problems.append(f"{path.name}: {error.strerror}")
+        report.problems.append(f"{name}: {error.strerror}")
         return None

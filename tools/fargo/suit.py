@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cbor
@@ -90,24 +89,27 @@ def envelope(data: bytes, signatures: list[bytes]) -> bytes:
 def opened(data: bytes) -> tuple[bytes, bytes, list[bytes]]:
     """(manifest, SUIT_Digest, encoded signatures) of an envelope, signed or not. Raises ValueError."""
     outer = cbor.decode(data, strict=True)
-    if not isinstance(outer, Tag) or outer.number != 107 or set(outer.value) != {2, 3}:
-        raise ValueError("this is no release envelope")
-    blocks = cbor.decode(outer.value[2], strict=True)
-    return outer.value[3], blocks[0], blocks[1:]
+    if isinstance(outer, Tag) and outer.number == 107 and isinstance(outer.value, dict) and set(outer.value) == {2, 3}:
+        manifest, authentication = outer.value[3], outer.value[2]
+        if isinstance(manifest, bytes) and isinstance(authentication, bytes):
+            blocks = cbor.decode(authentication, strict=True)
+            if isinstance(blocks, list) and blocks and all(isinstance(block, bytes) for block in blocks):
+                return manifest, blocks[0], blocks[1:]
+    raise ValueError("this is no release envelope")
+
+
+def to_be_signed(protected: bytes, digest: bytes) -> bytes:
+    """The Sig_structure (RFC 9052 section 4.4) of a SUIT_Digest."""
+    return cbor.dumps(["Signature1", protected, b"", digest])
 
 
 def sign(digest: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
     """A COSE_Sign1 (RFC 9052) over the SUIT_Digest `digest`, detached."""
-    to_sign = cbor.dumps(["Signature1", PROTECTED, b"", digest])
-    r, s = decode_dss_signature(key.sign(to_sign, ec.ECDSA(hashes.SHA256())))
+    r, s = decode_dss_signature(key.sign(to_be_signed(PROTECTED, digest), ec.ECDSA(hashes.SHA256())))
     signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
     return cbor.dumps(Tag(18, [PROTECTED, {4: keys.kid(key.public_key())}, None, signature]))
 
 
-def signers(signatures: list[bytes]) -> Mapping[bytes, bytes]:
-    """kid -> signature."""
-    found = {}
-    for block in signatures:
-        _protected, unprotected, _payload, signature = cbor.decode(block, strict=True).value
-        found[unprotected[4]] = signature
-    return found
+def signers(signatures: list[bytes]) -> list[bytes]:
+    """The kid of each signature, which is not verified. Raises swupdate's Fault."""
+    return [profile.signature(block)[0] for block in signatures]

@@ -60,19 +60,19 @@ class Table:
 
     def _open(self):
         """Open the file when it is there and the right one."""
-        try:
-            self._file = self._store.open(self._name, "rb")
-        except OSError:
-            return False
         sha = hashlib.sha256()
         buf = bytearray(_PIECE)
         size = 0
-        while True:
-            count = self._file.readinto(buf)
-            if not count:
-                break
-            sha.update(memoryview(buf)[:count])
-            size += count
+        try:
+            self._file = self._store.open(self._name, "rb")
+            while True:
+                count = self._file.readinto(buf)
+                if not count:
+                    break
+                sha.update(memoryview(buf)[:count])
+                size += count
+        except OSError:
+            size = -1
         if size == self.count * ENTRY and sha.digest() == self._component.table:
             return True
         self.close()

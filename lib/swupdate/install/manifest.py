@@ -14,7 +14,9 @@ ENVELOPE_LIMIT = const(4096)
 _ENVELOPE_TAG = const(107)
 _SIGN1_TAG = const(18)
 _SHA_256 = -16
+_ES256 = b"\xa1\x01\x26"  # the protected header {1: -7}
 _SIGNATURES = const(3)
+_TEXT = const(64)  # bytes of a version: it goes into the slot's label
 
 # Envelope and manifest keys
 _AUTHENTICATION = const(2)
@@ -40,16 +42,21 @@ _P_DIGEST = const(3)
 _P_SIZE = const(14)
 _P_URI = const(21)
 P_TABLE, P_TABLE_URI, P_VERSION, P_BUILT, P_EXPIRES, P_BYTECODE = -1, -2, -3, -4, -5, -6
+_OF_EACH = (_P_VENDOR, _P_CLASS, _P_DIGEST, _P_SIZE, _P_URI, P_TABLE, P_TABLE_URI, P_BYTECODE)
+_OF_ALL = (P_VERSION, P_BUILT, P_EXPIRES)  # stand on the first component
 
 HALVES = {b"fw": "fw", b"app": "app"}
 
 
 class Component:
-    """One half of a slot: `half` "fw" or "app", `size` in bytes, `digest` and `table` (32 bytes), `uri`, `table_uri`,
-    `bytecode`: the `.mpy` version that it loads (fw) or needs (app), 0 when not said."""
+    """One half of a slot: `half` "fw" or "app", `vendor` and `kind` of the devices that it is for (16 bytes each), `size`
+    in bytes, `digest` and `table` (32 bytes), `uri`, `table_uri`, `bytecode`: the `.mpy` version that it loads (fw) or
+    needs (app), 0 when not said."""
 
     def __init__(self, half, parameters):
         self.half = half
+        self.vendor = _of(parameters, _P_VENDOR, bytes)
+        self.kind = _of(parameters, _P_CLASS, bytes)
         self.size = _of(parameters, _P_SIZE, int)
         self.digest = _digest(_of(parameters, _P_DIGEST, bytes))
         self.uri = _of(parameters, _P_URI, str)
@@ -61,8 +68,8 @@ class Component:
 
 
 class Manifest:
-    """What a release says of itself: `seq`, `version`, `built`, `expires` (0: never), `digest` of the manifest,
-    `vendor` and `classes` (16 bytes each), `components`."""
+    """What a release says of itself: `seq`, `version`, `built`, `expires` (Unix seconds; 0: never), `digest` of the
+    manifest (set by who verified it), `components`."""
 
     def __init__(self, data):
         """Read the manifest in `data` (bytes). Raises Fault "invalid"."""
@@ -86,10 +93,10 @@ class Manifest:
         self.version = _of(first, P_VERSION, str)
         self.built = _of(first, P_BUILT, int)
         self.expires = first.get(P_EXPIRES, 0)
-        self.vendor = [bytes(_of(p, _P_VENDOR, bytes)) for p in parameters]
-        self.classes = [bytes(_of(p, _P_CLASS, bytes)) for p in parameters]
-        if not 0 < len(self.version) <= 64 or not isinstance(self.expires, int):
-            raise _bad("its version or its expiry is wrong")
+        if not isinstance(self.expires, int) or self.seq < 1 or self.built < 0:
+            raise _bad("its sequence number or one of its times is wrong")
+        if not 0 < len(self.version.encode()) <= _TEXT:
+            raise _bad("its version has not 1 to %d bytes" % _TEXT)
         self.components = [Component(name, p) for name, p in zip(names, parameters)]  # noqa: B905 - no `strict` there
 
     def component(self, half):
@@ -107,10 +114,9 @@ def split(envelope):
     """
     if len(envelope) > ENVELOPE_LIMIT:
         raise _bad("it is larger than %d bytes" % ENVELOPE_LIMIT)
-    outer = _decoded(envelope)
-    if not isinstance(outer, Tag) or outer.number != _ENVELOPE_TAG or not isinstance(outer.value, dict):
+    outer = _tagged(envelope, _ENVELOPE_TAG, dict)
+    if outer is None:
         raise _bad("it is no SUIT envelope")
-    outer = outer.value
     if set(outer) != {_AUTHENTICATION, _MANIFEST}:
         raise _bad("it has parts that this device does not know")
     manifest = _of(outer, _MANIFEST, bytes)
@@ -122,7 +128,7 @@ def split(envelope):
             raise _bad("its authentication is malformed")
     if digest(manifest) != _digest(blocks[0]):
         raise _bad("its manifest was changed")
-    return manifest, blocks[0], [_signature(block) for block in blocks[1:]]
+    return manifest, blocks[0], [signature(block) for block in blocks[1:]]
 
 
 def digest(manifest):
@@ -140,19 +146,16 @@ def digest(manifest):
     return sha.digest()
 
 
-def _signature(block):
-    sign1 = _decoded(block)
-    if not isinstance(sign1, Tag) or sign1.number != _SIGN1_TAG or not isinstance(sign1.value, list):
-        raise _bad("a signature is no COSE_Sign1")
-    try:
-        protected, unprotected, payload, signature = sign1.value
-        good = payload is None and set(unprotected) == {4} and _decoded(protected) == {1: -7} and len(signature) == 64
-        good = good and isinstance(unprotected[4], bytes)
-    except (ValueError, TypeError):
-        good = False
-    if not good:
-        raise _bad("a signature is not of the form that this device knows (ES256)")
-    return bytes(unprotected[4]), bytes(protected), bytes(signature)
+def signature(block):
+    """(kid, protected header, signature) of an encoded COSE_Sign1 with ES256. Raises Fault "invalid"."""
+    sign1 = _tagged(block, _SIGN1_TAG, list)
+    if sign1 and len(sign1) == 4:
+        protected, unprotected, payload, both = sign1
+        kid = unprotected.get(4) if isinstance(unprotected, dict) and len(unprotected) == 1 else None
+        good = protected == _ES256 and payload is None and isinstance(kid, bytes) and isinstance(both, bytes)
+        if good and len(both) == 64:
+            return kid, protected, both
+    raise _bad("a signature is not of the form that this device knows (ES256)")
 
 
 def _run(data, parameters, checked):
@@ -171,30 +174,39 @@ def _run(data, parameters, checked):
             if not isinstance(argument, dict):
                 raise _bad("parameters are malformed")
             for key in argument:
-                if key not in (1, 2, 3, 14, 21, -1, -2, -3, -4, -5, -6):
+                if key not in _OF_EACH and (index or key not in _OF_ALL):
                     raise _bad("it has a parameter that this device does not know")
                 if key in parameters[index]:
                     raise _bad("it says the same thing twice")
                 parameters[index][key] = argument[key]
-        elif command in (_VENDOR, _CLASS, _IMAGE_MATCH, _FETCH):
+        elif command in (_VENDOR, _CLASS, _IMAGE_MATCH, _FETCH) and isinstance(argument, int):
             checked[index].add(command)
         else:
             raise _bad("it has a command that this device does not know")
 
 
 def _half(name):
-    if not isinstance(name, list) or len(name) != 1 or name[0] not in HALVES:
-        raise _bad("it names components that this device does not have")
-    return HALVES[name[0]]
+    for known in HALVES:
+        if name == [known]:
+            return HALVES[known]
+    raise _bad("it names components that this device does not have")
 
 
 def _digest(data):
     found = _decoded(data)
-    if not isinstance(found, list) or len(found) != 2 or found[0] != _SHA_256 or not isinstance(found[1], bytes):
+    if not isinstance(found, list) or len(found) != 2 or found[0] != _SHA_256:
         raise _bad("a digest is not SHA-256")
-    if len(found[1]) != 32:
-        raise _bad("a digest is not SHA-256")
+    if not isinstance(found[1], bytes) or len(found[1]) != 32:
+        raise _bad("a digest is not of 32 bytes")
     return found[1]
+
+
+def _tagged(data, number, kind):
+    """The value of the tag `number` that `data` holds, or None when it is not that, or not of `kind`."""
+    found = _decoded(data)
+    if isinstance(found, Tag) and found.number == number and isinstance(found.value, kind):
+        return found.value
+    return None
 
 
 def _map(data, known):

@@ -78,14 +78,16 @@ async def obtain(job, progress):
     source = job.open(job.url)
     try:
         offer = await _read(job, source, True)
-        if offer and not await _whole(job.slots, offer.manifest):
+        if offer and not await _whole(job.slots, offer):
             with phase("swupdate.install.payload") as payload:
                 await payload.Payload(job, source, offer, progress).write()
-            if not await _whole(job.slots, offer.manifest):
+            if not await _whole(job.slots, offer):
                 with phase("swupdate.install.writer") as writer:
                     writer.SlotWriter(job.slots, job.buffers).begin()
                 raise Fault("invalid", "what was written is not what was signed")
         return offer
+    except OSError as error:  # of the flash or the file system: a source raises Fault
+        raise _flash(error)
     finally:
         await source.close()
 
@@ -105,19 +107,30 @@ async def prove(job):
 
 
 async def verify(job):
-    """Read the other slot once more, against its label. Raises Fault "invalid"."""
-    if not await _whole(job.slots, None):
+    """Read the other slot once more, against its label. Raises Fault."""
+    try:
+        good = await _whole(job.slots, None)
+    except OSError as error:
+        raise _flash(error)
+    if not good:
         raise Fault("invalid", "what is in the other slot is not what was validated")
 
 
-async def _whole(slots, manifest):
-    """Whether the other slot holds what its label says (and the label is of `manifest`, unless that is None)."""
+def _flash(error):
+    return Fault("flash", "the flash could not be read or written: %s" % error)
+
+
+async def _whole(slots, offer):
+    """Whether the other slot holds what its label says, and the label says what `offer` does (unless that is None)."""
     label = slots.label(slots.other)
-    if not label or not slots.valid(slots.other) or (manifest and bytes(label["manifest"]) != bytes(manifest)):
+    if not label or not slots.valid(slots.other) or (offer and bytes(label["manifest"]) != offer.manifest):
         return False
     for half in ("fw", "app"):
         size, expected = label[half]
-        if not 0 < size <= slots.size(half) or await digest(slots, half, size) != bytes(expected):
+        part = offer.part(half) if offer else None
+        if part:
+            size, expected = part.size, part.digest
+        if size > slots.size(half) or await digest(slots, half, size) != bytes(expected):
             return False
     return True
 

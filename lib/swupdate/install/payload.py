@@ -10,6 +10,7 @@ from swupdate.install.writer import SlotWriter
 
 _HEAD = 36  # of an image: header and first segment's header, then the application's description (esp_app_desc_t)
 _DESCRIPTION_MAGIC = b"\x32\x54\xcd\xab"
+_ROMFS_MAGIC = b"\xd2\xcd\x31"
 
 
 class Payload:
@@ -28,35 +29,33 @@ class Payload:
         self.etags = {}
 
     async def write(self):
-        """Write all of it, the first sectors last. Raises Fault, and then the slot does not look valid."""
+        """Write all of it, the first sectors last. Raises Fault or OSError, and then the slot does not look valid."""
+        offer = self.offer
+        label = {"v": 1, "seq": offer.seq, "version": offer.version, "manifest": offer.manifest, "built": offer.built}
         tables = {}
-        label = {
-            "v": 1,
-            "seq": self.offer.seq,
-            "version": self.offer.version,
-            "manifest": self.offer.manifest,
-            "built": self.offer.built,
-        }
         try:
-            for part in self.offer.parts:
-                tables[part.half] = table = Table(self.job.store, part)
-                await table.fetch(self.source)
+            for part in offer.parts:
+                tables[part.half] = Table(self.job.store, part)
+                await tables[part.half].fetch(self.source)
             self.writer.begin()
             for half in ("app", "fw"):
-                part = self.offer.part(half)
+                part = offer.part(half)
                 if part:
                     label[half] = [part.size, part.digest]
                     await self.rest(part, tables[half])
                 else:
-                    label[half] = size, _ = self.carried_over(half)
-                    await self.writer.copy(half, size)
-            self.writer.label(label)
-            for half in ("app", "fw"):
-                part = self.offer.part(half)
-                if part:
-                    await self.fetch(part, tables[half], 0, 1)
-                else:
-                    self.writer.copy_first(half)
+                    label[half] = self.carried_over(half)
+                    await self.writer.copy(half, label[half][0])
+            try:
+                self.writer.label(label)
+                for half in ("app", "fw"):
+                    if offer.part(half):
+                        await self.fetch(offer.part(half), tables[half], 0, 1)
+                    else:
+                        self.writer.copy_first(half)
+            except BaseException:
+                self.writer.begin()
+                raise
         finally:
             for half in tables:
                 tables[half].close()
@@ -84,6 +83,7 @@ class Payload:
             if index < table.count:
                 self.count(part, index)
                 index += 1
+                await sleep_ms(0)
 
     def there(self, half, index, table):
         self.writer.read(half, index, self.buffers[0])
@@ -100,29 +100,33 @@ class Payload:
         etag = await self.source.start(part.uri, begin * CHUNK, size, self.etags.get(half))
         self.etags[half] = etag
         full, empty = self.buffers
-        await self.fill(full, part, begin)
-        for index in range(begin, end):
-            ahead = None
-            if index + 1 < end:
-                ahead = asyncio.create_task(self.fill(empty, part, index + 1))
-                await sleep_ms(0)  # what has come is taken and more is asked for before the flash blocks
-            try:
+        ahead = None
+        try:
+            await self.fill(full, part, begin)
+            for index in range(begin, end):
+                ahead = None
+                if index + 1 < end:
+                    ahead = asyncio.create_task(self.fill(empty, part, index + 1))
+                    await sleep_ms(0)  # what has come is taken and more is asked for before the flash blocks
                 if not table.matches(index, full):
                     raise Fault("invalid", "a part of %s is not what was signed" % half)
-                if index == 0 and half == "fw":
-                    self.look_at(full)
                 if index:
                     self.writer.write(half, index, full)
                 else:
+                    self.look_at(half, full)
                     self.writer.first(half, full)
                 self.count(part, index)
-            except BaseException:
                 if ahead:
-                    ahead.cancel()
-                raise
-            if ahead:
-                await ahead
-            full, empty = empty, full
+                    await ahead
+                full, empty = empty, full
+        except BaseException:
+            if ahead:  # it must have ended before the source is closed
+                ahead.cancel()
+                try:
+                    await ahead
+                except BaseException:  # noqa: B036 - the first failure is the one that counts
+                    pass
+            raise
 
     async def fill(self, buf, part, index):
         """Read chunk `index` into `buf`; the last one is filled up with 0xFF."""
@@ -131,8 +135,12 @@ class Payload:
         for i in range(size, CHUNK):
             buf[i] = 0xFF
 
-    def look_at(self, chunk):
+    def look_at(self, half, chunk):
         """Refuse an image that is none, or is for another chip, with words rather than with the bootloader's number."""
+        if half == "app":
+            if bytes(chunk[:3]) != _ROMFS_MAGIC:
+                raise Fault("invalid", "the app is no ROMFS image")
+            return
         running = bytearray(16)
         self.slots.partition(self.slots.running, "fw").readblocks(0, running, 0)
         if chunk[0] != 0xE9 or bytes(chunk[32:_HEAD]) != _DESCRIPTION_MAGIC:

@@ -16,19 +16,26 @@ async def judge(job, envelope, must=True):
     (availability check) it is simply not newer. Raises Fault.
     """
     manifest = await verified(job, envelope)
+    for component in manifest.components:
+        if component.vendor != job.trust.vendor_id:
+            raise Fault("invalid", "the release is for the devices of another vendor")
+        if component.kind != job.trust.class_id:
+            raise Fault("invalid", "the release is for another class of device")
     running = job.slots.label(job.slots.running) or {}
-    known = max(job.floor, running.get("seq", 0))
+    mine = running.get("seq", 0)
+    if manifest.seq == mine:
+        if bytes(running["manifest"]) == manifest.digest:
+            return None
+        raise Fault("invalid", "another release has the sequence number %d of the running one" % mine)
+    # The floor's own release may be installed again: a damaged slot makes the bootloader start an older one.
+    known = max(job.floor, mine)
     if manifest.seq < known:
         if must:
             raise Fault("invalid", "version %s is older than what was installed (rollback)" % manifest.version)
         return None
-    if manifest.seq == known:
-        if manifest.seq != running.get("seq") or bytes(running.get("manifest", b"")) == manifest.digest:
-            return None
-        raise Fault("invalid", "another release has the sequence number %d of the running one" % manifest.seq)
     if manifest.seq - known > getattr(job.limits, "jump", _JUMP):
         raise Fault("invalid", "the sequence number is too far ahead")
-    _conditions(job, manifest)
+    _suits(job, manifest)
     return manifest
 
 
@@ -42,7 +49,7 @@ async def verified(job, envelope):
         # One signature a key counts, however many there are.
         if key and kid not in good and await verify_sign1(key, protected, digest, signature):
             good.add(kid)
-    if len({bytes(keys[kid]) for kid in good}) < job.trust.threshold:
+    if len({bytes(keys[kid]) for kid in good}) < max(1, job.trust.threshold):
         text = "the release is refused: %d valid signature(s) of trusted keys, %d needed"
         raise Fault("invalid", text % (len(good), job.trust.threshold))
     manifest = Manifest(data)
@@ -50,22 +57,19 @@ async def verified(job, envelope):
     return manifest
 
 
-def _conditions(job, manifest):
-    for vendor, kind in zip(manifest.vendor, manifest.classes):  # noqa: B905
-        if vendor != job.trust.vendor_id:
-            raise Fault("invalid", "the release is for the devices of another vendor")
-        if kind != job.trust.class_id:
-            raise Fault("invalid", "the release is for another class of device")
+def _suits(job, manifest):
+    """Refuse what this device has no room for, or could not run, or what has expired."""
+    for component in manifest.components:
+        size = job.slots.size(component.half)
+        if component.size > size:
+            text = "version %s does not fit: %s has %d bytes, the slot %d"
+            raise Fault("space", text % (manifest.version, component.half, component.size, size))
+    # What is not in the release is carried over: an app that runs now, or the firmware that runs it.
+    app, firmware = manifest.component("app"), manifest.component("fw")
+    has = (firmware.bytecode if firmware else 0) or bytecode_version()
+    needs = app.bytecode if app else bytecode_version()
+    if needs and needs != has:
+        raise Fault("invalid", "the app needs bytecode version %d, the firmware has %d" % (needs, has))
     now = job.clock.now()
     if manifest.expires and now and now > manifest.expires:
         raise Fault("invalid", "version %s has expired" % manifest.version)
-    for component in manifest.components:
-        if component.size > job.slots.size(component.half):
-            text = "version %s does not fit: %s has %d bytes, the slot %d"
-            raise Fault(
-                "space", text % (manifest.version, component.half, component.size, job.slots.size(component.half))
-            )
-    app, firmware = manifest.component("app"), manifest.component("fw")
-    runs = (firmware.bytecode if firmware else 0) or bytecode_version()
-    if app and app.bytecode and app.bytecode != runs:
-        raise Fault("invalid", "the app needs bytecode version %d, the firmware has %d" % (app.bytecode, runs))

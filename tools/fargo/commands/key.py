@@ -39,9 +39,12 @@ def new(
     out = Output(json)
     secret = passphrase(passphrase_env)
     public_path = path.with_suffix(".pub")
+    if path == public_path:
+        raise Failure(f"{path} is the name of the public half", "such as release.pem", USAGE)
+    if public_path.exists() or path.exists():
+        existing = path if path.exists() else public_path
+        raise Failure(f"{existing} exists already", "a key is never overwritten: choose another name")
     if dry_run:
-        if path.exists():
-            raise Failure(f"{path} exists already", "a key is never overwritten: choose another name")
         out.result({"would_write": [str(path), str(public_path)]}, f"would write {path} and {public_path}")
         return
     public = keys.new(path, secret).public_key()

@@ -15,6 +15,8 @@ from fargo.console import FAILED, USAGE, DryRun, Failure, Json, Output
 
 app = typer.Typer(help="Releases: build, sign, verify, show.", no_args_is_help=True, rich_markup_mode=None)
 
+Trusted = Annotated[list[Path], typer.Option("--key", help="A trusted public key; repeatable.")]
+Threshold = Annotated[int, typer.Option("--threshold", min=1, max=3, help="Valid signatures needed.")]
 Envelope = Annotated[Path, typer.Argument(help="The release's envelope (.suit).")]
 
 
@@ -82,8 +84,8 @@ def sign(
 @app.command("verify")
 def verify(
     path: Envelope,
-    key: Annotated[list[Path], typer.Option("--key", help="A trusted public key; repeatable.")],
-    threshold: Annotated[int, typer.Option("--threshold", min=1, max=3, help="Valid signatures needed.")] = 1,
+    key: Trusted,
+    threshold: Threshold = 1,
     json: Json = False,
 ) -> None:
     """Check a release as a device would, and all files that it names."""
@@ -92,9 +94,32 @@ def verify(
     if report.problems:
         raise Failure(f"{path}: {'; '.join(report.problems)}", "", FAILED, problems=report.problems)
     out.result(
-        {"envelope": str(path), "version": report.version, "valid": report.valid},
+        {"envelope": str(path), "version": report.version, "valid": report.valid, "unknown": report.unknown},
         f"{path}: version {report.version} is good, signed by {', '.join(report.valid)}",
     )
+
+
+@app.command("publish")
+def publish(
+    path: Envelope,
+    key: Trusted,
+    threshold: Threshold = 1,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Verify a release and make it what latest.suit is, the address that devices look at by themselves."""
+    out = Output(json)
+    public = [keys.load_public(name) for name in key]
+    latest = path.with_name("latest.suit")
+    if dry_run:
+        report = release.verify(path, public, threshold)
+        if report.problems:
+            raise Failure(f"{path}: {'; '.join(report.problems)}", "", FAILED, problems=report.problems)
+        out.result({"would_publish": str(latest), "version": report.version}, f"{latest} would be {report.version}")
+        return
+    release.publish(path, public, threshold)
+    version = release.show(path)["version"]
+    out.result({"latest": str(latest), "version": version}, f"{latest} is version {version}")
 
 
 @app.command("show")

@@ -1,0 +1,497 @@
+"""What the tests of the install phase share, on both interpreters: releases, a server of bytes, a flash with NOR's rules.
+
+Nothing here stands in for what is tested: manifests are encoded by `cbor`, signatures are real ES256 signatures, the
+slots are `swupdate.slots.Slots`, and the release server answers from its files whatever it is asked for.
+"""
+
+import hashlib
+
+import cbor
+from cbor import Pairs, Tag
+from port import sleep_ms
+from swupdate.faults import Fault
+from swupdate.slots import Slots
+
+SECTOR = 4096
+VENDOR, KIND = b"v" * 16, b"c" * 16
+MAGIC = {"fw": b"\xe9", "app": b"\xd2\xcd\x31"}
+
+# P-256. The tests' private keys are 1, 2 and 3: secrets of nobody. A fixed nonce of 1 gives real signatures that need
+# no multiplication of points here.
+_P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+_N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_GX = 0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296
+_GY = 0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5
+
+
+def _add(a, b):
+    (x, y), (u, v) = a, b
+    slope = 3 * (x * x - 1) * pow(2 * y, _P - 2, _P) if a == b else (v - y) * pow(u - x, _P - 2, _P)
+    s = (slope * slope - x - u) % _P
+    return s, (slope * (x - s) - y) % _P
+
+
+def _public(secret):
+    point = _GX, _GY
+    for _ in range(secret - 1):
+        point = _add(point, (_GX, _GY)) if point != (_GX, _GY) else _add(point, point)
+    return point[0].to_bytes(32, "big") + point[1].to_bytes(32, "big")
+
+
+PUBLIC = [_public(secret) for secret in (1, 2, 3)]
+KIDS = [hashlib.sha256(public).digest()[:8] for public in PUBLIC]
+
+
+def es256(secret, data):
+    """The signature of `data` by the private key `secret`: r and s."""
+    z = int.from_bytes(hashlib.sha256(data).digest(), "big")
+    return _GX.to_bytes(32, "big") + ((z + _GX * secret) % _N).to_bytes(32, "big")
+
+
+def sha(data):
+    return hashlib.sha256(data).digest()
+
+
+def dumps(value):
+    """CBOR of a value that may be larger than a record."""
+    buf = bytearray(9000)
+    return bytes(memoryview(buf)[: cbor.encode_into(buf, value)])
+
+
+# Releases
+
+
+def payload(half, size, seed):
+    """`size` bytes that look like an image of `half` and differ with `seed`: for "fw", of the chip with the number 0."""
+    out = bytearray()
+    block = sha(b"%s %d" % (half.encode(), seed))
+    while len(out) < size:
+        block = sha(block)
+        out += block
+    out = out[:size]
+    if half == "fw" and size >= 36:
+        out[:36] = b"\xe9" + bytes(31) + b"\x32\x54\xcd\xab"
+    elif half == "app" and size >= 3:
+        out[:3] = MAGIC["app"]
+    return bytes(out)
+
+
+def table(data):
+    """The chunk table of `data`."""
+    out = b""
+    for at in range(0, len(data), SECTOR):
+        chunk = data[at : at + SECTOR]
+        out += sha(chunk + b"\xff" * (SECTOR - len(chunk)))[:16]
+    return out
+
+
+class Recipe:
+    """A manifest's content as plain values: a test changes what it is about and calls `manifest()`."""
+
+    def __init__(self, parts, seq=2, version="1.1.0"):
+        """`parts`: list of (half, payload)."""
+        self.parts = parts
+        self.outer = [(1, 1), (2, seq)]
+        self.names = [[half.encode()] for half, _ in parts]
+        self.parameters = []
+        self.shared, self.install, self.validate = [], [], []
+        for i in range(len(parts)):
+            half, data = parts[i]
+            name = sha(data)[:16]
+            parameters = [
+                (1, VENDOR),
+                (2, KIND),
+                (3, dumps([-16, sha(data)])),
+                (14, len(data)),
+                (-1, sha(table(data))),
+                (-2, "".join("%02x" % b for b in name) + ".chunks"),
+            ]
+            if i == 0:
+                parameters += [(-3, version), (-4, 1_700_000_000)]
+            self.parameters.append(parameters)
+            self.install += [12, i, 20, {21: "".join("%02x" % b for b in name) + ".bin"}, 21, 2, 3, 15]
+            self.validate += [12, i, 3, 15]
+        self.common = None
+        self.last = []
+
+    def set(self, key, value, part=0):
+        """Give parameter `key` another value; None leaves it out."""
+        kept = [pair for pair in self.parameters[part] if pair[0] != key]
+        self.parameters[part] = kept if value is None else kept + [(key, value)]
+        return self
+
+    def manifest(self):
+        shared = list(self.shared)
+        for i in range(len(self.parameters)):
+            shared += [12, i, 20, Pairs(self.parameters[i]), 1, 15, 2, 15]
+        common = self.common or [(2, self.names), (4, dumps(shared))]
+        return dumps(
+            Pairs(
+                self.outer
+                + [(3, dumps(Pairs(common))), (7, dumps(self.validate)), (20, dumps(self.install))]
+                + self.last
+            )
+        )
+
+    def envelope(self, *secrets):
+        return envelope(self.manifest(), *secrets)
+
+    def files(self):
+        """What lies beside the envelope."""
+        found = {}
+        for _, data in self.parts:
+            name = "".join("%02x" % b for b in sha(data)[:16])
+            found[name + ".bin"] = data
+            found[name + ".chunks"] = table(data)
+        return found
+
+
+def suit_digest(manifest):
+    return dumps([-16, sha(dumps(manifest))])
+
+
+def sign1(secret, digest, kid=None):
+    """An encoded COSE_Sign1 over the SUIT_Digest `digest`."""
+    protected = b"\xa1\x01\x26"
+    signature = es256(secret, dumps(["Signature1", protected, b"", digest]))
+    return dumps(Tag(18, [protected, {4: kid or KIDS[secret - 1]}, None, signature]))
+
+
+def envelope(manifest, *secrets):
+    """A signed envelope; every item of `secrets` is a private key (1 to 3) or an encoded COSE_Sign1."""
+    digest = suit_digest(manifest)
+    blocks = [digest] + [s if isinstance(s, bytes) else sign1(s, digest) for s in secrets or (1,)]
+    return dumps(Tag(107, Pairs([(2, dumps(blocks)), (3, manifest)])))
+
+
+# The server
+
+
+class Server:
+    """Files by name, and what goes wrong with them.
+
+    `lose_after`: bytes of payload and tables after which the connection is lost, once. `log`: (name, offset, length) of
+    every request; `sent`: bytes of each file that went out.
+    """
+
+    def __init__(self, files):
+        self.files = files
+        self.generation = 0
+        self.lose_after = None
+        self.log = []
+        self.sent = {}
+        self.open = 0
+        self.during = None  # called before each piece, with the name
+
+    def source(self):
+        self.open += 1
+        return Source(self)
+
+    def find(self, url):
+        name = url.rpartition("/")[2]
+        if name not in self.files:
+            raise Fault("status", "the server answered 404", 404)
+        return name
+
+
+class Source:
+    """A Source of the contract, over `server`."""
+
+    def __init__(self, server):
+        self._server = server
+        self._busy = self._closed = False
+        self._name = None
+        self._at = self._left = 0
+
+    async def get(self, url, limit):
+        name = self._server.find(url)
+        data = self._server.files[name]
+        self._server.log.append((name, 0, len(data)))
+        await sleep_ms(0)
+        if len(data) > limit:
+            raise Fault("invalid", "more than it may have")
+        return bytearray(data)
+
+    async def start(self, url, offset, length, etag=None):
+        assert not self._busy and not self._closed
+        name = self._server.find(url)
+        tag = b'"%d"' % self._server.generation
+        if etag not in (None, tag):
+            raise Fault("lost", "the server has another file at this address now")
+        if offset + length > len(self._server.files[name]):
+            raise Fault("lost", "the server has a file of %d bytes only" % len(self._server.files[name]))
+        self._server.log.append((name, offset, length))
+        await sleep_ms(0)
+        self._name, self._at, self._left = name, offset, length
+        return tag
+
+    async def readinto(self, view):
+        assert not self._busy, "two at once read from one source"
+        assert not self._closed, "read after close"
+        self._busy = True
+        try:
+            if self._server.during:
+                self._server.during(self._name)
+            for at in range(0, len(view), 1000):
+                await sleep_ms(0)
+                part = memoryview(view)[at : min(at + 1000, len(view))]
+                self._deliver(part)
+        finally:
+            self._busy = False
+
+    def _deliver(self, part):
+        server = self._server
+        size = len(part)
+        assert size <= self._left, "more was read than asked for"
+        if server.lose_after is not None:
+            server.lose_after -= size
+            if server.lose_after < 0:
+                server.lose_after = None
+                raise Fault("lost", "the connection was lost")
+        part[:] = server.files[self._name][self._at : self._at + size]
+        self._at += size
+        self._left -= size
+        server.sent[self._name] = server.sent.get(self._name, 0) + size
+
+    async def close(self):
+        assert not self._busy, "closed while it is read from"
+        assert not self._closed
+        self._closed = True
+        self._server.open -= 1
+
+
+# The flash
+
+
+class Flash:
+    """Partitions in RAM. `log`: every operation as (label, sector, bytes or None for an erase), in order.
+
+    `fail_at`: the operation (counted from 0) that ends with an error; `weak`: (label, sector), a sector that does not
+    take a bit.
+    """
+
+    def __init__(self, sizes):
+        self.data = {}
+        for label in sizes:
+            self.data[label] = bytearray(b"\xff" * sizes[label])
+        self.log = []
+        self.fail_at = None
+        self.weak = None
+
+    def operate(self, label, sector, data, at):
+        if self.fail_at == len(self.log):
+            raise OSError(-0x105, "ESP_ERR_FLASH_OP_FAIL")
+        self.log.append((label, sector, None if data is None else bytes(data), at))
+        apply(self.data[label], sector, data, at)
+        if self.weak == (label, sector) and data is not None:
+            self.data[label][sector * SECTOR + 100] ^= 1
+
+
+def apply(image, sector, data, at=0, torn=False):
+    """One operation on a partition's bytes: erase a sector, or clear bits from its byte `at` on; `torn`: half of it."""
+    begin = sector * SECTOR + at
+    size = SECTOR if data is None else len(data)
+    if torn:
+        size //= 2
+    if data is None:
+        image[begin : begin + size] = b"\xff" * size
+    else:
+        for i in range(size):
+            image[begin + i] &= data[i]
+
+
+class Partition:
+    """esp32.Partition with a block size of 4096."""
+
+    def __init__(self, flash, label):
+        self._flash, self._label = flash, label
+        self._data = flash.data[label]
+
+    def readblocks(self, block, buf, offset=0):
+        at = block * SECTOR + offset
+        if at + len(buf) > len(self._data):
+            raise OSError(-0x104, "ESP_ERR_INVALID_SIZE")
+        buf[:] = memoryview(self._data)[at : at + len(buf)]
+
+    def writeblocks(self, block, buf, offset=None):
+        if block * SECTOR + (offset or 0) + len(buf) > len(self._data) or (offset is None and len(buf) % SECTOR):
+            raise OSError(-0x104, "ESP_ERR_INVALID_SIZE")
+        if offset is None:
+            for i in range(len(buf) // SECTOR):
+                self._flash.operate(self._label, block + i, None, 0)
+        self._flash.operate(self._label, block, buf, offset or 0)
+
+    def ioctl(self, command, argument):
+        if command == 4:
+            return len(self._data) // SECTOR
+        if command == 5:
+            return SECTOR
+        if command == 6:
+            self._flash.operate(self._label, argument, None, 0)
+            return 0
+        return None
+
+
+class Board:
+    """What Slots needs of a board."""
+
+    def __init__(self, flash):
+        self.flash = flash
+
+    def partition(self, label):
+        return Partition(self.flash, label)
+
+    def running(self):
+        return "ota_0"
+
+    def otadata(self):
+        return self.partition("otadata")
+
+
+# All together
+
+
+class Store:
+    """Files in a dict; `broken` raises on every write."""
+
+    def __init__(self):
+        self.files = {}
+        self.broken = False
+
+    def open(self, name, mode):
+        if "w" in mode:
+            return _File(self, name, bytearray())
+        if name not in self.files:
+            raise OSError(2)
+        return _File(self, name, self.files[name])
+
+    def remove(self, name):
+        self.files.pop(name, None)
+
+
+class _File:
+    def __init__(self, store, name, data):
+        self._store, self._name, self._data = store, name, data
+        self._at = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exc):
+        self.close()
+
+    def write(self, data):
+        if self._store.broken:
+            raise OSError(28)
+        self._data.extend(data)
+        self._store.files[self._name] = bytes(self._data)
+        return len(data)
+
+    def readinto(self, buf):
+        part = self._data[self._at : self._at + len(buf)]
+        buf[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def seek(self, at):
+        self._at = at
+
+    def close(self):
+        pass
+
+
+class Trust:
+    """Whom the device believes."""
+
+    def __init__(self):
+        self.threshold = 1
+        self.vendor_id, self.class_id = VENDOR, KIND
+        self.known = {}
+        for i in range(3):
+            self.known[KIDS[i]] = PUBLIC[i]
+
+    def keys(self):
+        return self.known
+
+
+class Clock:
+    time = 0
+
+    def now(self):
+        return self.time
+
+
+class Limits:
+    jump = 1000
+
+
+FW_SIZE, APP_SIZE = 5 * SECTOR, 6 * SECTOR  # of the partitions
+
+
+class Rig:
+    """A device that runs 1.0.0 (sequence number 1) out of slot 0, and a server with one release."""
+
+    def __init__(self, recipe=None, fw=None, app=None):
+        self.fw = fw or payload("fw", 3 * SECTOR + 100, 1)
+        self.app = app or payload("app", 2 * SECTOR + 200, 1)
+        self.flash = Flash(
+            {"otadata": 2 * SECTOR, "ota_0": FW_SIZE, "ota_1": FW_SIZE, "app_0": APP_SIZE, "app_1": APP_SIZE}
+        )
+        self.running = {
+            "v": 1, "seq": 1, "version": "1.0.0", "manifest": b"m" * 32, "built": 1_600_000_000,
+            "fw": [len(self.fw), sha(self.fw)], "app": [len(self.app), sha(self.app)],
+        }  # fmt: skip
+        self.fill("ota_0", "app_0", self.fw, self.app, self.running)
+        self.trust, self.store, self.clock, self.limits = Trust(), Store(), Clock(), Limits()
+        self.slots = Slots(Board(self.flash))
+        self.floor = 1
+        self.told = []
+        self.buffers = None
+        self.url = "https://example.test/r/new.suit"
+        self.server = Server({})
+        if recipe:
+            self.offer(recipe)
+
+    def offer(self, recipe, *secrets):
+        """Put a release on the server."""
+        self.server.files.update(recipe.files())
+        self.server.files["new.suit"] = recipe.envelope(*secrets)
+        return self
+
+    def fill(self, ota, app, firmware, romfs, label):
+        data = self.flash.data
+        data[ota][: len(firmware)] = firmware
+        data[app][: len(romfs)] = romfs
+        packed = dumps(label)
+        data[app][APP_SIZE - SECTOR : APP_SIZE - SECTOR + len(packed)] = packed
+
+    # What the phase sees as `job`
+
+    def open(self, url):
+        assert url == self.url
+        return self.server.source()
+
+    def reserve(self):
+        self.buffers = (bytearray(SECTOR), bytearray(SECTOR))
+
+    # What tests ask
+
+    def progress(self, done, total):
+        self.told.append((done, total))
+
+    def fetched(self, suffix):
+        """Bytes of all files whose names end so that went out."""
+        return sum([self.server.sent[name] for name in self.server.sent if name.endswith(suffix)])
+
+    def holds(self, firmware, romfs):
+        """Whether the other slot is whole and holds just that."""
+        data = self.flash.data
+        return (
+            self.slots.valid("ota_1")
+            and bytes(data["ota_1"][: len(firmware)]) == firmware
+            and bytes(data["app_1"][: len(romfs)]) == romfs
+        )
+
+    def untouched(self):
+        """Whether the running slot is as it was."""
+        return not [entry for entry in self.flash.log if entry[0] in ("ota_0", "app_0", "otadata")]
