@@ -38,7 +38,7 @@ def _whole(slot):
 
 
 def run():
-    """A slot on trial: restart, and the bootloader goes back. Else the other slot, once, when it is whole.
+    """A slot on trial: restart, and the bootloader goes back. Else the other slot, when it is whole: once a power on.
 
     Returns when there is nothing to start.
     """
@@ -47,7 +47,8 @@ def run():
     if _state(running) == _PENDING:
         print("rescue: the version on trial cannot be run, going back")
         machine.reset()
-    if _state(other) in (_INVALID, _ABORTED):  # it had its try: two slots that cannot be run must not take turns
+    tried = _state(other) in (_INVALID, _ABORTED)
+    if tried and machine.reset_cause() != machine.PWRON_RESET:  # two that cannot be run must not take turns for ever
         print("rescue:", other, "was tried and could not be run either")
     elif _whole(other):
         try:
