@@ -4,6 +4,7 @@ It acts out an update as it is told to: what is offered, which step fails with w
 """
 
 import asyncio
+import random
 import socket
 import threading
 
@@ -40,9 +41,16 @@ class Running:
 
 
 def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A port that UDP and TCP can have (aiocoap takes both), below those that outgoing connections are given."""
+    while True:
+        port = random.randrange(20000, 30000)
+        try:
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                with socket.socket(socket.AF_INET, kind) as sock:
+                    sock.bind(("127.0.0.1", port))
+            return port
+        except OSError:
+            continue
 
 
 class Refusal(Exception):

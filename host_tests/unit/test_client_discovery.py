@@ -53,7 +53,8 @@ class Answering:
 async def test_discovery_lists_every_device_with_name_and_version():
     async with Answering((UUIDS[0], "lamp", client.SOFTWARE_UPDATE), (UUIDS[1], "plug", "oic.r.switch.binary")):
         found = await client.discover(LO, wait=0.5)
-    assert [(d.uuid, d.name, d.version, d.updatable) for d in found] == [
+    # Other devices may live on this machine: a demo, a board of another test.
+    assert [(d.uuid, d.name, d.version, d.updatable) for d in found if d.uuid in UUIDS] == [
         (UUIDS[0], "lamp", "1.0.0", True),
         (UUIDS[1], "plug", "1.0.0", False),
     ]

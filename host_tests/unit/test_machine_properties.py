@@ -71,7 +71,7 @@ def test_invariants_hold_in_every_life(data):
                     work = effect[1]
                 elif effect[0] == "reboot":
                     rebooting = True
-            if event[0] in ("checked", "obtained", "failed", "verified", "reset") and not any(
+            if event[0] in ("checked", "obtained", "failed", "verified", "reset", "resume") and not any(
                 e[0] == "run" for e in effects
             ):
                 work = None

@@ -44,7 +44,11 @@ class Screen:
         self.console.print(f"[bold cyan]{text}[/]")
 
     def event(self, text: str, **_fields: Any) -> None:
-        """A state, a notification."""
+        """A state, a notification; not what an observation shows when it begins, and no routine."""
+        if "updatetime" in text or "isop" in text or text in ("status reason -", "swu    nv -"):
+            return
+        if text.startswith("status") and "reason" not in text:
+            return
         self.line(text.replace("[", "\\["))
 
     def progress(self, description: str, total: float | None = None) -> _Bar:
@@ -111,10 +115,17 @@ class Demo:
         self.stage.release("1.1.0", 2, firmware=True)
         async with self.client() as client:
             await watch.set_url(client, self.stage.url("1.1.0"))
+            began = time.monotonic()
+            size = 0
             for verb in (watch.check, watch.download, watch.upgrade):
                 outcome = await verb(client, self.screen, 60)
+                size = max(size, outcome.bytes)
                 self.screen.line(outcome.text, "green" if outcome.ok else "red")
-        self.screen.line(outcome.line(), "bold")
+        seconds = time.monotonic() - began
+        rate = size / 1000 / seconds
+        self.screen.line(
+            f"1.0.0 -> {outcome.after}, {size:,} bytes, {seconds:.1f} s, {rate:.0f} KB/s with the restart", "bold"
+        )
         self.happened("a new version", outcome, 1, "1.1.0", "installed, tried, kept")
 
     async def crashing(self) -> None:
