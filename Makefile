@@ -18,6 +18,11 @@ $(VENV)/ready: pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(VENV)/typings/ready: Makefile $(VENV)/ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/typings \
+	  micropython-esp32-esp32_generic-stubs==1.29.0.post1
+	@touch $@
+
 demo: $(VENV)/ready  ## a simulated ESP32 updates itself, refuses and rolls back, before your eyes (about 90 s)
 	@$(RUN) python -m fargo.demo
 
@@ -33,10 +38,12 @@ size: $(VENV)/ready  ## device code as .mpy, resident and by phase, against the 
 sim: $(VENV)/ready  ## start a simulated board with the demo's app and leave it running
 	@$(RUN) python -m fargo.demo --board-only
 
-lint: $(VENV)/ready  ## ruff and mypy
+lint: $(VENV)/ready $(VENV)/typings/ready  ## ruff and mypy
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
+	@MYPYPATH=$(VENV)/typings:lib:board/esp32 $(RUN) mypy --config-file board/mypy.ini \
+	  --custom-typeshed-dir $(VENV)/typings lib board/esp32 firmware
 
 packages:  # programs that the tests drive and pip cannot bring
 	@command -v coap-client-notls >/dev/null || { \
