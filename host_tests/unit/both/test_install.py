@@ -1,0 +1,487 @@
+"""Obtaining a release: what is fetched, what is written and when, and what is left after everything that can go wrong."""
+
+import asyncio
+
+import cbor
+from check import raises
+from install_rig import APP_SIZE, FW_SIZE, SECTOR, Recipe, Rig, apply, dumps, payload, sha
+from port import collect, sleep_ms
+from swupdate.faults import Fault
+from swupdate.install import obtain
+from swupdate.install.writer import SlotWriter
+
+APP = payload("app", 3 * SECTOR + 7, 5)
+FW = payload("fw", 4 * SECTOR + 1000, 6)
+LABEL = APP_SIZE // SECTOR - 1
+
+
+def full():
+    return Recipe([("fw", FW), ("app", APP)])
+
+
+def app_only():
+    return Recipe([("app", APP)])
+
+
+async def fails(rig, text, result):
+    with raises(Fault, text) as caught:
+        await obtain.obtain(rig, rig.progress)
+    assert caught.value.result() == result
+    assert rig.server.open == 0 and rig.untouched()
+    return caught.value
+
+
+async def test_whole_release():
+    rig = Rig(full())
+    offer = await obtain.obtain(rig, rig.progress)
+    assert (offer.version, offer.seq) == ("1.1.0", 2)
+    assert rig.holds(FW, APP) and rig.untouched()
+    assert rig.slots.label("ota_1") == {
+        "v": 1, "seq": 2, "version": "1.1.0", "manifest": sha(dumps(full().manifest())), "built": 1_700_000_000,
+        "fw": [len(FW), sha(FW)], "app": [len(APP), sha(APP)],
+    }  # fmt: skip
+    assert bytes(rig.flash.data["ota_1"][len(FW) :]) == b"\xff" * (FW_SIZE - len(FW))
+    await obtain.verify(rig)
+    assert rig.store.files == {} and rig.server.open == 0
+    assert rig.fetched(".bin") == len(FW) + len(APP) and rig.fetched(".chunks") == 16 * 9
+    done = [entry[0] for entry in rig.told]
+    assert done == sorted(done) and rig.told[-1] == (len(FW) + len(APP), len(FW) + len(APP))
+
+
+async def test_order_of_what_is_written():
+    """Whatever was there stops looking like a version before anything is written, and the new one does so last."""
+    rig = Rig(full())
+    rig.fill("ota_1", "app_1", payload("fw", FW_SIZE, 8), payload("app", LABEL * SECTOR, 8), rig.running)
+    assert rig.slots.valid("ota_1")
+    await obtain.obtain(rig, rig.progress)
+    order = [(label, sector, data is not None) for label, sector, data, _ in rig.flash.log]
+    first = [("ota_1", 0, False), ("app_1", 0, False), ("app_1", LABEL, False)]
+    assert order[:3] == first
+    last = [("app_1", LABEL, False), ("app_1", LABEL, True), ("app_1", 0, False), ("app_1", 0, True)]
+    last += [("ota_1", 0, False), ("ota_1", 0, True)]
+    assert order[-6:] == last
+    between = order[3:-6]
+    assert between == [("app_1", s, w) for s in (1, 2, 3) for w in (False, True)] + [
+        ("ota_1", s, w) for s in (1, 2, 3, 4) for w in (False, True)
+    ]
+
+
+async def test_requests_are_few():
+    """A table and two ranges a half, when nothing is there yet."""
+    rig = Rig(full())
+    await obtain.obtain(rig, rig.progress)
+    asked = [(name.rpartition(".")[2], offset, length) for name, offset, length in rig.server.log]
+    assert asked == [
+        ("suit", 0, len(rig.server.files["new.suit"])),
+        ("chunks", 0, 5 * 16),
+        ("chunks", 0, 4 * 16),
+        ("bin", SECTOR, len(APP) - SECTOR),
+        ("bin", SECTOR, len(FW) - SECTOR),
+        ("bin", 0, SECTOR),
+        ("bin", 0, SECTOR),
+    ]
+
+
+async def test_app_alone():
+    rig = Rig(app_only())
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(rig.fw, APP) and rig.untouched()
+    label = rig.slots.label("ota_1")
+    assert label["fw"] == [len(rig.fw), sha(rig.fw)] and label["app"] == [len(APP), sha(APP)]
+    assert rig.flash.log[-1][:2] == ("ota_1", 0)
+    await obtain.verify(rig)
+
+
+async def test_firmware_alone():
+    rig = Rig(Recipe([("fw", FW)]))
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(FW, rig.app) and rig.untouched()
+    await obtain.verify(rig)
+
+
+async def test_what_is_carried_over_is_not_written_again():
+    """An app after an app: the firmware in the other slot is the right one already, but for its first sector."""
+    rig = Rig(app_only())
+    rig.fill("ota_1", "app_1", rig.fw, payload("app", 2 * SECTOR, 9), rig.running)
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(rig.fw, APP)
+    assert [entry[1] for entry in rig.flash.log if entry[0] == "ota_1"] == [0, 0, 0]  # erased, and erased and written
+
+
+async def test_smallest_payloads():
+    tiny = payload("app", 3, 1), payload("fw", 36, 1)
+    rig = Rig(Recipe([("app", tiny[0]), ("fw", tiny[1])]))
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(tiny[1], tiny[0])
+    exact = payload("app", 2 * SECTOR, 1)
+    rig = Rig(Recipe([("app", exact)]))
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(rig.fw, exact)
+
+
+async def test_twice_costs_only_the_envelope():
+    rig = Rig(full())
+    await obtain.obtain(rig, rig.progress)
+    rig.flash.log.clear()
+    rig.server.log.clear()
+    assert (await obtain.obtain(rig, rig.progress)).seq == 2
+    assert [entry[0] for entry in rig.server.log] == ["new.suit"] and not rig.flash.log
+
+
+async def test_the_network_fills_a_buffer_while_the_flash_takes_the_other():
+    """The next chunk is asked for before the flash stops everything with the one before."""
+    rig = Rig(app_only())
+    seen = []
+    rig.server.during = lambda name: seen.append((name.rpartition(".")[2], len(rig.flash.log)))
+    await obtain.obtain(rig, rig.progress)
+    reads = [count for kind, count in seen if kind == "bin"]
+    # Flash operations before each read of chunks 1, 2 and 3 (nothing had to be erased in the beginning, a sector takes
+    # two): the second is being read before the first is written, the third before the second.
+    assert reads[:3] == [0, 0, 2], seen
+
+
+async def test_the_loop_goes_on():
+    """No step is longer than one sector's: another task runs between any two flash operations."""
+    rig = Rig(full())
+    rig.fill("ota_1", "app_1", payload("fw", FW_SIZE, 8), payload("app", LABEL * SECTOR, 8), rig.running)
+    turns, at = [0], []
+
+    async def other():
+        while True:
+            turns[0] += 1
+            at.append(len(rig.flash.log))
+            await sleep_ms(0)
+
+    task = asyncio.create_task(other())
+    await obtain.obtain(rig, rig.progress)
+    task.cancel()
+    steps = [b - a for a, b in zip(at, at[1:])]  # noqa: B905 - no `strict` there
+    assert max(steps) <= 5, steps  # begin erases three; a sector is an erase and a program, the label another two
+
+
+# Interrupted and resumed
+
+
+async def test_a_lost_connection_is_resumed():
+    rig = Rig(full())
+    rig.server.lose_after = 9 * 16 + 2 * SECTOR + 100
+    await fails(rig, "connection was lost", 4)
+    assert not rig.slots.valid("ota_1")
+    assert rig.fetched(".bin") >= 2 * SECTOR
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(FW, APP)
+    assert rig.fetched(".bin") == len(FW) + len(APP) and rig.fetched(".chunks") == 9 * 16  # nothing came twice
+
+
+async def test_lost_at_every_point():
+    size = 9 * 16 + len(FW) + len(APP)
+    for after in range(0, size, 700):
+        rig = Rig(full())
+        rig.server.lose_after = after
+        await fails(rig, "connection was lost", 4)
+        assert not rig.slots.valid("ota_1"), after
+        await obtain.obtain(rig, rig.progress)
+        assert rig.holds(FW, APP) and rig.untouched(), after
+        # A chunk on its way, the one that was written, and the first of each half may come again.
+        assert rig.fetched(".bin") <= len(FW) + len(APP) + 4 * SECTOR, after
+
+
+async def test_only_what_is_missing_is_fetched():
+    """Two holes: two ranges."""
+    rig = Rig(full())
+    await obtain.obtain(rig, rig.progress)
+    rig.flash.data["ota_1"][SECTOR : 2 * SECTOR] = bytes(SECTOR)
+    rig.flash.data["ota_1"][3 * SECTOR + 5] ^= 1
+    rig.server.log.clear()
+    rig.server.sent.clear()
+    await obtain.obtain(rig, rig.progress)
+    asked = [entry[1:] for entry in rig.server.log if entry[0].endswith(".bin")]
+    assert asked == [(SECTOR, SECTOR), (3 * SECTOR, SECTOR), (0, SECTOR), (0, SECTOR)]
+    assert rig.holds(FW, APP)
+
+
+async def test_another_release_half_way():
+    """What the first left behind serves the second where it is the same, and harms it nowhere."""
+    rig = Rig(full())
+    rig.server.lose_after = 9 * 16 + 4 * SECTOR
+    await fails(rig, "connection was lost", 4)
+    newer = bytearray(APP)
+    newer[SECTOR + 5] ^= 1
+    second = Recipe([("fw", FW), ("app", bytes(newer))], seq=3, version="1.2.0")
+    rig.offer(second)
+    rig.server.sent.clear()
+    assert (await obtain.obtain(rig, rig.progress)).version == "1.2.0"
+    assert rig.holds(FW, bytes(newer)) and rig.slots.label("ota_1")["seq"] == 3
+    assert rig.fetched(".bin") < len(FW) + len(APP)
+
+
+def states(before, log, data):
+    """Put into `data` what the flash was after each operation of `log`, whole and torn, beginning from `before`.
+
+    Yields (count of whole operations, torn).
+    """
+    for count in range(len(log)):
+        label, sector, content, at = log[count]
+        for torn in (False, True):
+            for name in before:
+                data[name][:] = before[name]
+            if torn:
+                apply(data[label], sector, content, at, True)
+            yield count, torn
+        apply(before[label], sector, content, at)
+
+
+async def power_cuts(recipe, firmware):
+    rig = Rig(recipe)
+    rig.fill("ota_1", "app_1", payload("fw", 3 * SECTOR, 8), payload("app", 2 * SECTOR, 8), rig.running)
+    before = {label: bytearray(rig.flash.data[label]) for label in ("ota_1", "app_1")}
+    await obtain.obtain(rig, rig.progress)
+    log, rig.flash.log = rig.flash.log, []
+    last = len(log) - 1
+    for count, torn in states(before, log, rig.flash.data):
+        collect()
+        rig.store.files.clear()
+        rig.flash.log.clear()
+        if rig.slots.valid("ota_1") and (count, torn) != (0, False):
+            # The program of the firmware's first sector was torn: it is found out before the slot is armed.
+            assert (count, torn) == (last, True)
+        if (count, torn) != (0, False):
+            with raises(Fault) as caught:
+                await obtain.verify(rig)
+            assert caught.value.result() == 5
+        await obtain.obtain(rig, rig.progress)
+        assert rig.holds(firmware, APP) and rig.untouched(), (count, torn)
+        await obtain.verify(rig)
+
+
+async def test_power_cut_at_every_operation():
+    """The slot never passes for a version that is not wholly there, and the next attempt always succeeds."""
+    await power_cuts(full(), FW)
+
+
+async def test_power_cut_at_every_operation_while_a_half_is_carried_over():
+    await power_cuts(app_only(), payload("fw", 3 * SECTOR + 100, 1))
+
+
+async def test_cancelled_at_every_point():
+    """An owner's RESET: everything ends, the source is closed, nothing goes on in the background."""
+    turns = 0
+    while True:
+        rig = Rig(full())
+        task = asyncio.create_task(obtain.obtain(rig, rig.progress))
+        for _ in range(turns):
+            await sleep_ms(0)
+        if task.done():
+            break
+        task.cancel()
+        with raises(asyncio.CancelledError):
+            await task
+        asked, written = len(rig.server.log), len(rig.flash.log)
+        for _ in range(5):
+            await sleep_ms(0)
+        assert (len(rig.server.log), len(rig.flash.log)) == (asked, written) and rig.server.open == 0
+        if not rig.holds(FW, APP):
+            assert not rig.slots.valid("ota_1")
+        assert rig.untouched()
+        turns += 7
+    assert turns > 50
+    assert await task
+
+
+# What the server does
+
+
+async def test_tampered_chunk_is_never_written():
+    for half, data in (("app", APP), ("fw", FW)):
+        for at in (0, 10, SECTOR, 2 * SECTOR + 9, len(data) - 1):
+            rig = Rig(full())
+            bad = bytearray(data)
+            bad[at] ^= 1
+            name = [name for name in rig.server.files if rig.server.files[name] == data][0]
+            rig.server.files[name] = bytes(bad)
+            await fails(rig, "a part of %s is not what was signed" % half, 5)
+            assert not rig.slots.valid("ota_1")
+            written = [entry[2] for entry in rig.flash.log if entry[2]]
+            begin = at // SECTOR * SECTOR
+            chunk = bytes(bad[begin : begin + SECTOR])
+            assert not [data for data in written if data[: len(chunk)] == chunk]
+            rig.server.files[name] = data  # it is right again
+            await obtain.obtain(rig, rig.progress)
+            assert rig.holds(FW, APP)
+
+
+async def test_tampered_table():
+    rig = Rig(full())
+    for name in list(rig.server.files):
+        if name.endswith(".chunks"):
+            good = rig.server.files[name]
+            rig.server.files[name] = good[:-1] + bytes((good[-1] ^ 1,))
+            await fails(rig, "the table of chunks of", 5)
+            rig.server.files[name] = good
+    assert not rig.flash.log and rig.fetched(".bin") == 0
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(FW, APP)
+
+
+async def test_files_that_are_missing_or_short():
+    for suffix in (".chunks", ".bin"):
+        rig = Rig(full())
+        files = dict(rig.server.files)
+        for name in files:
+            if name.endswith(suffix):
+                del rig.server.files[name]
+        await fails(rig, "404", 404)
+        for name in files:
+            if name.endswith(suffix):
+                rig.server.files[name] = files[name][:-1]
+        await fails(rig, "bytes only", 4)
+        rig.server.files.update(files)
+        await obtain.obtain(rig, rig.progress)
+        assert rig.holds(FW, APP)
+
+
+async def test_another_file_under_way():
+    """The server's file is replaced between two ranges: its entity tag tells, and the next attempt starts from it."""
+    rig = Rig(full())
+
+    def replace(name):
+        if name.endswith(".bin") and rig.fetched(".bin") > 3 * SECTOR:
+            rig.server.generation = 1
+
+    rig.server.during = replace
+    await fails(rig, "another file", 4)
+    assert not rig.slots.valid("ota_1")
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(FW, APP)
+
+
+async def test_a_table_that_was_damaged_is_fetched_again():
+    rig = Rig(full())
+    rig.server.lose_after = 9 * 16 + SECTOR
+    await fails(rig, "connection was lost", 4)
+    assert set(rig.store.files) == {"chunks.fw", "chunks.app"}
+    rig.store.files["chunks.fw"] = rig.store.files["chunks.fw"][:-16] + bytes(16)
+    rig.store.files["chunks.app"] += bytes(16)
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(FW, APP) and rig.fetched(".chunks") == 2 * 9 * 16
+
+
+# What the payload is
+
+
+async def test_signed_nonsense_is_told_in_words():
+    for parts, text in (
+        ([("fw", APP)], "the firmware is no application image"),
+        ([("fw", b"\xe9" * 5000)], "the firmware is no application image"),
+        ([("app", FW)], "the app is no ROMFS image"),
+        ([("fw", FW[:12] + b"\x05\x00" + FW[14:])], "the firmware is for another chip"),
+    ):
+        rig = Rig(Recipe(parts))
+        await fails(rig, text, 5)
+        assert not rig.slots.valid("ota_1")
+
+
+async def test_a_part_needs_a_running_slot_that_says_what_it_is():
+    rig = Rig(app_only())
+    rig.flash.data["app_0"][-SECTOR:] = b"\xff" * SECTOR
+    await fails(rig, "the running slot does not say what it is", 5)
+    rig = Rig(app_only())
+    rig.flash.data["ota_0"][2 * SECTOR + 1] ^= 1  # the running firmware is not what its label says
+    await fails(rig, "what was written is not what was signed", 5)
+    assert not rig.slots.valid("ota_1")
+
+
+# What the flash does
+
+
+async def test_flash_that_fails_at_every_operation():
+    rig = Rig(full())
+    await obtain.obtain(rig, rig.progress)
+    for at in range(len(rig.flash.log)):
+        rig = Rig(full())
+        rig.flash.fail_at = at
+        await fails(rig, "the flash could not be read or written", 3)
+        assert not rig.slots.valid("ota_1"), at
+        rig.flash.fail_at = None
+        await obtain.obtain(rig, rig.progress)
+        assert rig.holds(FW, APP), at
+
+
+async def test_a_sector_that_does_not_keep_what_is_written():
+    for label, sector in (("app_1", 0), ("app_1", 2), ("ota_1", 0), ("ota_1", 4)):
+        rig = Rig(full())
+        rig.flash.weak = (label, sector)
+        await fails(rig, "what was written is not what was signed", 5)
+        assert not rig.slots.valid("ota_1")
+    rig = Rig(app_only())
+    rig.flash.weak = ("ota_1", 2)  # of what is carried over
+    await fails(rig, "what was written is not what was signed", 5)
+
+
+async def test_no_room_for_the_tables():
+    rig = Rig(full())
+    rig.store.broken = True
+    await fails(rig, "could not be stored", 3)
+    assert not rig.flash.log
+
+
+async def test_verify_before_arming():
+    rig = Rig(full())
+    with raises(Fault, "not what was validated"):
+        await obtain.verify(rig)
+    await obtain.obtain(rig, rig.progress)
+    in_label = bytes(rig.flash.data["app_1"]).index(sha(APP), LABEL * SECTOR)
+    for label, at in (("ota_1", 5), ("ota_1", len(FW) - 1), ("app_1", SECTOR), ("app_1", in_label)):
+        rig.flash.data[label][at] ^= 1
+        with raises(Fault, "not what was validated") as caught:
+            await obtain.verify(rig)
+        assert caught.value.result() == 5
+        rig.flash.data[label][at] ^= 1
+    await obtain.verify(rig)
+
+
+async def test_a_label_that_lies_is_not_believed():
+    """Its manifest is the offer's, its digests are those of what is there: but not of what was signed."""
+    rig = Rig(full())
+    await obtain.obtain(rig, rig.progress)
+    other = payload("app", 2 * SECTOR, 77)
+    label = rig.slots.label("ota_1")
+    label["app"] = [len(other), sha(other)]
+    rig.fill("ota_1", "app_1", FW, other, label)
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(FW, APP)
+    await obtain.verify(rig)
+
+
+# On trial
+
+
+async def test_nothing_is_written_while_the_running_version_is_on_trial():
+    rig = Rig(full())
+    entry = b"\x01\x00\x00\x00" + b"\xff" * 20 + b"\x01\x00\x00\x00" + b"\x9a\x98\x43\x47"  # pending; CRC of 1
+    rig.flash.data["otadata"][: len(entry)] = entry
+    assert not rig.slots.confirmed
+    await fails(rig, "still on trial", 8)
+    assert not rig.server.log and not rig.flash.log
+    with raises(Fault, "still on trial"):
+        SlotWriter(rig.slots, (bytearray(SECTOR), bytearray(SECTOR)))
+
+
+def test_the_first_sector_is_written_by_first_alone():
+    rig = Rig(full())
+    rig.reserve()
+    writer = SlotWriter(rig.slots, rig.buffers)
+    with raises(ValueError):
+        writer.write("fw", 0, bytearray(SECTOR))
+    assert not rig.flash.log
+
+
+def test_the_longest_label_fits():
+    """Every label that a manifest can lead to fits what is read of the label's sector."""
+    rig = Rig()
+    label = dict(rig.running)
+    label.update({"seq": (1 << 64) - 1, "version": "ä" * 32, "built": (1 << 64) - 1})
+    label.update({"fw": [(1 << 32) - 1, bytes(32)], "app": [(1 << 32) - 1, bytes(32)]})
+    assert len(cbor.dumps(label)) <= 256
+    rig.slots.write_label(label, bytearray(SECTOR))
+    assert rig.slots.label("ota_1") == label
