@@ -7,7 +7,7 @@ passed: when the running release was built, and the last time this device saw.
 import asyncio
 
 import cbor
-from port import address, const, phase, readable, sleep_ms, udp_socket, urandom
+from port import address, const, phase, readable, udp_socket, urandom
 
 _NTP_PORT = const(123)
 _NTP_TO_UNIX = const(2208988800)  # seconds from 1900 to 1970 (RFC 5905)
@@ -71,7 +71,7 @@ class Clock:
                 else:
                     log("warning", "the NTP server's time is earlier than this release: ignored")
             except Exception as error:  # noqa: BLE001 - a clock that cannot be set must not end the device
-                log("debug", "the clock was not set: %s" % error)
+                log("debug", "the clock was not set: %s" % (str(error) or "no answer"))
             await asyncio.sleep(pause)
             pause = min(pause * 2, 4 * 3600)
 
@@ -94,13 +94,3 @@ async def _ask(host):
     if seconds < 0x80000000:  # the era that begins in 2036
         seconds += 1 << 32
     return seconds - _NTP_TO_UNIX
-
-
-async def wait_until(predicate, timeout_ms, step_ms=50):
-    """Wait until `predicate()` is true; False when `timeout_ms` passed first."""
-    while timeout_ms > 0:
-        if predicate():
-            return True
-        await sleep_ms(step_ms)
-        timeout_ms -= step_ms
-    return bool(predicate())
