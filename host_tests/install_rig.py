@@ -266,7 +266,8 @@ class Source:
 class Flash:
     """Partitions in RAM. `log`: every operation as (label, sector, bytes or None for an erase), in order.
 
-    `fail_at`: the operation (counted from 0) that ends with an error; `weak`: (label, sector), a sector that does not
+    `fail_at`: the operation (counted from 0) that is done by half and ends with an error, once; `read`: bytes that were
+    read; `weak`: (label, sector), a sector that does not
     take a bit.
     """
 
@@ -277,9 +278,12 @@ class Flash:
         self.log = []
         self.fail_at = None
         self.weak = None
+        self.read = 0
 
     def operate(self, label, sector, data, at):
         if self.fail_at == len(self.log):
+            self.fail_at = None
+            apply(self.data[label], sector, data, at, True)
             raise OSError(-0x105, "ESP_ERR_FLASH_OP_FAIL")
         self.log.append((label, sector, None if data is None else bytes(data), at))
         apply(self.data[label], sector, data, at)
@@ -312,6 +316,7 @@ class Partition:
         if at + len(buf) > len(self._data):
             raise OSError(-0x104, "ESP_ERR_INVALID_SIZE")
         buf[:] = memoryview(self._data)[at : at + len(buf)]
+        self._flash.read += len(buf)
 
     def writeblocks(self, block, buf, offset=None):
         if block * SECTOR + (offset or 0) + len(buf) > len(self._data) or (offset is None and len(buf) % SECTOR):
@@ -357,9 +362,12 @@ class Store:
     def __init__(self):
         self.files = {}
         self.broken = False
+        self.opened = []  # names
 
     def open(self, name, mode):
         if "w" in mode:
+            for file in self.opened:
+                assert file != name, "written while it is open"
             return _File(self, name, bytearray())
         if name not in self.files:
             raise OSError(2)
@@ -373,6 +381,7 @@ class _File:
     def __init__(self, store, name, data):
         self._store, self._name, self._data = store, name, data
         self._at = 0
+        store.opened.append(name)
 
     def __enter__(self):
         return self
@@ -397,7 +406,9 @@ class _File:
         self._at = at
 
     def close(self):
-        pass
+        if self._store:
+            self._store.opened.remove(self._name)
+            self._store = None
 
 
 class Trust:
