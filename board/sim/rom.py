@@ -50,8 +50,13 @@ class Chip:
         """The end of this start; the power supply takes it from here. Nothing unwinds."""
         self.tell("operations %d" % self.flash.operations)
         self.tell(why)
+        self.wait()
+
+    def wait(self):
+        """Do nothing for ever; without a power supply that listens, the process ends."""
         while True:
             time.sleep(1)
+            self.tell("idle")
 
 
 def script_of(chip):
@@ -98,14 +103,12 @@ def main():
         exec(compile(script, "_boot.py", "exec"), {"__name__": "_boot"})
     except OSError as error:
         print("_boot: vfs cannot be mounted (%s)" % error)
-        while True:  # as MicroPython's own start does
-            time.sleep(1)
+        chip.wait()  # as MicroPython's own start does
     gc.collect()
     micropython.opt_level(0)
     run("/boot.py")
     print("the REPL would be here")
-    while True:
-        time.sleep(1)
+    chip.wait()
 
 
 def run(path):

@@ -216,7 +216,7 @@ class SimBoard:
                 self._rtc = int(value), time.monotonic()
             elif what == "operations":
                 self.operations = before + int(value)
-            else:
+            elif what != "idle":
                 if not ended:
                     ended.append(what)
                 process.kill()
