@@ -22,7 +22,7 @@ class SimBoard:
     """A simulated ESP32 on the desk.
 
     `flash_path`: the flash as a file (fargo.flash makes one). `address`: its own loopback address. `heap`: of the
-    interpreter, as `-X heapsize`; the chip's own modules take 29 KB of it, and words are twice as wide as the chip's.
+    interpreter, as `-X heapsize`; the chip's own modules take 33 KB of it, and words are twice as wide as the chip's.
     `flash_ms`: milliseconds that erasing a sector and programming 4 KB take, and block.
     `cut_at`: the flash operation, counted from 1 at power on, at which the power fails; `torn`: half-way through it
     (True or "half"), or with some bits left ("bits").
