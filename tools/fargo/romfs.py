@@ -38,4 +38,5 @@ def _run(command: list[str]) -> None:
     except FileNotFoundError:
         raise Failure(f"the command {command[0]} is missing", f"pip install {command[0]}") from None
     if done.returncode:
-        raise Failure(f"{command[0]} failed: {(done.stderr or done.stdout).strip()}")
+        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines()]
+        raise Failure(f"{command[0]} failed: {' '.join(line for line in lines if not line.startswith('Traceback'))}")
