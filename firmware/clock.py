@@ -12,6 +12,8 @@ from port import address, const, phase, readable, udp_socket, urandom
 _NTP_PORT = const(123)
 _NTP_TO_UNIX = const(2208988800)  # seconds from 1900 to 1970 (RFC 5905)
 _PACKET = const(48)
+_FOLLOW_S = const(14400)
+_RETRY_S = const(64)  # the longest pause while there is no answer: schedules wait for the time
 _REMEMBER_S = const(86400)  # wear: the last time seen is written at most once a day
 
 
@@ -67,13 +69,13 @@ class Clock:
                     host = await resolver.resolve(server, dns)
                 unix = await _ask(host)
                 if self.set(unix):
-                    pause = 4 * 3600
+                    pause = _FOLLOW_S
                 else:
                     log("warning", "the NTP server's time is earlier than this release: ignored")
             except Exception as error:  # noqa: BLE001 - a clock that cannot be set must not end the device
                 log("debug", "the clock was not set: %s" % (str(error) or "no answer"))
             await asyncio.sleep(pause)
-            pause = min(pause * 2, 4 * 3600)
+            pause = min(pause * 2, _RETRY_S)
 
 
 async def _ask(host):
