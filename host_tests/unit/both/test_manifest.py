@@ -10,6 +10,10 @@ APP = payload("app", SECTOR + 7, 5)
 FW = payload("fw", 2 * SECTOR, 6)
 
 
+UNKNOWN = "parts that this device does not know"
+WRONG = "a value in it is missing or wrong"
+
+
 def recipe():
     return Recipe([("app", APP)])
 
@@ -83,12 +87,12 @@ def test_envelope_of_another_shape():
     not_split("no SUIT envelope", dumps(Tag(108, {2: b"", 3: b""})))
     not_split("no SUIT envelope", dumps(Tag(107, [2, 3])))
     not_split("no SUIT envelope", dumps(Tag(107, Tag(107, {2: b"", 3: b""}))))
-    not_split("parts that this device does not know", wrapped([suit_digest(data), block], extra=[(9, b"x")]))
-    not_split("parts that this device does not know", wrapped([suit_digest(data), block], extra=[("#fw", b"x")]))
-    not_split("parts that this device does not know", dumps(Tag(107, {3: data})))
-    not_split("parts that this device does not know", dumps(Tag(107, {})))
-    not_split("missing in it, or of the wrong type", dumps(Tag(107, {2: [b""], 3: data})))
-    not_split("missing in it, or of the wrong type", dumps(Tag(107, {2: b"\x80", 3: "text"})))
+    not_split(UNKNOWN, wrapped([suit_digest(data), block], extra=[(9, b"x")]))
+    not_split(UNKNOWN, wrapped([suit_digest(data), block], extra=[("#fw", b"x")]))
+    not_split(UNKNOWN, dumps(Tag(107, {3: data})))
+    not_split(UNKNOWN, dumps(Tag(107, {})))
+    not_split(WRONG, dumps(Tag(107, {2: [b""], 3: data})))
+    not_split(WRONG, dumps(Tag(107, {2: b"\x80", 3: "text"})))
     not_split("malformed", b"")
     not_split("malformed", envelope(data) + b"\x00")
     not_split("malformed", b"\xd8\x6b\xbf\x02\x40\x03\x40\xff")  # an indefinite length
@@ -117,8 +121,8 @@ def test_digest_of_the_manifest():
     not_split("not SHA-256", wrapped([dumps([-43, bytes(48)]), block]))
     not_split("not SHA-256", wrapped([dumps([-16]), block]))
     not_split("not SHA-256", wrapped([dumps({-16: bytes(32)}), block]))
-    not_split("not of 32 bytes", wrapped([dumps([-16, bytes(31)]), block]))
-    not_split("not of 32 bytes", wrapped([dumps([-16, "x" * 32]), block]))
+    not_split("not SHA-256", wrapped([dumps([-16, bytes(31)]), block]))
+    not_split("not SHA-256", wrapped([dumps([-16, "x" * 32]), block]))
 
 
 def test_signatures_of_another_form():
@@ -159,14 +163,14 @@ def test_signatures_of_another_form():
 def test_outer_map():
     refused("another version of the format", _outer((1, 2)))
     refused("another version of the format", _outer((1, None)))
-    refused("of the wrong type", _outer((2, "1")))
-    refused("of the wrong type", _outer((2, None)))
-    refused("of the wrong type", _outer((2, True)))
-    refused("sequence number", _outer((2, 0)))
-    refused("sequence number", _outer((2, -1)))
+    refused(WRONG, _outer((2, "1")))
+    refused(WRONG, _outer((2, None)))
+    refused(WRONG, _outer((2, True)))
+    refused(WRONG, _outer((2, 0)))
+    refused(WRONG, _outer((2, -1)))
     more = recipe()
     more.last = [(23, b"\x80")]  # a command sequence of the draft that the profile has not
-    refused("does not know", more)
+    refused(UNKNOWN, more)
     refused("malformed", dumps([1, 1]))
     refused("malformed", b"")
 
@@ -180,28 +184,28 @@ def _outer(pair):
 def test_common():
     some = recipe()
     for common, text in (
-        ([(4, b"\x80")], "of the wrong type"),
-        ([(2, [[b"app"]])], "of the wrong type"),
-        ([(2, [[b"app"]]), (4, [])], "of the wrong type"),
-        ([(2, [[b"app"]]), (4, b"\x80"), (1, b"")], "does not know"),
+        ([(4, b"\x80")], WRONG),
+        ([(2, [[b"app"]])], WRONG),
+        ([(2, [[b"app"]]), (4, [])], WRONG),
+        ([(2, [[b"app"]]), (4, b"\x80"), (1, b"")], UNKNOWN),
         ([(2, [[b"app"]]), (4, b"\x80")], "lacks a condition"),
     ):
         some.common = common
         refused(text, some)
     some.common = None
     some.names = b"app"
-    refused("of the wrong type", some)
+    refused(WRONG, some)
 
 
 def test_components():
     for names in ([], [[b"boot"]], [["app"]], [b"app"], [[b"app", b"x"]], [[[b"app"]]], [[{}]], [[]], [[0]], [None]):
         some = recipe()
         some.names = names
-        refused("components", some)
+        refused(UNKNOWN, some)
     twice = Recipe([("app", APP), ("app", FW)])
-    refused("components", twice)
+    refused(UNKNOWN, twice)
     three = Recipe([("app", APP), ("fw", FW), ("app", FW)])
-    refused("components", three)
+    refused(UNKNOWN, three)
     lonely = recipe()
     lonely.names = [[b"app"], [b"fw"]]  # nothing is said of the second
     refused("lacks a condition", lonely)
@@ -211,22 +215,22 @@ def test_commands():
     for command in ([24, 15], [6, 15], [18, 2], [-1, 15], ["3", 15], [None, 15], [[3], 15], [31, 0], [32, b"\x80"]):
         some = recipe()
         some.shared = command
-        refused("a command that this device does not know", some)
+        refused(UNKNOWN, some)
     for command in ([3, "15"], [3, None], [21, []], [1, b""]):
         some = recipe()
         some.install = some.install + command
-        refused("a command that this device does not know", some)
+        refused(UNKNOWN, some)
     for index in (1, -1, "0", None, [0], 1 << 40):
         some = recipe()
         some.shared = [12, index]
-        refused("component that is not there", some)
+        refused(UNKNOWN, some)
     odd = recipe()
     odd.validate = [12, 0, 3]
-    refused("command sequence is malformed", odd)
+    refused("malformed", odd)
     odd.validate = {12: 0}
-    refused("command sequence is malformed", odd)
+    refused("malformed", odd)
     odd.validate = 12
-    refused("command sequence is malformed", odd)
+    refused("malformed", odd)
 
 
 def test_every_condition_and_the_fetch_must_be_there():
@@ -248,20 +252,20 @@ def test_every_condition_and_the_fetch_must_be_there():
 
 def test_parameters():
     for key in (1, 2, 3, 14, -1, -2, -3, -4):
-        refused("missing in it, or of the wrong type", recipe().set(key, None))
+        refused(WRONG, recipe().set(key, None))
         for wrong in (None, [], {}, True):
             some = recipe().set(key, None)
             some.parameters[0].append((key, wrong))
-            refused("of the wrong type", some)
+            refused(WRONG, some)
     for key, wrong in ((1, "v" * 16), (14, "1"), (14, b"1"), (-1, "x" * 32), (-2, b"x"), (-3, b"1.0"), (-4, "now")):
-        refused("of the wrong type", recipe().set(key, wrong))
+        refused(WRONG, recipe().set(key, wrong))
     for key in (0, 5, 12, 19, -7, -100, "1", b"1"):
-        refused("a parameter that this device does not know", recipe().set(key, 1))
+        refused(UNKNOWN, recipe().set(key, 1))
     some = recipe()
     some.install = [12, 0, 20, {21: 7}, 21, 2, 3, 15]
-    refused("of the wrong type", some)
+    refused(WRONG, some)
     some.install = [12, 0, 20, [21, "x"], 21, 2, 3, 15]
-    refused("parameters are malformed", some)
+    refused(UNKNOWN, some)
     some.install = [12, 0, 20, {21: "x"}, 20, {21: "y"}, 21, 2, 3, 15]
     refused("the same thing twice", some)
     some.install = [12, 0, 20, {21: "x", 14: 3}, 21, 2, 3, 15]
@@ -269,23 +273,23 @@ def test_parameters():
 
 
 def test_values():
-    refused("component's parameters", recipe().set(14, 0))
-    refused("component's parameters", recipe().set(14, -1))
-    refused("component's parameters", recipe().set(-1, bytes(31)))
-    refused("component's parameters", recipe().set(-6, "6"))
+    refused(WRONG, recipe().set(14, 0))
+    refused(WRONG, recipe().set(14, -1))
+    refused(WRONG, recipe().set(-1, bytes(31)))
+    refused(WRONG, recipe().set(-6, "6"))
     refused("not SHA-256", recipe().set(3, dumps([-44, bytes(64)])))
-    refused("not of 32 bytes", recipe().set(3, dumps([-16, bytes(33)])))
-    refused("times", recipe().set(-4, -1))
-    refused("times", recipe().set(-5, "2030"))
-    refused("1 to 64 bytes", recipe().set(-3, ""))
-    refused("1 to 64 bytes", recipe().set(-3, "1" * 65))
-    refused("1 to 64 bytes", recipe().set(-3, "ä" * 33))  # the label has room for bytes, not for characters
+    refused("not SHA-256", recipe().set(3, dumps([-16, bytes(33)])))
+    refused(WRONG, recipe().set(-4, -1))
+    refused(WRONG, recipe().set(-5, "2030"))
+    refused(WRONG, recipe().set(-3, ""))
+    refused(WRONG, recipe().set(-3, "1" * 65))
+    refused(WRONG, recipe().set(-3, "ä" * 33))  # the label has room for bytes, not for characters
     assert Manifest(recipe().set(-3, "ä" * 32).manifest()).version == "ä" * 32
 
 
 def test_what_is_said_once_is_said_on_the_first_component():
     for key, value in ((-3, "1.0"), (-4, 5), (-5, 5)):
-        refused("a parameter that this device does not know", Recipe([("app", APP), ("fw", FW)]).set(key, value, 1))
+        refused(UNKNOWN, Recipe([("app", APP), ("fw", FW)]).set(key, value, 1))
 
 
 def test_every_cut_is_refused():

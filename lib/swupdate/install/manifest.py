@@ -13,7 +13,7 @@ from swupdate.faults import Fault
 ENVELOPE_LIMIT = const(4096)
 _ENVELOPE_TAG = const(107)
 _SIGN1_TAG = const(18)
-_SHA_256 = -16
+_SHA_256 = const(-16)
 _ES256 = b"\xa1\x01\x26"  # the protected header {1: -7}
 _SIGNATURES = const(3)
 _TEXT = const(64)  # bytes of a version: it goes into the slot's label
@@ -41,11 +41,16 @@ _P_CLASS = const(2)
 _P_DIGEST = const(3)
 _P_SIZE = const(14)
 _P_URI = const(21)
-P_TABLE, P_TABLE_URI, P_VERSION, P_BUILT, P_EXPIRES, P_BYTECODE = -1, -2, -3, -4, -5, -6
-_OF_EACH = (_P_VENDOR, _P_CLASS, _P_DIGEST, _P_SIZE, _P_URI, P_TABLE, P_TABLE_URI, P_BYTECODE)
-_OF_ALL = (P_VERSION, P_BUILT, P_EXPIRES)  # stand on the first component
+P_TABLE = const(-1)
+P_TABLE_URI = const(-2)
+P_VERSION = const(-3)  # this and the next two stand on the first component
+P_BUILT = const(-4)
+P_EXPIRES = const(-5)
+P_BYTECODE = const(-6)
 
-HALVES = {b"fw": "fw", b"app": "app"}
+_UNKNOWN = "it has parts that this device does not know"
+_WRONG = "a value in it is missing or wrong"
+_MALFORMED = "it is malformed"
 
 
 class Component:
@@ -64,7 +69,7 @@ class Component:
         self.table_uri = _of(parameters, P_TABLE_URI, str)
         self.bytecode = parameters.get(P_BYTECODE, 0)
         if len(self.table) != 32 or not isinstance(self.bytecode, int) or self.size < 1:
-            raise _bad("a component's parameters are wrong")
+            raise _bad(_WRONG)
 
 
 class Manifest:
@@ -79,25 +84,24 @@ class Manifest:
         if outer.get(_VERSION) != 1:
             raise _bad("it is of another version of the format")
         common = _map(_of(outer, _COMMON, bytes), (2, 4))
-        names = [_half(name) for name in _of(common, 2, list)]
-        if not names or len(names) > len(HALVES) or len(set(names)) != len(names):
-            raise _bad("it names components that this device does not have")
-        parameters = [{} for _ in names]
-        checked = [set() for _ in names]
-        for key, where in ((4, common), (_INSTALL, outer), (_VALIDATE, outer)):
-            _run(_of(where, key, bytes), parameters, checked)
+        halves = [_half(name) for name in _of(common, 2, list)]
+        parameters = [{} for _ in halves]
+        checked = [set() for _ in halves]
+        if not halves or len(set(halves)) != len(halves):
+            raise _bad(_UNKNOWN)
+        _run(_of(common, 4, bytes), parameters, checked)
+        _run(_of(outer, _INSTALL, bytes), parameters, checked)
+        _run(_of(outer, _VALIDATE, bytes), parameters, checked)
         for done in checked:
-            if not done.issuperset((_VENDOR, _CLASS, _IMAGE_MATCH, _FETCH)):
+            if len(done) != 4:
                 raise _bad("it lacks a condition or a fetch for a component")
-        first = parameters[0]
-        self.version = _of(first, P_VERSION, str)
-        self.built = _of(first, P_BUILT, int)
-        self.expires = first.get(P_EXPIRES, 0)
-        if not isinstance(self.expires, int) or self.seq < 1 or self.built < 0:
-            raise _bad("its sequence number or one of its times is wrong")
-        if not 0 < len(self.version.encode()) <= _TEXT:
-            raise _bad("its version has not 1 to %d bytes" % _TEXT)
-        self.components = [Component(name, p) for name, p in zip(names, parameters)]  # noqa: B905 - no `strict` there
+        self.version = _of(parameters[0], P_VERSION, str)
+        self.built = _of(parameters[0], P_BUILT, int)
+        self.expires = parameters[0].get(P_EXPIRES, 0)
+        times = isinstance(self.expires, int) and self.built >= 0
+        if not times or self.seq < 1 or not 0 < len(self.version.encode()) <= _TEXT:
+            raise _bad(_WRONG)
+        self.components = [Component(half, p) for half, p in zip(halves, parameters)]  # noqa: B905 - no `strict` there
 
     def component(self, half):
         """The Component for `half`, or None when this release does not carry it."""
@@ -117,15 +121,15 @@ def split(envelope):
     outer = _tagged(envelope, _ENVELOPE_TAG, dict)
     if outer is None:
         raise _bad("it is no SUIT envelope")
-    if set(outer) != {_AUTHENTICATION, _MANIFEST}:
-        raise _bad("it has parts that this device does not know")
+    if len(outer) != 2:
+        raise _bad(_UNKNOWN)
     manifest = _of(outer, _MANIFEST, bytes)
     blocks = _decoded(_of(outer, _AUTHENTICATION, bytes))
     if not isinstance(blocks, list) or not 2 <= len(blocks) <= 1 + _SIGNATURES:
         raise _bad("it must have 1 to %d signatures" % _SIGNATURES)
     for block in blocks:
         if not isinstance(block, bytes):
-            raise _bad("its authentication is malformed")
+            raise _bad(_MALFORMED)
     if digest(manifest) != _digest(blocks[0]):
         raise _bad("its manifest was changed")
     return manifest, blocks[0], [signature(block) for block in blocks[1:]]
@@ -134,15 +138,12 @@ def split(envelope):
 def digest(manifest):
     """SHA-256 of the manifest as it stands in the envelope, in its byte string."""
     size = len(manifest)
-    head = (
-        b"\x59" + size.to_bytes(2, "big")
-        if size > 255
-        else bytes((0x58, size))
-        if size > 23
-        else bytes((0x40 | size,))
-    )
+    if size > 255:
+        head = bytes((0x59, size >> 8, size & 0xFF))
+    else:
+        head = bytes((0x58, size)) if size > 23 else bytes((0x40 | size,))
     sha = hashlib.sha256(head)
-    sha.update(manifest)
+    sha.update(manifest)  # not joined: it may be 4 KB
     return sha.digest()
 
 
@@ -162,43 +163,42 @@ def _run(data, parameters, checked):
     """Walk a command sequence: gather parameters, note which conditions and fetches each component has."""
     commands = _decoded(data)
     if not isinstance(commands, list) or len(commands) % 2:
-        raise _bad("a command sequence is malformed")
+        raise _bad(_MALFORMED)
     index = 0
     for i in range(0, len(commands), 2):
         command, argument = commands[i], commands[i + 1]
-        if command == _COMPONENT:
-            if not isinstance(argument, int) or not 0 <= argument < len(parameters):
-                raise _bad("a command is for a component that is not there")
-            index = argument
-        elif command == _OVERRIDE:
-            if not isinstance(argument, dict):
-                raise _bad("parameters are malformed")
+        if command == _OVERRIDE and isinstance(argument, dict):
             for key in argument:
-                if key not in _OF_EACH and (index or key not in _OF_ALL):
-                    raise _bad("it has a parameter that this device does not know")
+                # Those of each component, and those that stand on the first one.
+                if key not in (1, 2, 3, 14, 21, -1, -2, -6) and (index or key not in (-3, -4, -5)):
+                    raise _bad(_UNKNOWN)
                 if key in parameters[index]:
                     raise _bad("it says the same thing twice")
                 parameters[index][key] = argument[key]
-        elif command in (_VENDOR, _CLASS, _IMAGE_MATCH, _FETCH) and isinstance(argument, int):
+        elif not isinstance(argument, int):
+            raise _bad(_UNKNOWN)
+        elif command == _COMPONENT and 0 <= argument < len(parameters):
+            index = argument
+        elif command in (_VENDOR, _CLASS, _IMAGE_MATCH, _FETCH):
             checked[index].add(command)
         else:
-            raise _bad("it has a command that this device does not know")
+            raise _bad(_UNKNOWN)
 
 
 def _half(name):
-    for known in HALVES:
-        if name == [known]:
-            return HALVES[known]
-    raise _bad("it names components that this device does not have")
+    for half in ("fw", "app"):
+        if name == [half.encode()]:
+            return half
+    raise _bad(_UNKNOWN)
 
 
 def _digest(data):
     found = _decoded(data)
-    if not isinstance(found, list) or len(found) != 2 or found[0] != _SHA_256:
-        raise _bad("a digest is not SHA-256")
-    if not isinstance(found[1], bytes) or len(found[1]) != 32:
-        raise _bad("a digest is not of 32 bytes")
-    return found[1]
+    if isinstance(found, list) and len(found) == 2 and found[0] == _SHA_256:
+        found = found[1]
+        if isinstance(found, bytes) and len(found) == 32:
+            return found
+    raise _bad("a digest is not SHA-256")
 
 
 def _tagged(data, number, kind):
@@ -212,17 +212,17 @@ def _tagged(data, number, kind):
 def _map(data, known):
     found = _decoded(data)
     if not isinstance(found, dict):
-        raise _bad("it is malformed")
+        raise _bad(_MALFORMED)
     for key in found:
         if key not in known:
-            raise _bad("it has parts that this device does not know")
+            raise _bad(_UNKNOWN)
     return found
 
 
 def _of(found, key, kind):
     value = found.get(key)
     if not isinstance(value, kind) or value is True or value is False:
-        raise _bad("something is missing in it, or of the wrong type")
+        raise _bad(_WRONG)
     return value
 
 
@@ -230,7 +230,7 @@ def _decoded(data):
     try:
         return decode(data, strict=True)
     except DecodeError as error:
-        raise _bad("it is malformed (%s)" % error)  # noqa: B904 - no `from` on MicroPython
+        raise _bad(_MALFORMED + " (%s)" % error)  # noqa: B904 - no `from` on MicroPython
 
 
 def _bad(text):

@@ -24,7 +24,7 @@ class Offer:
     def __init__(self, manifest):
         self.version = manifest.version
         self.seq = manifest.seq
-        self.manifest = bytes(manifest.digest)
+        self.manifest = manifest.digest
         self.built = manifest.built
         self.parts = [Part(component) for component in manifest.components]
 
@@ -40,29 +40,39 @@ class Part:
     """One half of a slot that a release carries: see swupdate.install.manifest.Component."""
 
     def __init__(self, component):
-        self.half = component.half
-        self.size = component.size
-        self.digest = bytes(component.digest)
-        self.uri = component.uri
-        self.table = bytes(component.table)
-        self.table_uri = component.table_uri
+        for name in ("half", "size", "digest", "uri", "table", "table_uri"):
+            setattr(self, name, getattr(component, name))
 
 
 async def _read(job, source, must):
-    """The Offer of the envelope at the job's URL, verified, or None when it is not newer."""
+    """The Offer of the envelope at the job's URL, verified, or None when it is not newer.
+
+    `must` as in policy.judge; None: only the signatures are verified.
+    """
     envelope = await source.get(job.url, _ENVELOPE)
     with phase("swupdate.install.policy") as policy:
+        if must is None:
+            await policy.verified(job, envelope)
+            return None
         manifest = await policy.judge(job, envelope, must)
         return Offer(manifest) if manifest else None
 
 
-async def check(job):
+async def check(job, must=False):
     """The Offer at the job's URL, or None when nothing is newer. Only the envelope is fetched. Raises Fault."""
     source = job.open(job.url)
     try:
-        return await _read(job, source, False)
+        return await _read(job, source, must)
     finally:
         await source.close()
+
+
+async def prove(job):
+    """Fetch the envelope at the job's URL and verify its signatures: proof that this version can be updated again.
+
+    Raises Fault.
+    """
+    await check(job, None)
 
 
 async def obtain(job, progress):
@@ -88,20 +98,6 @@ async def obtain(job, progress):
         return offer
     except OSError as error:  # of the flash or the file system: a source raises Fault
         raise _flash(error)
-    finally:
-        await source.close()
-
-
-async def prove(job):
-    """Fetch the envelope at the job's URL and verify its signatures: proof that this version can be updated again.
-
-    Raises Fault.
-    """
-    source = job.open(job.url)
-    try:
-        envelope = await source.get(job.url, _ENVELOPE)
-        with phase("swupdate.install.policy") as policy:
-            await policy.verified(job, envelope)
     finally:
         await source.close()
 
