@@ -133,5 +133,12 @@ def socket_module(chip):
 
 
 def time_module(chip):
-    """`time`, whose `time()` is the chip's clock."""
-    return Overlay(_time, time=chip.clock.now)
+    """`time`, whose now is the chip's clock, which begins in 2000 as the ESP32's does, and knows no time zone."""
+
+    def gmtime(seconds=None):
+        return _time.gmtime(chip.clock.now() if seconds is None else seconds + _YEAR_2000)
+
+    return Overlay(
+        _time, gmtime=gmtime, localtime=gmtime,
+        time=lambda: chip.clock.now() - _YEAR_2000, mktime=lambda parts: int(_time.mktime(parts)) - _YEAR_2000,
+    )  # fmt: skip

@@ -164,6 +164,7 @@ class SimBoard:
                 [micropython, "-X", f"heapsize={self.heap}", str(HERE / "rom.py"), str(settings), str(theirs), str(ether)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 pass_fds=[theirs, ether], text=True, errors="replace",
+                env=os.environ | {"TZ": "UTC"},  # a chip's clock knows no time zones
             )  # fmt: skip
             os.close(theirs)
             with self._news:

@@ -369,6 +369,22 @@ print("= end")
         assert board.wait_log("= bytes") == f"= bytes {sent}"
 
 
+def test_the_clock_begins_in_2000_and_knows_no_time_zone(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    program = """
+print("=", time.time() < 60, time.gmtime(0)[:3])
+machine.RTC().datetime((2031, 7, 3, 0, 4, 5, 6, 0))
+print("=", 0 <= time.time() + 946684800 - 1940817906 < 50, machine.RTC().datetime()[:5])
+print("=", time.localtime()[:5], time.gmtime()[:5], 0 <= time.time() - time.mktime(time.gmtime()) < 2)
+print("= end")
+"""
+    assert Chip(tmp_path, program).said() == [
+        "True (2000, 1, 1)",
+        "True (2031, 7, 3, 3, 4)",
+        "(2031, 7, 3, 4, 5) (2031, 7, 3, 4, 5) True",
+    ]
+
+
 def test_power_off_while_it_runs_and_on_again(tmp_path):
     program = """
 print("= started")
