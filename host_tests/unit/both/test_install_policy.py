@@ -1,8 +1,9 @@
 """Which releases may be installed: signatures and conditions, each refused with its own words and before any payload."""
 
 from check import raises
-from install_rig import KIDS, PUBLIC, SECTOR, Recipe, Rig, dumps, envelope, payload, sha, sign1, suit_digest
+from install_rig import Rig
 from port import bytecode_version
+from recipe import KIDS, PUBLIC, SECTOR, Recipe, dumps, envelope, payload, sha, sign1, suit_digest
 from swupdate.faults import Fault
 from swupdate.install import obtain
 from swupdate.install.policy import judge

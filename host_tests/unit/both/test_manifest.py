@@ -2,7 +2,7 @@
 
 from cbor import Pairs, Tag
 from check import raises
-from install_rig import KIDS, KIND, SECTOR, VENDOR, Recipe, dumps, envelope, payload, sha, sign1, suit_digest, table
+from recipe import KIDS, KIND, SECTOR, VENDOR, Recipe, dumps, envelope, payload, sha, sign1, suit_digest, table
 from swupdate.faults import Fault
 from swupdate.install.manifest import Manifest, digest, split
 

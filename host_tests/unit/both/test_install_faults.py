@@ -1,0 +1,230 @@
+"""Obtaining a release from a server, into a flash or on a device with which something is wrong."""
+
+import cbor
+from check import raises
+from install_rig import APP_SIZE, Rig
+from recipe import SECTOR, Recipe, payload, sha
+from swupdate.faults import Fault
+from swupdate.install import obtain
+from swupdate.install.writer import SlotWriter
+
+APP = payload("app", 3 * SECTOR + 7, 5)
+FW = payload("fw", 4 * SECTOR + 1000, 6)
+LABEL = APP_SIZE // SECTOR - 1
+
+
+def full():
+    return Recipe([("fw", FW), ("app", APP)])
+
+
+def app_only():
+    return Recipe([("app", APP)])
+
+
+async def fails(rig, text, result):
+    with raises(Fault, text) as caught:
+        await obtain.obtain(rig, rig.progress)
+    assert caught.value.result() == result
+    assert rig.server.open == 0 and rig.untouched() and not rig.store.opened
+    return caught.value
+
+
+# What the server does
+
+
+async def test_tampered_chunk_is_never_written():
+    for half, data in (("app", APP), ("fw", FW)):
+        for at in (0, 10, SECTOR, 2 * SECTOR + 9, len(data) - 1):
+            rig = Rig(full())
+            bad = bytearray(data)
+            bad[at] ^= 1
+            name = [name for name in rig.server.files if rig.server.files[name] == data][0]
+            rig.server.files[name] = bytes(bad)
+            await fails(rig, "a part of %s is not what was signed" % half, 5)
+            assert not rig.slots.valid("ota_1")
+            written = [entry[2] for entry in rig.flash.log if entry[2]]
+            begin = at // SECTOR * SECTOR
+            chunk = bytes(bad[begin : begin + SECTOR])
+            assert not [data for data in written if data[: len(chunk)] == chunk]
+            if half == "app" and at == SECTOR:
+                assert rig.fetched(".bin") < 2 * SECTOR  # what comes after it is not waited for
+            rig.server.files[name] = data  # it is right again
+            await obtain.obtain(rig, rig.progress)
+            assert rig.holds(FW, APP)
+
+
+async def test_tampered_table():
+    rig = Rig(full())
+    for name in list(rig.server.files):
+        if name.endswith(".chunks"):
+            good = rig.server.files[name]
+            rig.server.files[name] = good[:-1] + bytes((good[-1] ^ 1,))
+            await fails(rig, "the table of chunks of", 5)
+            rig.server.files[name] = good
+    assert not rig.flash.log and rig.fetched(".bin") == 0
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(FW, APP)
+
+
+async def test_files_that_are_missing_or_short():
+    for suffix in (".chunks", ".bin"):
+        rig = Rig(full())
+        files = dict(rig.server.files)
+        for name in files:
+            if name.endswith(suffix):
+                del rig.server.files[name]
+        await fails(rig, "404", 404)
+        for name in files:
+            if name.endswith(suffix):
+                rig.server.files[name] = files[name][:-1]
+        await fails(rig, "bytes only", 4)
+        rig.server.files.update(files)
+        await obtain.obtain(rig, rig.progress)
+        assert rig.holds(FW, APP)
+
+
+async def test_another_file_under_way():
+    """The server's file is replaced between two ranges: its entity tag tells, and the next attempt starts from it."""
+    rig = Rig(full())
+
+    def replace(name):
+        if name.endswith(".bin") and rig.fetched(".bin") > 3 * SECTOR:
+            rig.server.generation = 1
+
+    rig.server.during = replace
+    await fails(rig, "another file", 4)
+    assert not rig.slots.valid("ota_1")
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(FW, APP)
+
+
+async def test_a_table_that_was_damaged_is_fetched_again():
+    rig = Rig(full())
+    rig.server.lose_after = 9 * 16 + SECTOR
+    await fails(rig, "connection was lost", 4)
+    assert set(rig.store.files) == {"chunks.fw", "chunks.app"}
+    rig.store.files["chunks.fw"] = rig.store.files["chunks.fw"][:-16] + bytes(16)
+    rig.store.files["chunks.app"] += bytes(16)
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(FW, APP) and rig.fetched(".chunks") == 2 * 9 * 16
+
+
+# What the payload is
+
+
+async def test_signed_nonsense_is_told_in_words():
+    for parts, text in (
+        ([("fw", APP)], "the firmware is no application image"),
+        ([("fw", b"\xe9" * 5000)], "the firmware is no application image"),
+        ([("app", FW)], "the app is no ROMFS image"),
+        ([("fw", FW[:12] + b"\x05\x00" + FW[14:])], "the firmware is for another chip"),
+    ):
+        rig = Rig(Recipe(parts))
+        await fails(rig, text, 5)
+        assert not rig.slots.valid("ota_1")
+
+
+async def test_a_part_needs_a_running_slot_that_says_what_it_is():
+    rig = Rig(app_only())
+    rig.flash.data["app_0"][-SECTOR:] = b"\xff" * SECTOR
+    await fails(rig, "the running slot does not say what it is", 5)
+    rig = Rig(app_only())
+    rig.flash.data["ota_0"][2 * SECTOR + 1] ^= 1  # the running firmware is not what its label says
+    await fails(rig, "what was written is not what was signed", 5)
+    assert not rig.slots.valid("ota_1")
+
+
+# What the flash does
+
+
+async def test_flash_that_fails_at_every_operation():
+    rig = Rig(full())
+    await obtain.obtain(rig, rig.progress)
+    for at in range(len(rig.flash.log)):
+        rig = Rig(full())
+        rig.flash.fail_at = at
+        await fails(rig, "the flash could not be read or written", 3)
+        assert not rig.slots.valid("ota_1"), at
+        rig.flash.fail_at = None
+        await obtain.obtain(rig, rig.progress)
+        assert rig.holds(FW, APP), at
+
+
+async def test_a_sector_that_does_not_keep_what_is_written():
+    for label, sector in (("app_1", 0), ("app_1", 2), ("ota_1", 0), ("ota_1", 4)):
+        rig = Rig(full())
+        rig.flash.weak = (label, sector)
+        await fails(rig, "what was written is not what was signed", 5)
+        assert not rig.slots.valid("ota_1")
+    rig = Rig(app_only())
+    rig.flash.weak = ("ota_1", 2)  # of what is carried over
+    await fails(rig, "what was written is not what was signed", 5)
+
+
+async def test_no_room_for_the_tables():
+    rig = Rig(full())
+    rig.store.broken = True
+    await fails(rig, "could not be stored", 3)
+    assert not rig.flash.log
+
+
+async def test_verify_before_arming():
+    rig = Rig(full())
+    with raises(Fault, "not what was validated"):
+        await obtain.verify(rig)
+    await obtain.obtain(rig, rig.progress)
+    in_label = bytes(rig.flash.data["app_1"]).index(sha(APP), LABEL * SECTOR)
+    for label, at in (("ota_1", 5), ("ota_1", len(FW) - 1), ("app_1", SECTOR), ("app_1", in_label)):
+        rig.flash.data[label][at] ^= 1
+        with raises(Fault, "not what was validated") as caught:
+            await obtain.verify(rig)
+        assert caught.value.result() == 5
+        rig.flash.data[label][at] ^= 1
+    await obtain.verify(rig)
+
+
+async def test_a_label_that_lies_is_not_believed():
+    """Its manifest is the offer's, its digests are those of what is there: but not of what was signed."""
+    rig = Rig(full())
+    await obtain.obtain(rig, rig.progress)
+    other = payload("app", 2 * SECTOR, 77)
+    label = rig.slots.label("ota_1")
+    label["app"] = [len(other), sha(other)]
+    rig.fill("ota_1", "app_1", FW, other, label)
+    await obtain.obtain(rig, rig.progress)
+    assert rig.holds(FW, APP)
+    await obtain.verify(rig)
+
+
+# On trial
+
+
+async def test_nothing_is_written_while_the_running_version_is_on_trial():
+    rig = Rig(full())
+    entry = b"\x01\x00\x00\x00" + b"\xff" * 20 + b"\x01\x00\x00\x00" + b"\x9a\x98\x43\x47"  # pending; CRC of 1
+    rig.flash.data["otadata"][: len(entry)] = entry
+    assert not rig.slots.confirmed
+    await fails(rig, "still on trial", 8)
+    assert not rig.server.log and not rig.flash.log
+    with raises(Fault, "still on trial"):
+        SlotWriter(rig.slots, (bytearray(SECTOR), bytearray(SECTOR)))
+
+
+def test_the_first_sector_is_written_by_first_alone():
+    rig = Rig(full())
+    rig.reserve()
+    writer = SlotWriter(rig.slots, rig.buffers)
+    with raises(ValueError):
+        writer.write("fw", 0, bytearray(SECTOR))
+    assert not rig.flash.log
+
+
+def test_the_longest_label_fits():
+    """Every label that a manifest can lead to fits what is read of the label's sector."""
+    rig = Rig()
+    label = dict(rig.running)
+    label.update({"seq": (1 << 64) - 1, "version": "ä" * 32, "built": (1 << 64) - 1})
+    label.update({"fw": [(1 << 32) - 1, bytes(32)], "app": [(1 << 32) - 1, bytes(32)]})
+    assert len(cbor.dumps(label)) <= 256
+    rig.slots.write_label(label, bytearray(SECTOR))
+    assert rig.slots.label("ota_1") == label
