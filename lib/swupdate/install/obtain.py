@@ -40,8 +40,8 @@ class Part:
     """One half of a slot that a release carries: see swupdate.install.manifest.Component."""
 
     def __init__(self, component):
-        for name in ("half", "size", "digest", "uri", "table", "table_uri"):
-            setattr(self, name, getattr(component, name))
+        self.half, self.size, self.digest = component.half, component.size, component.digest
+        self.uri, self.table, self.table_uri = component.uri, component.table, component.table_uri
 
 
 async def _read(job, source, must):
