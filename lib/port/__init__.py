@@ -28,6 +28,7 @@ udp_socket = _impl.udp_socket
 address = _impl.address
 host_port = _impl.host_port
 tls_connect = _impl.tls_connect
+aes = _impl.aes
 CERTIFICATE = _impl.CERTIFICATE  # errno of a certificate that was refused
 
 

@@ -65,6 +65,27 @@ def print_exception(exc: BaseException, file: Any = None) -> None:
     traceback.print_exception(exc, file=file)
 
 
+class aes:  # as MicroPython's cryptolib has it
+    """AES in the modes 1 (ECB) and 2 (CBC, where `iv` goes on from call to call), without padding."""
+
+    def __init__(self, key: bytes, mode: int, iv: bytes | None = None) -> None:
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+        self._cipher = Cipher(algorithms.AES(key), modes.CBC(iv) if mode == 2 and iv else modes.ECB())
+        self._encryptor: Any = None
+        self._decryptor: Any = None
+
+    def encrypt(self, data: bytes) -> bytes:
+        """Whole blocks, encrypted."""
+        self._encryptor = self._encryptor or self._cipher.encryptor()
+        return self._encryptor.update(bytes(data))
+
+    def decrypt(self, data: bytes) -> bytes:
+        """Whole blocks, decrypted."""
+        self._decryptor = self._decryptor or self._cipher.decryptor()
+        return self._decryptor.update(bytes(data))
+
+
 async def readable(sock: socket.socket) -> None:
     """Wait until `sock` has something to read."""
     loop = asyncio.get_running_loop()

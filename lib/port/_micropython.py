@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from asyncio import core
+from cryptolib import aes  # noqa: F401
 from errno import EINPROGRESS
 from time import ticks_add, ticks_diff, ticks_ms  # noqa: F401
 

@@ -1,0 +1,74 @@
+"""HMAC-SHA256 and what is made of it: the PRF of TLS 1.2, PBKDF2, and OCF's owner PSK."""
+
+from hashlib import sha256
+
+from port import const, sleep_ms
+
+_BLOCK = const(64)
+_YIELD = const(8)  # rounds of PBKDF2 between two turns of the loop
+_IPAD = int.from_bytes(b"\x36" * 64, "big")
+_OPAD = int.from_bytes(b"\x5c" * 64, "big")
+
+
+class Hmac:
+    """HMAC-SHA256 (RFC 2104) with one key, for many messages."""
+
+    def __init__(self, key):
+        if len(key) > _BLOCK:
+            key = sha256(key).digest()
+        number = int.from_bytes(bytes(key) + bytes(_BLOCK - len(key)), "big")
+        self._inner = (number ^ _IPAD).to_bytes(_BLOCK, "big")
+        self._outer = (number ^ _OPAD).to_bytes(_BLOCK, "big")
+
+    def of(self, *parts):
+        """The code (32 bytes) of `parts`, one after the other."""
+        inner = sha256(self._inner)
+        for part in parts:
+            inner.update(part)
+        outer = sha256(self._outer)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def hmac(key, *parts):
+    """HMAC-SHA256 of `parts` under `key`: 32 bytes."""
+    return Hmac(key).of(*parts)
+
+
+def p_hash(secret, seed, n):
+    """P_SHA256 (RFC 5246 section 5): `n` bytes."""
+    mac = Hmac(secret)
+    a = seed
+    out = b""
+    while len(out) < n:
+        a = mac.of(a)
+        out += mac.of(a, seed)
+    return out[:n]
+
+
+def prf(secret, label, seed, n):
+    """The pseudorandom function of TLS 1.2 with SHA-256 (RFC 5246 section 5): `n` bytes."""
+    return p_hash(secret, label + seed, n)
+
+
+async def pbkdf2(password, salt, rounds, n):
+    """PBKDF2 with HMAC-SHA256 (RFC 8018 section 5.2) for at most 32 bytes; the loop runs in between."""
+    mac = Hmac(password)
+    u = mac.of(salt, b"\0\0\0\1")
+    total = int.from_bytes(u, "big")
+    for i in range(1, rounds):
+        u = mac.of(u)
+        total ^= int.from_bytes(u, "big")
+        if i % _YIELD == 0:
+            await sleep_ms(0)
+    return total.to_bytes(32, "big")[:n]
+
+
+def owner_psk(master, randoms, length, oxm, owner, device):
+    """The PSK (16 bytes) that owner and Device derive from their onboarding session (OCF Security, owner PSK).
+
+    `master` secret, `randoms` of server and client (64 bytes), `length` of the session's key block; `oxm` names the
+    transfer method in ASCII, `owner` and `device` are UUIDs of 16 bytes.
+    """
+    block = prf(master, b"key expansion", randoms, length)
+    return p_hash(block, oxm + owner + device, 16)
