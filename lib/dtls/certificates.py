@@ -1,0 +1,71 @@
+"""Messages with certificates: a phase, loaded for a handshake that has them."""
+
+from hashlib import sha256
+
+from crypto import der
+from crypto.ecdsa import sign_async, verify_async
+
+from dtls.handshake import BAD_CERTIFICATE, DECODE_ERROR, DECRYPT_ERROR, HANDSHAKE_FAILURE, Reader, vector
+from dtls.record import Alert
+
+_ALGORITHM = b"\4\3"  # ECDSA with SHA-256
+REQUEST = b"\1\x40\0\2" + _ALGORITHM + b"\0\0"  # an ECDSA certificate, of whatever authority
+_MOST = 4  # certificates in a chain
+
+
+def pack(chain):
+    """The body of Certificate; `chain` is a list of DER, empty when there is none."""
+    return vector(3, *(vector(3, certificate) for certificate in chain))
+
+
+def unpack(body):
+    """The chain in the body of a Certificate."""
+    outer = Reader(body)
+    inner = Reader(outer.vector(3))
+    outer.end()
+    chain = []
+    while inner.more:
+        if len(chain) == _MOST:
+            raise Alert(BAD_CERTIFICATE)
+        chain.append(inner.vector(3))
+    return chain
+
+
+async def peer(credentials, body):
+    """(public key, uuid) of the peer whose Certificate has this body."""
+    chain = unpack(body)
+    if not chain:
+        raise Alert(HANDSHAKE_FAILURE)
+    try:
+        return await credentials.trust(chain)
+    except ValueError:
+        raise Alert(BAD_CERTIFICATE)
+
+
+async def sign(private, *parts):
+    """The signature over `parts`, with its algorithm before it."""
+    signature = await sign_async(private, _digest(parts))
+    return _ALGORITHM + vector(2, der.encode_signature(signature))
+
+
+async def verify(public, body, *parts):
+    """Check such a signature. Raises Alert."""
+    reader = Reader(body)
+    algorithm = reader.take(2)
+    signature = reader.vector(2)
+    reader.end()
+    if algorithm != _ALGORITHM:
+        raise Alert(HANDSHAKE_FAILURE)
+    try:
+        signature = der.decode_signature(signature)
+    except ValueError:
+        raise Alert(DECODE_ERROR)
+    if not await verify_async(public, _digest(parts), signature):
+        raise Alert(DECRYPT_ERROR)
+
+
+def _digest(parts):
+    state = sha256()
+    for part in parts:
+        state.update(part)
+    return state.digest()

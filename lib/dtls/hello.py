@@ -1,0 +1,76 @@
+"""ClientHello, and the cookie that keeps strangers from costing memory (RFC 6347 section 4.2.1)."""
+
+from crypto.compare import equal
+from crypto.prf import hmac
+from port import ticks_ms, urandom
+
+from dtls.handshake import (
+    ECDSA_SHA256, GROUPS, HELLO_VERIFY_REQUEST, MASTER_SECRET, P256, POINT_FORMATS, RENEGOTIATION, RENEGOTIATION_SCSV,
+    SIGNATURES, Reader, extensions, message, vector,
+)  # fmt: skip
+from dtls.record import CERTIFICATE, ECDHE, HANDSHAKE, SUITES
+
+_VERSION = b"\xfe\xfd"
+
+
+class ClientHello:
+    """What a Client offers. Raises Alert when `body` is not one."""
+
+    def __init__(self, body):
+        reader = Reader(body)
+        self.version = reader.take(2)
+        self.random = reader.take(32)
+        head = reader.vector(1)
+        self.cookie = reader.vector(1)
+        suites = reader.vector(2)
+        compression = reader.vector(1)
+        self.suites = [suites[i] << 8 | suites[i + 1] for i in range(0, len(suites) - 1, 2)]
+        found = self._found = {}
+        for number, data in extensions(reader):
+            found[number] = data
+        self.extended = MASTER_SECRET in found
+        self.renegotiation = RENEGOTIATION in found or RENEGOTIATION_SCSV in self.suites
+        self.formats = POINT_FORMATS in found
+        # DTLS 1.2 or later, without compression; a renegotiation would name the Finished before.
+        first = not found.get(RENEGOTIATION, b"\0").strip(b"\0")
+        self.sound = self.version[0] == 0xFE and self.version[1] <= 0xFD and 0 in compression and first
+        self.signed = b"".join((self.version, self.random, head, suites, compression))
+
+    def choose(self, suites):
+        """The first of `suites` that the Client can do as well, or None."""
+        if not self.sound:
+            return None
+        for suite in suites:
+            kind = SUITES[suite][0]
+            if (
+                suite in self.suites
+                and (not kind & ECDHE or self._lists(GROUPS, P256))
+                and (not kind & CERTIFICATE or self._lists(SIGNATURES, ECDSA_SHA256))
+            ):
+                return suite
+        return None
+
+    def _lists(self, extension, number):
+        """Whether a list extension has `number`; a Client that does not send it has no preference."""
+        data = self._found.get(extension)
+        return data is None or any(data[i] << 8 | data[i + 1] == number for i in range(2, len(data) - 1, 2))
+
+
+class Cookies:
+    """Cookies without memory: each is a code over address and ClientHello, and good for two to four minutes."""
+
+    def __init__(self):
+        self._secret = urandom(32)
+
+    def good(self, hello, address):
+        """Whether the Client at `address` has seen its cookie."""
+        now = ticks_ms() >> 17
+        return any(equal(hello.cookie, self._cookie(hello, address, age)) for age in (now, now - 1))
+
+    def request(self, session, hello):
+        """The record of a HelloVerifyRequest for the Client of `session`."""
+        body = _VERSION + vector(1, self._cookie(hello, session.address, ticks_ms() >> 17))
+        return session.seal(HANDSHAKE, message(HELLO_VERIFY_REQUEST, 0, body), 0)
+
+    def _cookie(self, hello, address, age):
+        return hmac(self._secret, repr((address, age)).encode(), hello.signed)[:16]

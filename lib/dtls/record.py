@@ -1,0 +1,179 @@
+"""Records: how they are protected (RFC 6347 section 4.1), and the Session that they belong to."""
+
+from crypto.ccm import Ccm
+from crypto.compare import equal
+from crypto.prf import Hmac, prf
+from port import aes, const, ticks_ms, urandom
+
+CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION = 20, 21, 22, 23
+
+# What a suite is made of.
+ECDHE, PSK, CERTIFICATE = 1, 2, 4
+# Number -> (key exchange, length of the CCM authenticator, or 0: CBC with HMAC-SHA256)
+SUITES = {
+    0xFF00: (ECDHE, 0),  # ECDH_anon, AES_128_CBC_SHA256: a private number of OCF's
+    0xC037: (ECDHE | PSK, 0),  # RFC 5489
+    0xC0A8: (PSK, 8),  # RFC 6655
+    0xC0AE: (ECDHE | CERTIFICATE, 8),  # RFC 7251
+    0xC0AC: (ECDHE | CERTIFICATE, 16),
+}
+
+_CBC = const(2)
+_MAC = const(32)
+_HEADER = const(13)
+_WINDOW = const(64)
+
+
+class Alert(OSError):
+    """A fatal alert: `code` (RFC 5246 section 7.2), `received` from the peer or about to be sent."""
+
+    def __init__(self, code, received=False):
+        super().__init__("the peer sent alert %d" % code if received else "alert %d" % code)
+        self.code = code
+        self.received = received
+
+
+class Cbc:
+    """AES-128-CBC with HMAC-SHA256, in the order MAC-then-encrypt (RFC 5246 section 6.2.3.2)."""
+
+    def __init__(self, mac, key):
+        self._mac = Hmac(mac)
+        self._key = key
+
+    def seal(self, pseudo, data):
+        """The protected fragment; `pseudo` is epoch, sequence number, type and version (11 bytes)."""
+        size = len(data)
+        mac = self._mac.of(pseudo, size.to_bytes(2, "big"), data)
+        pad = 15 - (size + _MAC) % 16
+        iv = urandom(16)
+        return iv + aes(self._key, _CBC, iv).encrypt(b"".join((data, mac, bytes((pad,)) * (pad + 1))))
+
+    def open(self, pseudo, data):
+        """The content, or None. Bad padding and a bad MAC take the same way (RFC 5246 section 6.2.3.2, note)."""
+        size = len(data) - 16
+        if size < _MAC + 16 or size % 16:
+            return None
+        plain = memoryview(aes(self._key, _CBC, bytes(data[:16])).decrypt(bytes(data[16:])))
+        pad = plain[size - 1]
+        good = pad <= size - _MAC - 1
+        if not good:
+            pad = 0
+        end = size - 1 - pad
+        good &= equal(plain[end:], bytes((pad,)) * (pad + 1))
+        end -= _MAC
+        mac = self._mac.of(pseudo, end.to_bytes(2, "big"), plain[:end])
+        good &= equal(mac, plain[end : end + _MAC])
+        return plain[:end] if good else None
+
+
+class Aead:
+    """AES-128-CCM, with the record's number as the explicit part of the nonce (RFC 6655 section 3)."""
+
+    def __init__(self, key, salt, tag):
+        self._ccm = Ccm(key, tag)
+        self._salt = salt
+        self._tag = tag
+
+    def seal(self, pseudo, data):
+        """The protected fragment."""
+        number = bytes(pseudo[:8])
+        return number + self._ccm.seal(self._salt + number, pseudo + len(data).to_bytes(2, "big"), data)
+
+    def open(self, pseudo, data):
+        """The content, or None."""
+        size = len(data) - 8 - self._tag
+        if size < 0:
+            return None
+        return self._ccm.open(self._salt + bytes(data[:8]), pseudo + size.to_bytes(2, "big"), data[8:])
+
+
+class Session:
+    """The association with one peer; for `coap` it is the peer.
+
+    `address` is where the peer is; `uuid` its authenticated name as text, None when it is anonymous; `roles` its roles;
+    `suite` the number of the cipher suite; `master` secret, `randoms` (server's, client's) and `block` (the length of
+    the key block in bytes) are what keys can be derived from. `open` from the end of the handshake on; `kept`: not to be
+    given up for another; `used`: when it was last heard of.
+    """
+
+    uuid = None
+    roles = ()
+    suite = block = 0
+    master = randoms = b""
+    open = kept = False
+    last = None  # the last flight of a handshake that this side ended, until the peer is known to have it
+
+    def __init__(self, address):
+        self.address = address
+        self.used = ticks_ms()
+        self._write = self._read = None
+        self._next = [0, 0]  # number of the next record, by epoch
+        self._top = -1  # the highest number that was received in epoch 1
+        self._seen = 0  # bit i: number `_top - i` was received
+
+    def follow(self, number):
+        """Number the first record of epoch 0 as the peer's was (RFC 6347 section 4.2.1)."""
+        self._next[0] = number
+
+    def derive(self, premaster, transcript, server):
+        """The keys of epoch 1. `transcript`: hash for the extended master secret (RFC 7627), or None: the older way."""
+        randoms = self.randoms
+        if transcript is None:
+            self.master = prf(premaster, b"master secret", randoms[32:] + randoms[:32], 48)
+        else:
+            self.master = prf(premaster, b"extended master secret", transcript, 48)
+        tag = SUITES[self.suite][1]
+        self.block = 40 if tag else 96
+        keys = prf(self.master, b"key expansion", randoms, self.block)
+        if tag:
+            sides = [Aead(keys[16 * i : 16 * i + 16], keys[32 + 4 * i : 36 + 4 * i], tag) for i in (0, 1)]
+        else:
+            sides = [Cbc(keys[32 * i : 32 * i + 32], keys[64 + 16 * i : 80 + 16 * i]) for i in (0, 1)]
+        self._read, self._write = sides if server else sides[::-1]
+
+    @property
+    def keyed(self):
+        """Whether there are keys."""
+        return self._read is not None
+
+    @property
+    def heard(self):
+        """Whether a protected record was accepted."""
+        return self._top >= 0
+
+    def seal(self, content, data, epoch=1):
+        """A record of `data`."""
+        number = self._next[epoch]
+        self._next[epoch] = number + 1
+        pseudo = bytes((0, epoch)) + number.to_bytes(6, "big") + bytes((content, 0xFE, 0xFD))
+        if epoch:
+            data = self._write.seal(pseudo, data)
+        return b"".join((pseudo[8:], pseudo[:8], len(data).to_bytes(2, "big"), data))
+
+    def unseal(self, record):
+        """The content of a protected record, given with its header; None when it is not authentic or not new."""
+        number = int.from_bytes(bytes(record[5:11]), "big")
+        age = self._top - number
+        if self._read is None or age >= _WINDOW or age >= 0 and self._seen >> age & 1:
+            return None
+        data = self._read.open(bytes(record[3:11]) + bytes(record[:3]), record[_HEADER:])
+        if data is None:
+            return None
+        if age < 0:
+            self._seen = self._seen << -age if age > -_WINDOW else 0
+            self._top = number
+            age = 0
+        self._seen = (self._seen | 1 << age) & 0xFFFFFFFFFFFFFFFF
+        return data
+
+
+def records(datagram):
+    """The records of a datagram, each as a memoryview with its header; what is malformed ends them."""
+    at = 0
+    while len(datagram) >= at + _HEADER:
+        end = at + _HEADER + (datagram[at + 11] << 8 | datagram[at + 12])
+        # The first ClientHello may bear the version 1.0.
+        if end > len(datagram) or datagram[at + 1] != 0xFE or datagram[at + 2] not in (0xFD, 0xFF):
+            return
+        yield datagram[at:end]
+        at = end

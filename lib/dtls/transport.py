@@ -1,0 +1,254 @@
+"""DTLS over datagrams, as a transport of `coap`: many peers on one socket, each a Session."""
+
+from asyncio import CancelledError, TimeoutError, create_task, wait_for
+from errno import ETIMEDOUT
+
+from crypto.p256 import key_pair_async
+from port import collect, const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms, urandom
+
+from dtls.handshake import CLIENT_HELLO, CLOSE_NOTIFY, FATAL, HANDSHAKE_FAILURE, INTERNAL_ERROR, transmit
+from dtls.hello import ClientHello, Cookies
+from dtls.record import ALERT, APPLICATION, HANDSHAKE, Alert, Session, records
+from dtls.server import ServerHandshake
+
+_HEADER = const(13)
+_BODY = const(25)  # where the body of a handshake message begins in its record
+_HANDSHAKES = const(3)  # at a time
+_PATIENCE = const(5000)  # ms that a handshake may take before another one may have its place
+_IDLE = const(600_000)  # ms until a silent session is given up
+_IDLE_KEPT = const(120_000)  # the same, where it keeps others out
+_SWEEP = const(5000)
+_AGAIN = const(300)
+
+
+class DtlsTransport:
+    """A transport (docs/architecture.md) over the transport in the clear `datagrams`.
+
+    `credentials` knows the keys (docs/architecture.md). `server`: whether ClientHellos are answered. At most `limit`
+    sessions are open: the one that was silent for longest makes place, unless it is `kept`. `closed`, when set, is called
+    with every session that is gone.
+    """
+
+    secure = True
+    closed = None
+
+    def __init__(self, datagrams, credentials, server=True, limit=6):
+        self.sessions = {}  # address -> Session
+        self._datagrams = datagrams
+        self._credentials = credentials
+        self._cookies = Cookies() if server else None
+        self._limit = limit
+        self._handshakes = {}  # address -> (Handshake, its task)
+        self._ready = []  # (data, session) that are not delivered yet
+        self._key = None  # an ephemeral key made ahead
+        self._tasks = []
+
+    # As a transport
+
+    async def receive(self):
+        """The next (data, session, False) of a peer that has finished its handshake."""
+        if not self._tasks:
+            self._tasks = [create_task(self._make_keys()), create_task(self._sweep())]
+        while not self._ready:
+            data, address, multicast = await self._datagrams.receive()
+            if not multicast:
+                self._take(data, address)
+        data, session = self._ready.pop(0)
+        return data, session, False
+
+    def send(self, data, session):
+        """Send to a peer; nothing, when its session is gone."""
+        if session.open:
+            self._datagrams.send(session.seal(APPLICATION, data), session.address)
+
+    def identity(self, session):
+        """The authenticated name of a peer (its UUID), None when it is anonymous."""
+        return session.uuid if session.open else None
+
+    def close(self):
+        """Close every session and the socket."""
+        self.drop_all()
+        for _, task in list(self._handshakes.values()):
+            task.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._datagrams.close()
+
+    # Sessions
+
+    async def connect(self, address, timeout_ms=20_000):
+        """A Session with the server at `address`. Raises OSError: Alert when it or this side refuses, ETIMEDOUT."""
+        with phase("dtls.client") as client:
+            session = Session(address)
+            self._end_handshake(address)
+            handshake = client.ClientHandshake(session, self._datagrams.send, self._credentials, self._key_pair)
+            task = create_task(self._run(handshake))
+            self._handshakes[address] = handshake, task
+            try:
+                error = await wait_for(task, timeout_ms / 1000)
+            except TimeoutError:
+                error = OSError(ETIMEDOUT)
+        if error:
+            raise error
+        return session
+
+    def drop(self, session, alert=True):
+        """Close `session`; the peer is told with close_notify unless `alert` is false."""
+        if self.sessions.get(session.address) is session:
+            del self.sessions[session.address]
+        if session.open:
+            if alert:
+                self._alert(session, 1, CLOSE_NOTIFY, 1)
+            session.open = False
+            self._credentials.closed(session)
+            if self.closed:
+                self.closed(session)
+
+    def drop_all(self):
+        """Close all sessions."""
+        for session in list(self.sessions.values()):
+            self.drop(session)
+
+    # Datagrams in
+
+    def _take(self, datagram, address):
+        for record in records(datagram):
+            content = record[0]
+            epoch = record[3] << 8 | record[4]
+            entry = self._handshakes.get(address)
+            session = self.sessions.get(address)
+            if epoch == 0 and content == HANDSHAKE and len(record) > _BODY and record[_HEADER] == CLIENT_HELLO:
+                if self._cookies:
+                    self._hello(record, address, entry)
+                continue
+            data = session.unseal(record) if session and epoch == 1 else None
+            if data is not None:
+                self._content(session, content, data)
+            elif entry and not (session and epoch == 1 and content != HANDSHAKE):
+                entry[0].take(record)
+            elif session and epoch == 0 and content == HANDSHAKE:
+                self._repeat(session)
+
+    def _content(self, session, content, data):
+        session.used = ticks_ms()
+        if content == APPLICATION:
+            session.last = None
+            self._ready.append((data, session))
+        elif content == HANDSHAKE:  # Finished once more, or a renegotiation, which is not to be had
+            self._repeat(session)
+        elif content == ALERT and len(data) == 2 and (data[0] == FATAL or data[1] == CLOSE_NOTIFY):
+            self.drop(session, data[1] == CLOSE_NOTIFY)
+
+    def _repeat(self, session):
+        """The peer does not have the end of the handshake: send it again."""
+        if session.last and ticks_diff(ticks_ms(), session.last[0]) >= _AGAIN:
+            session.last = ticks_ms(), session.last[1]
+            transmit(session, session.last[1], self._datagrams.send)
+
+    def _hello(self, record, address, entry):
+        """A ClientHello. Nothing is kept of it unless it brings a good cookie."""
+        size = int.from_bytes(bytes(record[14:17]), "big")
+        whole = size == int.from_bytes(bytes(record[22:25]), "big") == len(record) - _BODY
+        if not whole or record[3] or record[4] or not self._credentials.suites():
+            return
+        body = bytes(record[_BODY:])
+        try:
+            hello = ClientHello(body)
+        except Alert:
+            return
+        session = Session(address)
+        session.follow(int.from_bytes(bytes(record[5:11]), "big"))
+        if not hello.cookie or not self._cookies.good(hello, address):
+            self._datagrams.send(self._cookies.request(session, hello), address)
+        elif entry and getattr(entry[0], "hello", hello).random == hello.random:
+            entry[0].take(record)  # the same once more
+        elif hello.choose(self._credentials.suites()) is None:
+            self._alert(session, FATAL, HANDSHAKE_FAILURE, 0)
+        elif self._place(address):
+            self._end_handshake(address)
+            number = record[17] << 8 | record[18]
+            handshake = ServerHandshake(
+                session, self._datagrams.send, self._credentials, self._key_pair, hello, body, number
+            )
+            self._handshakes[address] = handshake, create_task(self._run(handshake))
+
+    # Handshakes
+
+    def _place(self, address):
+        """Whether there is, or can be made, a place for another handshake."""
+        if len(self._handshakes) < _HANDSHAKES or address in self._handshakes:
+            return True
+        oldest = min(self._handshakes, key=lambda a: ticks_diff(self._handshakes[a][0].began, ticks_ms()))
+        if ticks_diff(ticks_ms(), self._handshakes[oldest][0].began) < _PATIENCE:
+            return False
+        self._end_handshake(oldest)
+        return True
+
+    def _end_handshake(self, address):
+        entry = self._handshakes.pop(address, None)
+        if entry:
+            entry[1].cancel()
+
+    async def _run(self, handshake):
+        """Bring a handshake to its end; the error that it ended with, or None."""
+        session = handshake.session
+        error = None
+        try:
+            await handshake.run()
+            self._established(session)
+        except OSError as caught:
+            error = caught
+            if isinstance(caught, Alert) and not caught.received:
+                self._alert(session, FATAL, caught.code, 0)
+        except CancelledError:
+            return OSError("the handshake was given up")
+        except MemoryError as caught:
+            collect()
+            error = OSError(str(caught))
+        except Exception as caught:  # noqa: BLE001 - an error of this side's must not end the endpoint
+            print_exception(caught)
+            self._alert(session, FATAL, INTERNAL_ERROR, 0)
+            error = OSError("the handshake failed")
+        entry = self._handshakes.get(session.address)
+        if entry and entry[0] is handshake:
+            del self._handshakes[session.address]
+        return error
+
+    def _established(self, session):
+        old = self.sessions.get(session.address)
+        if old:
+            self.drop(old, False)  # the peer has begun anew (RFC 6347 section 4.2.8)
+        while len(self.sessions) >= self._limit:
+            able = [s for s in self.sessions.values() if not s.kept]
+            if not able:
+                raise Alert(INTERNAL_ERROR)
+            self.drop(min(able, key=lambda s: ticks_diff(s.used, ticks_ms())))
+        session.open = True
+        session.used = ticks_ms()
+        self.sessions[session.address] = session
+        self._credentials.opened(session)
+
+    def _alert(self, session, level, code, epoch):
+        self._datagrams.send(session.seal(ALERT, bytes((level, code)), epoch), session.address)
+
+    # What is done meanwhile
+
+    async def _key_pair(self):
+        """An ephemeral key, used once: the one made ahead, if there is one."""
+        key, self._key = self._key, None
+        return key or await key_pair_async(urandom)
+
+    async def _make_keys(self):
+        while True:
+            if self._key is None and not self._handshakes:
+                self._key = await key_pair_async(urandom)
+            await sleep_ms(100)
+
+    async def _sweep(self):
+        """Give up sessions whose peer is silent."""
+        while True:
+            await sleep_ms(_SWEEP)
+            now = ticks_ms()
+            for session in list(self.sessions.values()):
+                if ticks_diff(now, session.used) > (_IDLE_KEPT if session.kept else _IDLE):
+                    self.drop(session)
