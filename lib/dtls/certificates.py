@@ -4,9 +4,16 @@ from hashlib import sha256
 
 from crypto import der
 from crypto.ecdsa import sign_async, verify_async
+from port import const
 
-from dtls.handshake import BAD_CERTIFICATE, DECODE_ERROR, DECRYPT_ERROR, HANDSHAKE_FAILURE, Reader, vector
+from dtls.handshake import Reader, vector
 from dtls.record import Alert
+
+# Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
+_HANDSHAKE_FAILURE = const(40)
+_BAD_CERTIFICATE = const(42)
+_DECODE_ERROR = const(50)
+_DECRYPT_ERROR = const(51)
 
 _ALGORITHM = b"\4\3"  # ECDSA with SHA-256
 REQUEST = b"\1\x40\0\2" + _ALGORITHM + b"\0\0"  # an ECDSA certificate, of whatever authority
@@ -26,7 +33,7 @@ def unpack(body):
     chain = []
     while inner.more:
         if len(chain) == _MOST:
-            raise Alert(BAD_CERTIFICATE)
+            raise Alert(_BAD_CERTIFICATE)
         chain.append(inner.vector(3))
     return chain
 
@@ -35,11 +42,11 @@ async def peer(credentials, body):
     """(public key, uuid) of the peer whose Certificate has this body."""
     chain = unpack(body)
     if not chain:
-        raise Alert(HANDSHAKE_FAILURE)
+        raise Alert(_HANDSHAKE_FAILURE)
     try:
         return await credentials.trust(chain)
     except ValueError:
-        raise Alert(BAD_CERTIFICATE)
+        raise Alert(_BAD_CERTIFICATE)
 
 
 async def sign(private, *parts):
@@ -55,13 +62,13 @@ async def verify(public, body, *parts):
     signature = reader.vector(2)
     reader.end()
     if algorithm != _ALGORITHM:
-        raise Alert(HANDSHAKE_FAILURE)
+        raise Alert(_HANDSHAKE_FAILURE)
     try:
         signature = der.decode_signature(signature)
     except ValueError:
-        raise Alert(DECODE_ERROR)
+        raise Alert(_DECODE_ERROR)
     if not await verify_async(public, _digest(parts), signature):
-        raise Alert(DECRYPT_ERROR)
+        raise Alert(_DECRYPT_ERROR)
 
 
 def _digest(parts):

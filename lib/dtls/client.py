@@ -1,23 +1,46 @@
 """The client's side of a handshake: part of the install phase on a device."""
 
-from port import phase, urandom
+from port import const, phase, urandom
 
-from dtls.handshake import (
-    CERTIFICATE, CERTIFICATE_REQUEST, CERTIFICATE_VERIFY, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, DECODE_ERROR, GROUPS,
-    HANDSHAKE_FAILURE, HELLO_VERIFY_REQUEST, ILLEGAL_PARAMETER, MASTER_SECRET, POINT_FORMATS, RENEGOTIATION, RENEGOTIATION_SCSV, SERVER_HELLO,
-    SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE, SIGNATURES, UNEXPECTED_MESSAGE, UNKNOWN_PSK_IDENTITY, UNSUPPORTED_EXTENSION, Handshake, Reader,
-    extensions, vector,
-)  # fmt: skip
-from dtls.record import CERTIFICATE as BY_CERTIFICATE
-from dtls.record import ECDHE, PSK, SUITES, Alert
+from dtls.handshake import Handshake, Reader, extensions, vector
+from dtls.record import SUITES, Alert
 from dtls.server import CURVE, agree, premaster
+
+# Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
+_CLIENT_HELLO = const(1)
+_SERVER_HELLO = const(2)
+_HELLO_VERIFY_REQUEST = const(3)
+_CERTIFICATE = const(11)
+_SERVER_KEY_EXCHANGE = const(12)
+_CERTIFICATE_REQUEST = const(13)
+_SERVER_HELLO_DONE = const(14)
+_CERTIFICATE_VERIFY = const(15)
+_CLIENT_KEY_EXCHANGE = const(16)
+# Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
+_UNEXPECTED_MESSAGE = const(10)
+_HANDSHAKE_FAILURE = const(40)
+_ILLEGAL_PARAMETER = const(47)
+_DECODE_ERROR = const(50)
+_UNSUPPORTED_EXTENSION = const(110)
+_UNKNOWN_PSK_IDENTITY = const(115)
+# Extensions, and what is in them
+_GROUPS = const(10)
+_POINT_FORMATS = const(11)
+_SIGNATURES = const(13)
+_MASTER_SECRET = const(23)
+_RENEGOTIATION = const(0xFF01)
+_RENEGOTIATION_SCSV = const(0x00FF)
+# Key exchange
+_ECDHE = const(1)
+_PSK = const(2)
+_BY_CERTIFICATE = const(4)
 
 # (number, data): the curve P-256, ECDSA with SHA-256, uncompressed points, the extended master secret
 _EXTENSIONS = (
-    (GROUPS, b"\0\2\0\x17"),
-    (SIGNATURES, b"\0\2\4\3"),
-    (POINT_FORMATS, b"\1\0"),
-    (MASTER_SECRET, b""),
+    (_GROUPS, b"\0\2\0\x17"),
+    (_SIGNATURES, b"\0\2\4\3"),
+    (_POINT_FORMATS, b"\1\0"),
+    (_MASTER_SECRET, b""),
 )
 
 
@@ -34,7 +57,7 @@ class ClientHandshake(Handshake):
         session = self.session
         await self._greet()
         kind = SUITES[session.suite][0]
-        if kind & BY_CERTIFICATE:
+        if kind & _BY_CERTIFICATE:
             with phase("dtls.certificates") as certificates:
                 await self._answer(kind, certificates)
         else:
@@ -48,33 +71,33 @@ class ClientHandshake(Handshake):
         session = self.session
         random = urandom(32)
         offered = self._credentials.suites()
-        suites = vector(2, *(n.to_bytes(2, "big") for n in offered), RENEGOTIATION_SCSV.to_bytes(2, "big"))
+        suites = vector(2, *(n.to_bytes(2, "big") for n in offered), _RENEGOTIATION_SCSV.to_bytes(2, "big"))
         parts = vector(2, *(n.to_bytes(2, "big") + vector(2, data) for n, data in _EXTENSIONS))
         cookie = b""
         while True:
             hello = b"".join((b"\xfe\xfd", random, b"\0", vector(1, cookie), suites, b"\1\0", parts))
-            self.add(CLIENT_HELLO, hello)
+            self.add(_CLIENT_HELLO, hello)
             self.transmit()
-            kind, body = await self.expect(*(SERVER_HELLO,) if cookie else (HELLO_VERIFY_REQUEST, SERVER_HELLO))
+            kind, body = await self.expect(*(_SERVER_HELLO,) if cookie else (_HELLO_VERIFY_REQUEST, _SERVER_HELLO))
             reader = Reader(body)
             version = reader.take(2)
-            if kind == SERVER_HELLO:
+            if kind == _SERVER_HELLO:
                 break
             cookie = reader.vector(1)
             reader.end()
             self.transcript = bytearray()
             if not cookie:
-                raise Alert(ILLEGAL_PARAMETER)
+                raise Alert(_ILLEGAL_PARAMETER)
         session.randoms = reader.take(32) + random
         reader.vector(1)
         session.suite = reader.number(2)
         if version != b"\xfe\xfd" or session.suite not in offered or reader.number(1):
-            raise Alert(ILLEGAL_PARAMETER)
+            raise Alert(_ILLEGAL_PARAMETER)
         for number, _ in extensions(reader):
-            if number == MASTER_SECRET:
+            if number == _MASTER_SECRET:
                 self.extended = True
-            elif number not in (POINT_FORMATS, RENEGOTIATION):
-                raise Alert(UNSUPPORTED_EXTENSION)
+            elif number not in (_POINT_FORMATS, _RENEGOTIATION):
+                raise Alert(_UNSUPPORTED_EXTENSION)
 
     async def _answer(self, kind, certificates):
         """Take the rest of the server's flight, and answer it up to the keys."""
@@ -83,45 +106,45 @@ class ClientHandshake(Handshake):
         key = chain = None
         identity = psk = b""
         if certificates:
-            _, body = await self.expect(CERTIFICATE)
+            _, body = await self.expect(_CERTIFICATE)
             key, session.uuid = await certificates.peer(credentials, body)
-        number, body = await self.expect(SERVER_KEY_EXCHANGE, SERVER_HELLO_DONE)
+        number, body = await self.expect(_SERVER_KEY_EXCHANGE, _SERVER_HELLO_DONE)
         hint = point = b""
-        if number == SERVER_KEY_EXCHANGE:
+        if number == _SERVER_KEY_EXCHANGE:
             reader = Reader(body)
-            if kind & PSK:
+            if kind & _PSK:
                 hint = reader.vector(2)
-            if kind & ECDHE:
+            if kind & _ECDHE:
                 if reader.take(3) != CURVE:
-                    raise Alert(HANDSHAKE_FAILURE)
+                    raise Alert(_HANDSHAKE_FAILURE)
                 point = reader.vector(1)
             if certificates:
                 params = CURVE + vector(1, point)
                 await certificates.verify(key, body[len(params) :], session.randoms[32:], session.randoms[:32], params)
             else:
                 reader.end()
-            number, body = await self.expect(SERVER_HELLO_DONE, *(CERTIFICATE_REQUEST,) if certificates else ())
-        elif kind != PSK:
-            raise Alert(UNEXPECTED_MESSAGE)
-        if number == CERTIFICATE_REQUEST:
+            number, body = await self.expect(_SERVER_HELLO_DONE, *(_CERTIFICATE_REQUEST,) if certificates else ())
+        elif kind != _PSK:
+            raise Alert(_UNEXPECTED_MESSAGE)
+        if number == _CERTIFICATE_REQUEST:
             chain, private_key = credentials.certificate() or ((), None)
-            _, body = await self.expect(SERVER_HELLO_DONE)
+            _, body = await self.expect(_SERVER_HELLO_DONE)
         if body:
-            raise Alert(DECODE_ERROR)
-        if kind & PSK:
+            raise Alert(_DECODE_ERROR)
+        if kind & _PSK:
             found = credentials.psk_for(hint, session.address)
             if found is None:
-                raise Alert(UNKNOWN_PSK_IDENTITY)
+                raise Alert(_UNKNOWN_PSK_IDENTITY)
             identity, psk, session.uuid = found
-        parts = [vector(2, identity)] if kind & PSK else []
+        parts = [vector(2, identity)] if kind & _PSK else []
         shared = None
-        if kind & ECDHE:
+        if kind & _ECDHE:
             private, public = await self._key_pair()
             shared = await agree(private, point)
             parts.append(vector(1, b"\4", public))
         if chain is not None:
-            self.add(CERTIFICATE, certificates.pack(chain))
-        self.add(CLIENT_KEY_EXCHANGE, b"".join(parts))
-        self.derive(premaster(shared, psk if kind & PSK else None), False)
+            self.add(_CERTIFICATE, certificates.pack(chain))
+        self.add(_CLIENT_KEY_EXCHANGE, b"".join(parts))
+        self.derive(premaster(shared, psk if kind & _PSK else None), False)
         if chain:
-            self.add(CERTIFICATE_VERIFY, await certificates.sign(private_key, self.transcript))
+            self.add(_CERTIFICATE_VERIFY, await certificates.sign(private_key, self.transcript))

@@ -8,24 +8,21 @@ from crypto.compare import equal
 from crypto.prf import prf
 from port import const, ticks_diff, ticks_ms
 
-from dtls.record import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, Alert
+from dtls.record import Alert
 
-# Handshake messages
-CLIENT_HELLO, SERVER_HELLO, HELLO_VERIFY_REQUEST, CERTIFICATE = 1, 2, 3, 11
-SERVER_KEY_EXCHANGE, CERTIFICATE_REQUEST, SERVER_HELLO_DONE = 12, 13, 14
-CERTIFICATE_VERIFY, CLIENT_KEY_EXCHANGE, FINISHED = 15, 16, 20
-
-# Alerts
-CLOSE_NOTIFY, UNEXPECTED_MESSAGE, BAD_RECORD_MAC, HANDSHAKE_FAILURE = 0, 10, 20, 40
-BAD_CERTIFICATE, ILLEGAL_PARAMETER, DECODE_ERROR, DECRYPT_ERROR = 42, 47, 50, 51
-INTERNAL_ERROR, UNSUPPORTED_EXTENSION, UNKNOWN_PSK_IDENTITY = 80, 110, 115
-
-# Extensions
-GROUPS, POINT_FORMATS, SIGNATURES, MASTER_SECRET, RENEGOTIATION = 10, 11, 13, 23, 0xFF01
-RENEGOTIATION_SCSV = 0x00FF
-P256 = 23
-ECDSA_SHA256 = 0x0403
-
+# Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
+_FINISHED = const(20)
+# Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
+_CLOSE_NOTIFY = const(0)
+_UNEXPECTED_MESSAGE = const(10)
+_BAD_RECORD_MAC = const(20)
+_DECODE_ERROR = const(50)
+_DECRYPT_ERROR = const(51)
+_FATAL = const(2)
+# Content types
+_CHANGE_CIPHER_SPEC = const(20)
+_ALERT = const(21)
+_HANDSHAKE = const(22)
 _HEADER = const(13)  # of a record
 _HEAD = const(12)  # of a handshake message
 _LARGEST = const(6144)  # bytes of one message
@@ -38,7 +35,6 @@ _FIRST_WAIT = const(1000)  # ms
 _TRIES = const(6)  # the last after 31 s, given up after 63 s
 _LONGEST_WAIT = const(20_000)
 _AGAIN = const(300)  # ms between two transmissions of a flight that the peer asks for
-FATAL = 2
 
 
 class Reader:
@@ -52,7 +48,7 @@ class Reader:
         """The next `n` bytes."""
         at = self._at
         if at + n > len(self._data):
-            raise Alert(DECODE_ERROR)
+            raise Alert(_DECODE_ERROR)
         self._at = at + n
         return bytes(self._data[at : at + n])
 
@@ -72,7 +68,7 @@ class Reader:
     def end(self):
         """There must be nothing left."""
         if self.more:
-            raise Alert(DECODE_ERROR)
+            raise Alert(_DECODE_ERROR)
 
 
 def vector(n, *parts):
@@ -95,7 +91,7 @@ def extensions(reader):
         while inner.more:
             number = inner.number(2)
             if any(number == n for n, _ in found):
-                raise Alert(DECODE_ERROR)
+                raise Alert(_DECODE_ERROR)
             found.append((number, inner.vector(2)))
     reader.end()
     return found
@@ -107,7 +103,7 @@ def transmit(session, flight, send):
     for content, epoch, data in flight:
         at = 0
         while True:
-            if content == HANDSHAKE:
+            if content == _HANDSHAKE:
                 part = data[_HEAD + at : _HEAD + at + _PART]
                 head = data[:6] + at.to_bytes(3, "big") + len(part).to_bytes(3, "big")
                 at += len(part)
@@ -161,15 +157,15 @@ class Handshake:
         data = message(kind, self._out, body)
         self._out += 1
         self.transcript.extend(data)
-        self._flight.append((HANDSHAKE, epoch, data))
+        self._flight.append((_HANDSHAKE, epoch, data))
 
     def finish(self, label):
         """Put ChangeCipherSpec and Finished into the flight."""
         if self._sent is not None:
             self._flight = []
             self._sent = None
-        self._flight.append((CHANGE_CIPHER_SPEC, 0, b"\1"))
-        self.add(FINISHED, self._verify_data(label, len(self.transcript)), 1)
+        self._flight.append((_CHANGE_CIPHER_SPEC, 0, b"\1"))
+        self.add(_FINISHED, self._verify_data(label, len(self.transcript)), 1)
 
     def transmit(self):
         """Send the flight, perhaps again."""
@@ -210,18 +206,18 @@ class Handshake:
                     number, kind, body = entry
                     self._early.remove(entry)
                     if kind not in kinds:
-                        raise Alert(UNEXPECTED_MESSAGE)
+                        raise Alert(_UNEXPECTED_MESSAGE)
                     self._in += 1
                     self._before = len(self.transcript)
                     self.transcript.extend(message(kind, number, body))
                     return kind, body
-            await self._take_record(FINISHED in kinds)
+            await self._take_record(_FINISHED in kinds)
 
     async def finished(self, label):
         """Take the peer's Finished and check it."""
-        _, body = await self.expect(FINISHED)
+        _, body = await self.expect(_FINISHED)
         if not equal(body, self._verify_data(label, self._before)):
-            raise Alert(DECRYPT_ERROR)
+            raise Alert(_DECRYPT_ERROR)
 
     async def _take_record(self, at_end):
         """Take one record in; meanwhile the flight is sent again whenever its time is over."""
@@ -252,14 +248,14 @@ class Handshake:
             data = self.session.unseal(record)
             if data is None:
                 # Most likely the keys differ, because the pre-shared ones do.
-                if at_end and content == HANDSHAKE and not self.session.heard:
-                    raise Alert(BAD_RECORD_MAC)
+                if at_end and content == _HANDSHAKE and not self.session.heard:
+                    raise Alert(_BAD_RECORD_MAC)
                 return
         elif epoch:
             return
-        if content == HANDSHAKE:
+        if content == _HANDSHAKE:
             self._fragments(data, epoch)
-        elif content == ALERT and len(data) == 2 and (data[0] == FATAL or data[1] == CLOSE_NOTIFY):
+        elif content == _ALERT and len(data) == 2 and (data[0] == _FATAL or data[1] == _CLOSE_NOTIFY):
             raise Alert(data[1], True)
 
     def _fragments(self, data, epoch):
@@ -271,7 +267,7 @@ class Handshake:
                 int.from_bytes(bytes(data[at + a : at + b]), "big") for a, b in ((1, 4), (4, 6), (6, 9), (9, 12))
             )
             at += _HEAD + size
-            if at > len(data) or offset + size > length or length > _LARGEST or (kind == FINISHED) != (epoch == 1):
+            if at > len(data) or offset + size > length or length > _LARGEST or (kind == _FINISHED) != (epoch == 1):
                 return
             body = data[at - size : at]
             if number < self._in:

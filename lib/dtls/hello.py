@@ -2,13 +2,27 @@
 
 from crypto.compare import equal
 from crypto.prf import hmac
-from port import ticks_ms, urandom
+from port import const, ticks_ms, urandom
 
-from dtls.handshake import (
-    ECDSA_SHA256, GROUPS, HELLO_VERIFY_REQUEST, MASTER_SECRET, P256, POINT_FORMATS, RENEGOTIATION, RENEGOTIATION_SCSV,
-    SIGNATURES, Reader, extensions, message, vector,
-)  # fmt: skip
-from dtls.record import CERTIFICATE, ECDHE, HANDSHAKE, SUITES
+from dtls.handshake import Reader, extensions, message, vector
+from dtls.record import SUITES
+
+# Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
+_HELLO_VERIFY_REQUEST = const(3)
+# Extensions, and what is in them
+_GROUPS = const(10)
+_POINT_FORMATS = const(11)
+_SIGNATURES = const(13)
+_MASTER_SECRET = const(23)
+_RENEGOTIATION = const(0xFF01)
+_RENEGOTIATION_SCSV = const(0x00FF)
+_P256 = const(23)
+_ECDSA_SHA256 = const(0x0403)
+# Content types
+_HANDSHAKE = const(22)
+# Key exchange
+_ECDHE = const(1)
+_BY_CERTIFICATE = const(4)
 
 _VERSION = b"\xfe\xfd"
 
@@ -28,11 +42,11 @@ class ClientHello:
         found = self._found = {}
         for number, data in extensions(reader):
             found[number] = data
-        self.extended = MASTER_SECRET in found
-        self.renegotiation = RENEGOTIATION in found or RENEGOTIATION_SCSV in self.suites
-        self.formats = POINT_FORMATS in found
+        self.extended = _MASTER_SECRET in found
+        self.renegotiation = _RENEGOTIATION in found or _RENEGOTIATION_SCSV in self.suites
+        self.formats = _POINT_FORMATS in found
         # DTLS 1.2 or later, without compression; a renegotiation would name the Finished before.
-        first = not found.get(RENEGOTIATION, b"\0").strip(b"\0")
+        first = not found.get(_RENEGOTIATION, b"\0").strip(b"\0")
         self.sound = self.version[0] == 0xFE and self.version[1] <= 0xFD and 0 in compression and first
         self.signed = b"".join((self.version, self.random, head, suites, compression))
 
@@ -44,8 +58,8 @@ class ClientHello:
             kind = SUITES[suite][0]
             if (
                 suite in self.suites
-                and (not kind & ECDHE or self._lists(GROUPS, P256))
-                and (not kind & CERTIFICATE or self._lists(SIGNATURES, ECDSA_SHA256))
+                and (not kind & _ECDHE or self._lists(_GROUPS, _P256))
+                and (not kind & _BY_CERTIFICATE or self._lists(_SIGNATURES, _ECDSA_SHA256))
             ):
                 return suite
         return None
@@ -70,7 +84,7 @@ class Cookies:
     def request(self, session, hello):
         """The record of a HelloVerifyRequest for the Client of `session`."""
         body = _VERSION + vector(1, self._cookie(hello, session.address, ticks_ms() >> 17))
-        return session.seal(HANDSHAKE, message(HELLO_VERIFY_REQUEST, 0, body), 0)
+        return session.seal(_HANDSHAKE, message(_HELLO_VERIFY_REQUEST, 0, body), 0)
 
     def _cookie(self, hello, address, age):
         return hmac(self._secret, repr((address, age)).encode(), hello.signed)[:16]

@@ -5,17 +5,17 @@ from crypto.compare import equal
 from crypto.prf import Hmac, prf
 from port import aes, const, ticks_ms, urandom
 
-CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION = 20, 21, 22, 23
-
-# What a suite is made of.
-ECDHE, PSK, CERTIFICATE = 1, 2, 4
+# Key exchange
+_ECDHE = const(1)
+_PSK = const(2)
+_BY_CERTIFICATE = const(4)
 # Number -> (key exchange, length of the CCM authenticator, or 0: CBC with HMAC-SHA256)
 SUITES = {
-    0xFF00: (ECDHE, 0),  # ECDH_anon, AES_128_CBC_SHA256: a private number of OCF's
-    0xC037: (ECDHE | PSK, 0),  # RFC 5489
-    0xC0A8: (PSK, 8),  # RFC 6655
-    0xC0AE: (ECDHE | CERTIFICATE, 8),  # RFC 7251
-    0xC0AC: (ECDHE | CERTIFICATE, 16),
+    0xFF00: (_ECDHE, 0),  # ECDH_anon, AES_128_CBC_SHA256: a private number of OCF's
+    0xC037: (_ECDHE | _PSK, 0),  # RFC 5489
+    0xC0A8: (_PSK, 8),  # RFC 6655
+    0xC0AE: (_ECDHE | _BY_CERTIFICATE, 8),  # RFC 7251
+    0xC0AC: (_ECDHE | _BY_CERTIFICATE, 16),
 }
 
 _CBC = const(2)

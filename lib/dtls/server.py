@@ -1,15 +1,33 @@
 """The server's side of a handshake (RFC 5246 section 7, RFC 4279, 5489, 7251; OCF's anonymous suite)."""
 
 from crypto.p256 import agree_async
-from port import phase, urandom
+from port import const, phase, urandom
 
-from dtls.handshake import (
-    CERTIFICATE, CERTIFICATE_REQUEST, CERTIFICATE_VERIFY, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, DECODE_ERROR, HANDSHAKE_FAILURE,
-    ILLEGAL_PARAMETER, MASTER_SECRET, POINT_FORMATS, RENEGOTIATION, SERVER_HELLO, SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE,
-    UNKNOWN_PSK_IDENTITY, Handshake, Reader, message, vector,
-)  # fmt: skip
-from dtls.record import CERTIFICATE as BY_CERTIFICATE
-from dtls.record import ECDHE, PSK, SUITES, Alert
+from dtls.handshake import Handshake, Reader, message, vector
+from dtls.record import SUITES, Alert
+
+# Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
+_CLIENT_HELLO = const(1)
+_SERVER_HELLO = const(2)
+_CERTIFICATE = const(11)
+_SERVER_KEY_EXCHANGE = const(12)
+_CERTIFICATE_REQUEST = const(13)
+_SERVER_HELLO_DONE = const(14)
+_CERTIFICATE_VERIFY = const(15)
+_CLIENT_KEY_EXCHANGE = const(16)
+# Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
+_HANDSHAKE_FAILURE = const(40)
+_ILLEGAL_PARAMETER = const(47)
+_DECODE_ERROR = const(50)
+_UNKNOWN_PSK_IDENTITY = const(115)
+# Extensions, and what is in them
+_POINT_FORMATS = const(11)
+_MASTER_SECRET = const(23)
+_RENEGOTIATION = const(0xFF01)
+# Key exchange
+_ECDHE = const(1)
+_PSK = const(2)
+_BY_CERTIFICATE = const(4)
 
 CURVE = b"\x03\x00\x17"  # a named curve: secp256r1
 
@@ -27,7 +45,7 @@ class ServerHandshake(Handshake):
         self._key_pair = key_pair
         self._in = number + 1
         self._out = number
-        self.transcript.extend(message(CLIENT_HELLO, number, body))
+        self.transcript.extend(message(_CLIENT_HELLO, number, body))
 
     async def run(self):
         """From the ServerHello to both Finished."""
@@ -36,28 +54,28 @@ class ServerHandshake(Handshake):
         credentials = self._credentials
         suite = hello.choose(credentials.suites())
         if suite is None:
-            raise Alert(HANDSHAKE_FAILURE)
+            raise Alert(_HANDSHAKE_FAILURE)
         session.suite = suite
         kind = SUITES[suite][0]
         private = public = None
-        if kind & ECDHE:
+        if kind & _ECDHE:
             private, public = await self._key_pair()
-        if kind & BY_CERTIFICATE:
+        if kind & _BY_CERTIFICATE:
             with phase("dtls.certificates") as certificates:
                 self._greet(kind)
                 chain, key = credentials.certificate()
-                self.add(CERTIFICATE, certificates.pack(chain))
+                self.add(_CERTIFICATE, certificates.pack(chain))
                 point = CURVE + vector(1, b"\4", public)
                 signature = await certificates.sign(key, session.randoms[32:], session.randoms[:32], point)
-                self.add(SERVER_KEY_EXCHANGE, point + signature)
-                self.add(CERTIFICATE_REQUEST, certificates.REQUEST)
+                self.add(_SERVER_KEY_EXCHANGE, point + signature)
+                self.add(_CERTIFICATE_REQUEST, certificates.REQUEST)
                 await self._receive_client(kind, private, certificates)
         else:
             self._greet(kind)
-            parts = [vector(2, credentials.hint())] if kind & PSK else []
-            if kind & ECDHE:
+            parts = [vector(2, credentials.hint())] if kind & _PSK else []
+            if kind & _ECDHE:
                 parts.append(CURVE + vector(1, b"\4", public))
-            self.add(SERVER_KEY_EXCHANGE, b"".join(parts))
+            self.add(_SERVER_KEY_EXCHANGE, b"".join(parts))
             await self._receive_client(kind, private, None)
         await self.finished(b"client finished")
         self.finish(b"server finished")
@@ -72,38 +90,38 @@ class ServerHandshake(Handshake):
         self.extended = hello.extended
         parts = []
         if hello.renegotiation:
-            parts.append(_extension(RENEGOTIATION, b"\0"))
+            parts.append(_extension(_RENEGOTIATION, b"\0"))
         if hello.extended:
-            parts.append(_extension(MASTER_SECRET, b""))
-        if hello.formats and kind & ECDHE:
-            parts.append(_extension(POINT_FORMATS, b"\1\0"))
+            parts.append(_extension(_MASTER_SECRET, b""))
+        if hello.formats and kind & _ECDHE:
+            parts.append(_extension(_POINT_FORMATS, b"\1\0"))
         body = [b"\xfe\xfd", session.randoms[:32], b"\0", session.suite.to_bytes(2, "big"), b"\0"]
         if parts:
             body.append(vector(2, *parts))
-        self.add(SERVER_HELLO, b"".join(body))
+        self.add(_SERVER_HELLO, b"".join(body))
 
     async def _receive_client(self, kind, private, certificates):
         """Close the flight and take what the Client answers, up to the keys."""
         session = self.session
-        self.add(SERVER_HELLO_DONE, b"")
+        self.add(_SERVER_HELLO_DONE, b"")
         self.transmit()
         key = None
         if certificates:
-            _, body = await self.expect(CERTIFICATE)
+            _, body = await self.expect(_CERTIFICATE)
             key, session.uuid = await certificates.peer(self._credentials, body)
-        _, body = await self.expect(CLIENT_KEY_EXCHANGE)
+        _, body = await self.expect(_CLIENT_KEY_EXCHANGE)
         reader = Reader(body)
         psk = None
-        if kind & PSK:
+        if kind & _PSK:
             found = self._credentials.psk(reader.vector(2))
             if found is None:
-                raise Alert(UNKNOWN_PSK_IDENTITY)
+                raise Alert(_UNKNOWN_PSK_IDENTITY)
             psk, session.uuid = found
-        shared = await agree(private, reader.vector(1)) if kind & ECDHE else None
+        shared = await agree(private, reader.vector(1)) if kind & _ECDHE else None
         reader.end()
         self.derive(premaster(shared, psk), True)
         if certificates:
-            _, body = await self.expect(CERTIFICATE_VERIFY)
+            _, body = await self.expect(_CERTIFICATE_VERIFY)
             await certificates.verify(key, body, self.before())
 
 
@@ -114,11 +132,11 @@ def _extension(number, data):
 async def agree(private, point):
     """The secret shared with the owner of `point` (uncompressed). Raises Alert when it is none of the curve."""
     if len(point) != 65 or point[0] != 4:
-        raise Alert(DECODE_ERROR)
+        raise Alert(_DECODE_ERROR)
     try:
         return await agree_async(private, point[1:])
     except ValueError:
-        raise Alert(ILLEGAL_PARAMETER)
+        raise Alert(_ILLEGAL_PARAMETER)
 
 
 def premaster(shared, psk):

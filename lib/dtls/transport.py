@@ -6,10 +6,22 @@ from errno import ETIMEDOUT
 from crypto.p256 import key_pair_async
 from port import collect, const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms, urandom
 
-from dtls.handshake import CLIENT_HELLO, CLOSE_NOTIFY, FATAL, HANDSHAKE_FAILURE, INTERNAL_ERROR, transmit
+from dtls.handshake import transmit
 from dtls.hello import ClientHello, Cookies
-from dtls.record import ALERT, APPLICATION, HANDSHAKE, Alert, Session, records
+from dtls.record import Alert, Session, records
 from dtls.server import ServerHandshake
+
+# Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
+_CLIENT_HELLO = const(1)
+# Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
+_CLOSE_NOTIFY = const(0)
+_HANDSHAKE_FAILURE = const(40)
+_INTERNAL_ERROR = const(80)
+_FATAL = const(2)
+# Content types
+_ALERT = const(21)
+_HANDSHAKE = const(22)
+_APPLICATION = const(23)
 
 _HEADER = const(13)
 _BODY = const(25)  # where the body of a handshake message begins in its record
@@ -59,7 +71,7 @@ class DtlsTransport:
     def send(self, data, session):
         """Send to a peer; nothing, when its session is gone."""
         if session.open:
-            self._datagrams.send(session.seal(APPLICATION, data), session.address)
+            self._datagrams.send(session.seal(_APPLICATION, data), session.address)
 
     def identity(self, session):
         """The authenticated name of a peer (its UUID), None when it is anonymous."""
@@ -98,7 +110,7 @@ class DtlsTransport:
             del self.sessions[session.address]
         if session.open:
             if alert:
-                self._alert(session, 1, CLOSE_NOTIFY, 1)
+                self._alert(session, 1, _CLOSE_NOTIFY, 1)
             session.open = False
             self._credentials.closed(session)
             if self.closed:
@@ -117,27 +129,27 @@ class DtlsTransport:
             epoch = record[3] << 8 | record[4]
             entry = self._handshakes.get(address)
             session = self.sessions.get(address)
-            if epoch == 0 and content == HANDSHAKE and len(record) > _BODY and record[_HEADER] == CLIENT_HELLO:
+            if epoch == 0 and content == _HANDSHAKE and len(record) > _BODY and record[_HEADER] == _CLIENT_HELLO:
                 if self._cookies:
                     self._hello(record, address, entry)
                 continue
             data = session.unseal(record) if session and epoch == 1 else None
             if data is not None:
                 self._content(session, content, data)
-            elif entry and not (session and epoch == 1 and content != HANDSHAKE):
+            elif entry and not (session and epoch == 1 and content != _HANDSHAKE):
                 entry[0].take(record)
-            elif session and epoch == 0 and content == HANDSHAKE:
+            elif session and epoch == 0 and content == _HANDSHAKE:
                 self._repeat(session)
 
     def _content(self, session, content, data):
         session.used = ticks_ms()
-        if content == APPLICATION:
+        if content == _APPLICATION:
             session.last = None
             self._ready.append((data, session))
-        elif content == HANDSHAKE:  # Finished once more, or a renegotiation, which is not to be had
+        elif content == _HANDSHAKE:  # Finished once more, or a renegotiation, which is not to be had
             self._repeat(session)
-        elif content == ALERT and len(data) == 2 and (data[0] == FATAL or data[1] == CLOSE_NOTIFY):
-            self.drop(session, data[1] == CLOSE_NOTIFY)
+        elif content == _ALERT and len(data) == 2 and (data[0] == _FATAL or data[1] == _CLOSE_NOTIFY):
+            self.drop(session, data[1] == _CLOSE_NOTIFY)
 
     def _repeat(self, session):
         """The peer does not have the end of the handshake: send it again."""
@@ -163,7 +175,7 @@ class DtlsTransport:
         elif entry and getattr(entry[0], "hello", hello).random == hello.random:
             entry[0].take(record)  # the same once more
         elif hello.choose(self._credentials.suites()) is None:
-            self._alert(session, FATAL, HANDSHAKE_FAILURE, 0)
+            self._alert(session, _FATAL, _HANDSHAKE_FAILURE, 0)
         elif self._place(address):
             self._end_handshake(address)
             number = record[17] << 8 | record[18]
@@ -199,7 +211,7 @@ class DtlsTransport:
         except OSError as caught:
             error = caught
             if isinstance(caught, Alert) and not caught.received:
-                self._alert(session, FATAL, caught.code, 0)
+                self._alert(session, _FATAL, caught.code, 0)
         except CancelledError:
             return OSError("the handshake was given up")
         except MemoryError as caught:
@@ -207,7 +219,7 @@ class DtlsTransport:
             error = OSError(str(caught))
         except Exception as caught:  # noqa: BLE001 - an error of this side's must not end the endpoint
             print_exception(caught)
-            self._alert(session, FATAL, INTERNAL_ERROR, 0)
+            self._alert(session, _FATAL, _INTERNAL_ERROR, 0)
             error = OSError("the handshake failed")
         entry = self._handshakes.get(session.address)
         if entry and entry[0] is handshake:
@@ -221,7 +233,7 @@ class DtlsTransport:
         while len(self.sessions) >= self._limit:
             able = [s for s in self.sessions.values() if not s.kept]
             if not able:
-                raise Alert(INTERNAL_ERROR)
+                raise Alert(_INTERNAL_ERROR)
             self.drop(min(able, key=lambda s: ticks_diff(s.used, ticks_ms())))
         session.open = True
         session.used = ticks_ms()
@@ -229,7 +241,7 @@ class DtlsTransport:
         self._credentials.opened(session)
 
     def _alert(self, session, level, code, epoch):
-        self._datagrams.send(session.seal(ALERT, bytes((level, code)), epoch), session.address)
+        self._datagrams.send(session.seal(_ALERT, bytes((level, code)), epoch), session.address)
 
     # What is done meanwhile
 
