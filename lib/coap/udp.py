@@ -16,12 +16,13 @@ class UdpTransport:
     """A transport (docs/architecture.md) in the clear.
 
     `groups` are multicast addresses, joined on `interface` (IPv4: own address, IPv6: index) and received at
-    `group_port`. Raises OSError when a socket cannot be had.
+    `group_port`. A datagram may have `limit` bytes. Raises OSError when a socket cannot be had.
     """
 
     secure = False
 
-    def __init__(self, host="0.0.0.0", port=5683, groups=(), interface=None, group_port=5683):
+    def __init__(self, host="0.0.0.0", port=5683, groups=(), interface=None, group_port=5683, limit=_MAX_DATAGRAM):
+        self._limit = limit
         self._sockets = []
         self._waiters = {}
         self._event = Event()
@@ -35,8 +36,8 @@ class UdpTransport:
             raise
 
     async def receive(self):
-        """The next datagram: (memoryview, peer, whether it came by multicast). One longer than 1280 bytes comes cut to
-        one byte more."""
+        """The next datagram: (memoryview, peer, whether it came by multicast). One longer than `limit`
+        comes cut to one byte more."""
         sockets = self._sockets
         while True:
             if self._burst >= _BURST:
@@ -45,7 +46,7 @@ class UdpTransport:
             for _ in sockets:
                 self._turn = turn = (self._turn + 1) % len(sockets)
                 try:
-                    data, peer = sockets[turn].recvfrom(_MAX_DATAGRAM + 1)
+                    data, peer = sockets[turn].recvfrom(self._limit + 1)
                     self._burst += 1
                     return memoryview(data), peer, turn > 0
                 except OSError as error:
