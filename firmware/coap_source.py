@@ -1,14 +1,10 @@
-"""Objects from a CoAP server, as the Source of docs/architecture.md: part of the install phase.
-
-In the clear (`coap://`) it is for the test rig and the demo; `coaps://` is the same over a DTLS transport.
-"""
+"""Objects from a CoAP server, as the Source of docs/architecture.md: part of the install phase."""
 
 import asyncio
 
 from coap.download import Download, Failed
 from coap.endpoint import Endpoint
 from coap.exchange import TransferError
-from coap.udp import UdpTransport
 from port import address
 from swupdate import url as urls
 from swupdate.faults import Fault
@@ -16,23 +12,22 @@ from swupdate.install.reference import locate
 
 
 class CoapSource:
-    """A Source over CoAP, with a socket of its own.
+    """A Source over CoAP, through `transport`, which it closes.
 
-    `url` is what relative URLs are resolved against; `resolver` has `async resolve(name) -> numeric address`;
-    `limits` may have
-    `read_s` (15), how long a block may take. `scheme` and `transport` are for the composition: a DTLS transport for
-    "coaps".
-    Every method may raise Fault: "lost", "status" (4.04 is 404), "url", "scheme".
+    `url` is what relative URLs are resolved against; `resolver` has `async resolve(name) -> numeric address`; `limits`
+    may have `read_s` (15), how long a handshake or a block may take. Every method may raise Fault: "lost", "status"
+    (4.04 is 404), "url", "scheme".
     """
 
-    def __init__(self, url, resolver, limits=None, scheme="coap", transport=None):
+    def __init__(self, url, resolver, transport, limits=None):
         self._base = url
         self._resolver = resolver
         self._timeout = getattr(limits, "read_s", 15) * 1000
-        self._schemes = (scheme,)
+        self._schemes = ("coaps" if transport.secure else "coap",)
         self._transport = transport
-        self._endpoint = self._task = None
-        self._url = self._download = None
+        self._endpoint = Endpoint(transport)
+        self._task = None
+        self._peer = self._url = self._download = None
 
     async def get(self, url, limit):
         """The object at `url`, whole, at most `limit` bytes: a bytearray."""
@@ -71,11 +66,10 @@ class CoapSource:
             raise _fault(error) from None
 
     async def close(self):
-        """Close the socket; the Source can be used again unless it was given a transport."""
+        """Close the transport: the Source cannot be used again."""
         self._forget()
-        endpoint, self._endpoint = self._endpoint, None
-        if endpoint:
-            endpoint.close()
+        self._endpoint.close()
+        if self._task:
             try:
                 await self._task
             except asyncio.CancelledError:
@@ -93,10 +87,11 @@ class CoapSource:
             return self._download
         self._forget()
         _scheme, host, port, rest = urls.parse(url, self._schemes)
-        peer = address(await self._resolver.resolve(host), port)
-        if self._endpoint is None:
-            self._endpoint = Endpoint(self._transport or UdpTransport(port=0))
+        if self._task is None:
             self._task = asyncio.create_task(self._endpoint.run())
+        peer = address(await self._resolver.resolve(host), port)
+        if self._transport.secure:
+            peer = await self._session(peer)
         path, mark, query = rest.partition("?")
         self._download = Download(
             self._endpoint,
@@ -107,6 +102,13 @@ class CoapSource:
         )
         self._url = url
         return self._download
+
+    async def _session(self, server):
+        """A session with `server`: the one that is open, or a new one."""
+        peer = self._peer
+        if not peer or not peer.open or peer.address != server:
+            peer = self._peer = await self._transport.connect(server, self._timeout)
+        return peer
 
 
 def _plain(text):

@@ -1,8 +1,13 @@
 """Where releases come from: part of the install phase."""
 
-from port import phase
+from coap.udp import UdpTransport
+from dtls.transport import DtlsTransport
+from port import const, phase
 from swupdate.faults import Fault
 from swupdate.install.https import HttpsSource
+from swupdate.url import parse
+
+_DATAGRAM = const(1500)
 
 
 class Resolver:
@@ -17,12 +22,18 @@ class Resolver:
             return await dns.resolve(name, self._server)
 
 
-def open_source(url, trust, server, limits):
+def open_source(url, trust, server, limits, credentials):
     """A Source (docs/architecture.md) for `url`; `server` is the network's name server.
 
-    Raises Fault "scheme" for what this composition does not fetch with.
+    `credentials(host)` gives those of this Device as a Client of that host, for DTLS. Raises Fault "scheme" for what is
+    not fetched with.
     """
     scheme = url.partition(":")[0].lower()
+    resolver = Resolver(server)
     if scheme == "https":
-        return HttpsSource(url, trust.authorities(), Resolver(server), limits)
-    raise Fault("scheme", "this version does not fetch with %s yet" % scheme)
+        return HttpsSource(url, trust.authorities(), resolver, limits)
+    if scheme != "coaps":
+        raise Fault("scheme", "%s is not a way to fetch a release" % scheme)
+    with phase("firmware.coap_source") as coap:
+        transport = DtlsTransport(UdpTransport(port=0, limit=_DATAGRAM), credentials(parse(url)[1]), False)
+        return coap.CoapSource(url, resolver, transport, limits)

@@ -46,8 +46,9 @@ async def main():
         from swupdate.install.https import HttpsSource
         source = HttpsSource(spec["url"], [unhexlify(spec["authority"])], resolver, Limits)
     else:
+        from coap.udp import UdpTransport
         from firmware.coap_source import CoapSource
-        source = CoapSource(spec["url"], resolver, Limits)
+        source = CoapSource(spec["url"], resolver, UdpTransport(port=0), Limits)
     buffers = [memoryview(bytearray(4096)), memoryview(bytearray(4096))]
     free, full = [0, 1], []
     changed = asyncio.Event()

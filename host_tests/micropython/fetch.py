@@ -75,9 +75,10 @@ async def run(spec):
     if spec["url"].startswith("https"):
         source = HttpsSource(spec["url"], [unhexlify(ca) for ca in spec["authorities"]], resolver, Limits)
     else:
+        from coap.udp import UdpTransport
         from firmware.coap_source import CoapSource
 
-        source = CoapSource(spec["url"], resolver, Limits)
+        source = CoapSource(spec["url"], resolver, UdpTransport(port=0), Limits)
     results = []
     for args in spec["steps"]:
         try:

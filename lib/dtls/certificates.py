@@ -39,14 +39,12 @@ def unpack(body):
 
 
 async def peer(credentials, body):
-    """(public key, uuid) of the peer whose Certificate has this body."""
+    """(public key, uuid) of the peer whose Certificate has this body; the key is None for a Client that may have none."""
     chain = unpack(body)
-    if not chain:
-        raise Alert(_HANDSHAKE_FAILURE)
     try:
         return await credentials.trust(chain)
     except ValueError:
-        raise Alert(_BAD_CERTIFICATE)
+        raise Alert(_BAD_CERTIFICATE if chain else _HANDSHAKE_FAILURE)
 
 
 async def sign(private, *parts):

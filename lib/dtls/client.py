@@ -108,6 +108,8 @@ class ClientHandshake(Handshake):
         if certificates:
             _, body = await self.expect(_CERTIFICATE)
             key, session.uuid = await certificates.peer(credentials, body)
+            if not key:
+                raise Alert(_HANDSHAKE_FAILURE)
         number, body = await self.expect(_SERVER_KEY_EXCHANGE, _SERVER_HELLO_DONE)
         hint = point = b""
         if number == _SERVER_KEY_EXCHANGE:

@@ -120,7 +120,7 @@ class ServerHandshake(Handshake):
         shared = await agree(private, reader.vector(1)) if kind & _ECDHE else None
         reader.end()
         self.derive(premaster(shared, psk), True)
-        if certificates:
+        if key:
             _, body = await self.expect(_CERTIFICATE_VERIFY)
             await certificates.verify(key, body, self.before())
 
