@@ -221,7 +221,7 @@ class Handshake:
 
     async def _take_record(self, at_end):
         """Take one record in; meanwhile the flight is sent again whenever its time is over."""
-        while True:
+        while not self._inbox:
             left = self._wait - ticks_diff(ticks_ms(), self._sent)
             if left <= 0:
                 self._tries += 1
@@ -230,8 +230,6 @@ class Handshake:
                 self._wait = min(2 * self._wait, _LONGEST_WAIT)
                 self.transmit()
                 continue
-            if self._inbox:
-                break
             self._event.clear()
             try:
                 await asyncio.wait_for(self._event.wait(), left / 1000)

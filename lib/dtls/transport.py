@@ -145,7 +145,7 @@ class DtlsTransport:
         session.used = ticks_ms()
         if content == _APPLICATION:
             session.last = None
-            self._ready.append((data, session))
+            self._ready.append((memoryview(data), session))
         elif content == _HANDSHAKE:  # Finished once more, or a renegotiation, which is not to be had
             self._repeat(session)
         elif content == _ALERT and len(data) == 2 and (data[0] == _FATAL or data[1] == _CLOSE_NOTIFY):
@@ -174,6 +174,8 @@ class DtlsTransport:
             self._datagrams.send(self._cookies.request(session, hello), address)
         elif entry and getattr(entry[0], "hello", hello).random == hello.random:
             entry[0].take(record)  # the same once more
+        elif address in self.sessions and self.sessions[address].randoms[32:] == hello.random:
+            pass  # late, or replayed
         elif hello.choose(self._credentials.suites()) is None:
             self._alert(session, _FATAL, _HANDSHAKE_FAILURE, 0)
         elif self._place(address):
@@ -213,7 +215,7 @@ class DtlsTransport:
             if isinstance(caught, Alert) and not caught.received:
                 self._alert(session, _FATAL, caught.code, 0)
         except CancelledError:
-            return OSError("the handshake was given up")
+            error = OSError(ETIMEDOUT)
         except MemoryError as caught:
             collect()
             error = OSError(str(caught))
@@ -252,8 +254,11 @@ class DtlsTransport:
 
     async def _make_keys(self):
         while True:
-            if self._key is None and not self._handshakes:
-                self._key = await key_pair_async(urandom)
+            try:
+                if self._key is None and not self._handshakes:
+                    self._key = await key_pair_async(urandom)
+            except MemoryError:
+                collect()
             await sleep_ms(100)
 
     async def _sweep(self):
