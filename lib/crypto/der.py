@@ -6,6 +6,12 @@ that go on behind their element.
 """
 
 
+def check(good, why="malformed DER"):
+    """ValueError(why) unless `good`."""
+    if not good:
+        raise ValueError(why)
+
+
 class Reader:
     """Takes elements one after another out of `data` (bytes-like; what it returns are views of it)."""
 
@@ -18,24 +24,20 @@ class Reader:
 
     def end(self):
         """ValueError when something is left."""
-        if self.more():
-            raise ValueError("DER goes on behind its end")
+        check(not self.more())
 
     def take(self, tag=None):
         """The next element as (tag, whole element, content). ValueError when its tag is not `tag` (None: any)."""
         rest = self._rest
-        if len(rest) < 2 or rest[0] & 31 == 31 or tag is not None and rest[0] != tag:
-            raise ValueError("DER has not the element that is expected")
+        check(len(rest) > 1 and rest[0] & 31 < 31 and (tag is None or rest[0] == tag))
         start = 2
         size = rest[1]
         if size > 127:
             start = size - 126  # 0x81 and one byte, 0x82 and two: nothing that is read here is longer
             size = int.from_bytes(rest[2:start], "big") if start in (3, 4) else 0
-            if size < (128 if start == 3 else 256):
-                raise ValueError("DER length is wrong")
+            check(size > (127 if start == 3 else 255))
         size += start
-        if size > len(rest):
-            raise ValueError("DER is cut short")
+        check(size <= len(rest))
         self._rest = rest[size:]
         return rest[0], rest[:size], rest[start:size]
 
@@ -43,87 +45,92 @@ class Reader:
         """The content of the next element, whose tag must be `tag`."""
         return self.take(tag)[2]
 
-    def inside(self, tag):
+    def whole(self):
+        """The next element, which must be a SEQUENCE, with its head, as bytes."""
+        return bytes(self.take(0x30)[1])
+
+    def inside(self, tag=0x30):
         """A Reader of the content of the next element."""
-        return Reader(self.take(tag)[2])
+        return Reader(self.read(tag))
 
     def maybe(self, tag):
         """The content of the next element if it has this tag; else None, and it stays where it is."""
-        return self.take(tag)[2] if self.more() and self._rest[0] == tag else None
+        return self.read(tag) if self.more() and self._rest[0] == tag else None
 
     def true(self):
         """BOOLEAN DEFAULT FALSE: whether it is there. DER leaves out a default and writes TRUE as 0xFF."""
         value = self.maybe(1)
-        if value is not None and value != b"\xff":
-            raise ValueError("DER boolean is wrong")
+        check(value is None or value == b"\xff")
         return value is not None
 
     def unsigned(self):
         """INTEGER from 0 on, in its shortest form, of 264 bits at most."""
         data = self.read(2)
-        if not 0 < len(data) < 34 or data[0] > 127 or len(data) > 1 and data[0] == 0 and data[1] < 128:
-            raise ValueError("DER integer is wrong")
+        check(0 < len(data) < 34 and data[0] < 128 and (data[0] or len(data) == 1 or data[1] > 127))
         return int.from_bytes(data, "big")
 
     def bits(self):
         """BIT STRING as (number of unused bits, content). Unused bits are zero."""
         data = self.read(3)
-        unused = data[0] if len(data) else 8
-        if unused > 7 or unused and (len(data) == 1 or data[-1] & ((1 << unused) - 1)):
-            raise ValueError("DER bit string is wrong")
-        return unused, data[1:]
+        check(len(data) and data[0] < (8 if len(data) > 1 else 1) and not data[-1] & ((1 << data[0]) - 1))
+        return data[0], data[1:]
+
+
+def only(data):
+    """A Reader of the content of `data`, which must be one SEQUENCE and nothing else."""
+    outer = Reader(data)
+    inner = outer.inside()
+    outer.end()
+    return inner
 
 
 def oid(data):
-    """The content of an OBJECT IDENTIFIER as text, "1.3.6.1". Raises ValueError."""
-    arcs = []
+    """The content of an OBJECT IDENTIFIER (40 bytes at most) as text, "1.3.6.1". Raises ValueError."""
+    check(0 < len(data) <= 40 and data[-1] < 128)
+    text = ""
     n = 0
-    for byte in data[:40]:
-        if n == 0 and byte == 128:
-            break
+    for byte in data:
+        check(n or byte != 128)
         n = n << 7 | byte & 127
         if byte < 128:
-            arcs.append(n)
+            if text:
+                text += ".%d" % n
+            else:
+                text = "%d.%d" % (min(n // 40, 2), n - min(n // 40, 2) * 40)
             n = 0
-    if not 0 < len(data) <= 40 or byte > 127:
-        raise ValueError("DER object identifier is wrong")
-    first = min(arcs[0] // 40, 2)
-    return ".".join(str(n) for n in [first, arcs[0] - 40 * first] + arcs[1:])
+    return text
 
 
 def encode(tag, *parts):
     """The element with this tag whose content is `parts` (bytes-like) in a row. ValueError from 64 KB on."""
     content = b"".join(parts)
     size = len(content)
-    if size > 0xFFFF:
-        raise ValueError("too long for DER")
-    if size < 128:
-        return bytes((tag, size)) + content
-    if size < 256:
-        return bytes((tag, 0x81, size)) + content
-    return bytes((tag, 0x82, size >> 8, size & 255)) + content
+    check(size < 65536)
+    if size > 255:
+        head = tag, 0x82, size >> 8, size & 255
+    elif size > 127:
+        head = tag, 0x81, size
+    else:
+        head = tag, size
+    return bytes(head) + content
 
 
 def _unsigned(data):
     data = bytes(data).lstrip(b"\0")
-    return encode(2, b"\0" if not data or data[0] > 127 else b"", data)
+    return encode(2, b"" if data and data[0] < 128 else b"\0", data)
 
 
 def encode_signature(rs):
     """ECDSA-Sig-Value (RFC 3279 section 2.2.3) of r and s, 32 bytes each. ValueError when these are not 64 bytes."""
-    if len(rs) != 64:
-        raise ValueError("a signature has 64 bytes")
+    check(len(rs) == 64, "a signature has 64 bytes")
     return encode(0x30, _unsigned(rs[:32]), _unsigned(rs[32:]))
 
 
 def decode_signature(data):
     """r and s (64 bytes) of an ECDSA-Sig-Value. ValueError when it is not DER, or one is 0 or has over 256 bits."""
-    outer = Reader(data)
-    inner = outer.inside(0x30)
-    outer.end()
-    r = inner.unsigned()
-    s = inner.unsigned()
-    inner.end()
-    if not r or not s or (r | s) >> 256:
-        raise ValueError("a signature's number is out of range")
+    reader = only(data)
+    r = reader.unsigned()
+    s = reader.unsigned()
+    reader.end()
+    check(r and s and not (r | s) >> 256)
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")

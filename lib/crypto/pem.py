@@ -10,8 +10,8 @@ _BLOCKS = const(8)
 
 def encode(label, der):
     """The text of one block, e.g. with the label "CERTIFICATE"; lines of 64 characters."""
-    lines = [b2a_base64(der[i : i + 48]).decode() for i in range(0, len(der), 48)]
-    return "-----BEGIN %s-----\n%s-----END %s-----\n" % (label, "".join(lines), label)
+    lines = b"".join([b2a_base64(der[i : i + 48]) for i in range(0, len(der), 48)])
+    return "-----BEGIN %s-----\n%s-----END %s-----\n" % (label, lines.decode(), label)
 
 
 def decode(text, label="CERTIFICATE"):
@@ -28,17 +28,17 @@ def decode(text, label="CERTIFICATE"):
     while start >= 0:
         stop = data.find(b"-----", start + 11)
         name = data[start + 11 : stop]
-        end = data.find(b"-----END " + name + b"-----", stop + 5)
+        end = data.find(b"-----END " + name + b"-----", stop)
         if stop < 0 or end < 0:
             raise ValueError("PEM block has no end")
         if label is None or name == label.encode():
             body = b"".join(data[stop + 5 : end].split())
             der = a2b_base64(body)
             # Decoding skips what is not base64: what it makes of the text must be the text.
-            if not der or b2a_base64(der)[:-1] != body or len(found) == _BLOCKS:
-                raise ValueError("PEM block is not base64" if len(found) < _BLOCKS else "too many PEM blocks")
+            if not der or b2a_base64(der)[:-1] != body:
+                raise ValueError("PEM block is not base64")
             found.append(der)
         start = data.find(b"-----BEGIN ", end)
-    if not found:
-        raise ValueError("PEM block is missing")
+    if not 0 < len(found) <= _BLOCKS:
+        raise ValueError("too many PEM blocks" if found else "no PEM block")
     return found
