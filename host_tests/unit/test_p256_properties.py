@@ -5,7 +5,8 @@ import hashlib
 
 import cbor2
 from crypto.cose import ES256, verify_sign1
-from crypto.p256 import on_curve, verify
+from crypto.ecdsa import verify
+from crypto.p256 import on_curve
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256

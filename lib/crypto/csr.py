@@ -3,7 +3,7 @@
 import hashlib
 
 from crypto.der import encode, encode_signature
-from crypto.p256 import sign_async
+from crypto.ecdsa import sign_async
 from crypto.x509 import P256, SHA256
 
 

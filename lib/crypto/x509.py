@@ -9,7 +9,7 @@ import hashlib
 from port import const
 
 from crypto.der import check, decode_signature, oid, only
-from crypto.p256 import verify_async
+from crypto.ecdsa import verify_async
 
 _LONGEST = const(2048)  # bytes of one certificate
 _DEEPEST = const(4)  # certificates of a chain

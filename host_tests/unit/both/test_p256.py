@@ -5,7 +5,8 @@ import hashlib
 
 from check import unhex
 from crypto.compare import equal
-from crypto.p256 import on_curve, verify, verify_async
+from crypto.ecdsa import verify, verify_async
+from crypto.p256 import on_curve
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
