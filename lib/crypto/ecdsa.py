@@ -45,7 +45,7 @@ def _sign(private, digest):
         k = number(nonce)
         if not 0 < k < N:
             continue
-        for point in times_g(k):
+        for point in times_g(k):  # noqa: B007
             yield
         r = affine(point)[0] % N
         s = pow(k, N - 2, N) * (h + r * d) % N

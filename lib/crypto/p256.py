@@ -71,7 +71,7 @@ def _key_pair(random):
         private = random(32)
         if 0 < number(private) < N:
             break
-    for point in times_g(number(private)):
+    for point in times_g(number(private)):  # noqa: B007
         yield
     x, y = affine(point)
     yield private, x.to_bytes(32, "big") + y.to_bytes(32, "big")
@@ -84,7 +84,7 @@ def _agree(private, public):
     point = number(public[:32]), number(public[32:]), 1
     if not on_curve(point[0], point[1]):
         raise ValueError("not a point of the curve")
-    for found in times(factor, point):
+    for found in times(factor, point):  # noqa: B007
         yield
     yield affine(found)[0].to_bytes(32, "big")
 
