@@ -18,6 +18,7 @@ ROOT = HERE.parents[1]
 BENCHES = (
     ("cbor, crypto (MicroPython)", ["micropython", "-X", "heapsize=1m", str(HERE / "bench_cbor.py")]),
     ("CoAP", [sys.executable, str(HERE / "bench_coap.py")]),
+    ("DTLS", [sys.executable, str(HERE / "bench_dtls.py")]),
     ("pipeline", [sys.executable, str(HERE / "bench_pipeline.py"), "--size", "400000", "--flash"]),
     ("update", [sys.executable, str(HERE / "bench_update.py")]),
     ("size", [sys.executable, str(HERE / "size.py")]),
@@ -54,6 +55,17 @@ def rows(results: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
             what = "lib/coap alone, 270 bytes" if r["bench"] == "coap_get" else "GET of /oc/swu, whole device"
             for n in (1, 16):
                 found.append((f"{what}, {n} outstanding", f"{r[f'per_s_{n}']:,}/s", "", ""))
+        elif r["bench"] == "dtls":
+            found.append(("P-256 multiplication", f"{r['multiplication_ms']} ms", "", ""))
+            for name in ("anon", "ecdhe_psk", "psk_ccm8", "certificates"):
+                cost = r[f"handshake_{name}_multiplications"]
+                found.append((f"handshake, {name}", f"{cost} multiplications", "2.5", verdict(cost, 2.5, True)))
+            heap = r["heap_per_session"]
+            found.append(("heap of a session", f"{heap:,} B", "2,048 B", verdict(heap, 2048, True)))
+            for n in (1, 16):
+                rate = r[f"coaps_per_s_{n}"]
+                text = f"coaps, 270 bytes, {n} outstanding"
+                found.append((text, f"{rate:,}/s", "2,000/s", verdict(rate, 2000, False)))
         elif r["bench"] == "pipeline":
             name = f"{r['transport']}, {r['rtt_ms']:.0f} ms round trip"
             found.append((f"download by {name}", f"{r['kB_s']:.0f} KB/s", "", ""))
