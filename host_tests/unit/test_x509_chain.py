@@ -1,6 +1,7 @@
 """Chains of certificates: `crypto.x509.verify_chain` and what the package `cryptography` makes of good and bad parties."""
 
 import asyncio
+import ipaddress
 import shutil
 import subprocess
 
@@ -165,6 +166,24 @@ def test_plain_servers():
     refused("key usage", [Party("x", ROOT, ekus=(SERVER,), usage=("key_agreement",))], purpose="server")
     for ekus in ((), (CLIENT,), (SERVER, ANY)):
         refused("extended", [Party("x", ROOT, ekus=ekus)], purpose="server")
+
+
+def test_hosts_of_servers():
+    names = [
+        peer.DNSName("Release.example"),
+        peer.DNSName("*.wild.example"),
+        peer.IPAddress(ipaddress.ip_address("192.0.2.7")),
+        peer.IPAddress(ipaddress.ip_address("2001:db8::7")),
+        peer.RFC822Name("mail.example"),
+        peer.UniformResourceIdentifier("uri.example"),
+    ]
+    server = Party("cn.example", ROOT, ekus=(SERVER,), extra=[(peer.SubjectAlternativeName(names), False)])
+    cert = check([server], purpose="server")
+    assert cert.alt_names == ("release.example", "*.wild.example", "192.0.2.7")
+    for host in ("release.example", "RELEASE.example.", "192.0.2.7"):
+        assert x509.names_host(cert, host)
+    for host in ("cn.example", "a.wild.example", "192.0.2.70", "mail.example", "uri.example", "2001:db8::7", ""):
+        assert not x509.names_host(cert, host)
 
 
 def test_swapped_issuers_and_foreign_keys():

@@ -1,6 +1,6 @@
 """X.509 certificates (RFC 5280) as OCF uses them: version 3, keys on P-256, ecdsa-with-SHA256, and nothing else.
 
-Extensions that are understood: basicConstraints, keyUsage, extendedKeyUsage, subjectAltName (the roles in it). Another
+Extensions that are understood: basicConstraints, keyUsage, extendedKeyUsage, subjectAltName (roles and hosts). Another
 one is passed over, unless it is critical. Every refusal is a ValueError that says why.
 """
 
@@ -33,7 +33,8 @@ class Certificate:
     `public` (x and y, 64 bytes, perhaps not on the curve), `subject` and `issuer` (DER of the Names), `name` (CN of the
     subject, or ""), `not_before` and `not_after` (unix seconds), `serial` (int), `ca` (bool), `path_len` (int or None),
     `key_usage` (as 16 bits: 0x8000 is the extension's bit 0, digitalSignature; None when absent), `ekus` (tuple of
-    "1.3.6..."), `roles` (tuple of (authority or "", role)), `tbs` (what is signed, a view) and `signature` (64 bytes).
+    "1.3.6..."), `roles` (tuple of (authority or "", role)), `alt_names` (tuple of DNS names and IPv4 addresses), `tbs`
+    (what is signed, a view) and `signature` (64 bytes).
     """
 
     def __init__(self, der):
@@ -66,7 +67,7 @@ class Certificate:
 
         self.ca = False
         self.path_len = self.key_usage = None
-        self.ekus = self.roles = ()
+        self.ekus = self.roles = self.alt_names = ()
         extensions = reader.maybe(0xA3)
         reader.end()
         if extensions is None:
@@ -101,6 +102,10 @@ class Certificate:
                         role = attribute(content)
                         if role:
                             self.roles += ((attribute(content, 11), role),)
+                    elif tag == 0x82:  # dNSName
+                        self.alt_names += (str(content, "utf-8").lower(),)
+                    elif tag == 0x87 and len(content) == 4:  # iPAddress
+                        self.alt_names += ("%d.%d.%d.%d" % tuple(content),)
             else:
                 check(not critical, "unknown critical extension")
                 continue
@@ -157,6 +162,14 @@ def uuid_of(cert):
     good = name[:5] == "uuid:" and [len(part) for part in parts] == [8, 4, 4, 4, 12]
     check(good and not "".join(parts).strip("0123456789abcdef"), "CN is no uuid")
     return name[5:]
+
+
+def names_host(cert, host):
+    """Whether the certificate is for the server `host` (DNS name or IPv4 address).
+
+    subjectAltName alone counts, and no name with an asterisk (RFC 9525 section 6). IPv6 addresses are not known here.
+    """
+    return host.lower().rstrip(".") in cert.alt_names
 
 
 async def verify_chain(chain, anchors, purpose, now):

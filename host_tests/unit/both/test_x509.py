@@ -100,6 +100,10 @@ def test_roles_are_read():
     cert = x509.parse(ROLE)
     assert cert.roles == (("Home", "oic.role.door"), ("", "oic.role.lamp"))
     assert cert.serial == 2**151 + 3
+    assert cert.alt_names == ("x.example",)
+    assert x509.names_host(cert, "X.example.") and x509.names_host(cert, "x.example")
+    for host in ("", "example", "a.x.example", "x.example\0", "oic.role.door"):
+        assert not x509.names_host(cert, host), host
 
 
 def test_input_may_be_a_view_that_changes_later():
