@@ -135,6 +135,42 @@ def test_two_common_names():
 FULL = Party("uuid:" + UUID, ROOT, ekus=(SERVER, CLIENT, ROLE), roles=[("Home", "oic.role.a"), (None, "oic.role.b")])
 
 
+def grown(data, tags=(0x30, 0x31, 0xA0, 0xA3, 0xA4, 0x04)):
+    """Every certificate that is `data` and a NULL at the end of one element: SEQUENCEs, SETs, what wraps an extension."""
+    reader = der.Reader(data)
+    before = b""
+    while reader.more():
+        tag, whole, content = reader.take()
+        rest = bytes(data[len(before) + len(whole) :])
+        # keyIdentifiers are OCTET STRINGs of bytes, extensions are OCTET STRINGs of a SEQUENCE or a BIT STRING
+        if tag in tags and len(content) and (tag != 4 or content[0] in (0x30, 3)):
+            yield before + der.encode(tag, content, b"\5\0") + rest
+            for inner in grown(bytes(content)):
+                yield before + der.encode(tag, inner) + rest
+        before += bytes(whole)
+
+
+def test_nothing_may_follow_in_an_element():
+    plain = Party("uuid:" + UUID, ROOT)
+    for party in (plain, MIDDLE):
+        count = 0
+        for data in grown(party.der):
+            count += 1
+            with raises(ValueError):
+                x509.parse(data)
+        assert count > 20
+    # A key of another length, and a signature with a bit too few
+    with raises(ValueError):
+        x509.parse(plain.der.replace(b"\x03\x42\x00\x04", b"\x03\x42\x01\x04"))
+    outer = der.only(plain.der)
+    head = outer.whole() + outer.whole()
+    signature = bytes(outer.bits()[1])
+    assert x509.parse(der.encode(0x30, head, der.encode(3, b"\0", signature))).serial
+    for wrong in (der.encode(3, b"\1", signature[:-1], b"\0"), der.encode(3, b"\0", signature, b"\0")):
+        with raises(ValueError):
+            x509.parse(der.encode(0x30, head, wrong))
+
+
 def test_cut_anywhere():
     for party in (LEAF, ROOT, FULL):
         for size in range(len(party.der)):

@@ -72,7 +72,7 @@ class Reader:
     def bits(self):
         """BIT STRING as (number of unused bits, content). Unused bits are zero."""
         data = self.read(3)
-        check(len(data) and data[0] < (8 if len(data) > 1 else 1) and not data[-1] & ((1 << data[0]) - 1))
+        check(len(data) and data[0] < 8 and not data[-1] & ((1 << data[0]) - 1))
         return data[0], data[1:]
 
 

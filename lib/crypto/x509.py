@@ -30,11 +30,11 @@ _CRL_SIGN = const(0x0200)
 class Certificate:
     """What a certificate says; nothing of it is verified yet.
 
-    `public` (x and y, 64 bytes, perhaps not on the curve), `subject` and `issuer` (DER of the Names), `name` (CN of the
-    subject, or ""), `not_before` and `not_after` (unix seconds), `serial` (int), `ca` (bool), `path_len` (int or None),
-    `key_usage` (as 16 bits: 0x8000 is the extension's bit 0, digitalSignature; None when absent), `ekus` (tuple of
-    "1.3.6..."), `roles` (tuple of (authority or "", role)), `alt_names` (tuple of DNS names and IPv4 addresses), `tbs`
-    (what is signed, a view) and `signature` (64 bytes).
+    `public` (x and y, 64 bytes, perhaps not on the curve), `subject` and `issuer` (DER of the Names), `name` and
+    `issuer_name` (their CNs, or ""), `not_before` and `not_after` (unix seconds), `serial` (int), `ca` (bool),
+    `path_len` (int or None), `key_usage` (16 bits: 0x8000 is the extension's bit 0, digitalSignature; None when absent),
+    `ekus` (tuple of "1.3.6..."), `roles` (tuple of (authority or "", role)), `alt_names` (tuple of DNS names and IPv4
+    addresses), `tbs` (what is signed, a view) and `signature` (64 bytes). A role without an authority is one of the issuer.
     """
 
     def __init__(self, der):
@@ -55,6 +55,7 @@ class Certificate:
         self.serial = reader.unsigned()
         check(reader.whole() == algorithm)
         self.issuer = reader.whole()
+        self.issuer_name = attribute(self.issuer)
         validity = reader.inside()
         self.not_before = _time(validity)
         self.not_after = _time(validity)
@@ -62,7 +63,7 @@ class Certificate:
         self.subject = reader.whole()
         self.name = attribute(self.subject)
         key = reader.whole()
-        check(len(key) == 91 and key[:27] == P256, "key is not on P-256")
+        check(key[:27] == P256, "key is not on P-256")
         self.public = key[27:]
 
         self.ca = False
@@ -196,7 +197,7 @@ async def verify_chain(chain, anchors, purpose, now):
         issuer = Certificate(chain[depth + 1])
         if purpose == "mfg":
             check(
-                depth == 0 and issuer.path_len == 0 and (issuer.key_usage or 0) & _CRL_SIGN,
+                issuer.path_len == 0 and (issuer.key_usage or 0) & _CRL_SIGN,
                 "wrong CA between manufacturer and device",
             )
         await _check_issuer(cert, issuer, depth, now)

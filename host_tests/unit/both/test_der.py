@@ -91,7 +91,7 @@ def test_bit_strings():
     assert der.Reader(unhex("03 01 00")).bits() == (0, b"")
     assert der.Reader(unhex("03 02 03 88")).bits() == (3, b"\x88")
     assert der.Reader(unhex("03 03 07 00 80")).bits() == (7, b"\x00\x80")
-    for text in ("03 00", "03 01 01", "03 02 08 00", "03 02 03 8c", "03 02 ff 00"):
+    for text in ("03 00", "03 01 01", "03 01 06", "03 02 08 00", "03 02 03 8c", "03 02 ff 00"):
         with raises(ValueError):
             der.Reader(unhex(text)).bits()
 

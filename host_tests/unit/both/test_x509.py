@@ -84,7 +84,7 @@ def test_leaf_is_read():
     assert cert.key_usage == 0x8800
     assert cert.ekus == ("1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "1.3.6.1.4.1.44924.1.6")
     assert cert.roles == () and len(cert.signature) == 64
-    assert x509.attribute(cert.issuer) == "Test Intermediate"
+    assert cert.issuer_name == x509.attribute(cert.issuer) == "Test Intermediate"
     assert cert.tbs[0] == 0x30 and bytes(cert.tbs) in LEAF
 
 
