@@ -149,6 +149,8 @@ def test_what_is_not_supported_is_refused():
     unknown = b"\x55\x1d\x63"
     with raises(ValueError, "twice"):
         x509.parse(changed(changed(ROLE, b"\x55\x1d\x25", unknown), b"\x55\x1d\x11", unknown))
+    with raises(ValueError):  # an extended key usage that is no OBJECT IDENTIFIER
+        x509.parse(changed(LEAF, b"\x06\x08\x2b\6\1\5\5\7\3\2", b"\x0d\x08\x2b\6\1\5\5\7\3\2"))
     with raises(ValueError):  # BOOLEAN that is neither left out nor 0xFF
         x509.parse(changed(LEAF, b"\x55\x1d\x0f\x01\x01\xff", b"\x55\x1d\x0f\x01\x01\x01"))
 
