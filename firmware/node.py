@@ -1,17 +1,15 @@
-"""The device as a whole: joins board, storage, clock, Resources, update and app. The product's composition.
-
-Without credentials (which come with DTLS) it serves in the clear what OCF demands in the clear, and nothing else.
-"""
+"""The device as a whole: joins board, storage, clock, Resources, security, update and app. The product's composition."""
 
 import asyncio
 
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
-from ocf.access import SecuredOnly
+from dtls.transport import DtlsTransport
 from ocf.core import Configuration, DeviceInfo, Maintenance, Platform
 from ocf.device import Device
 from ocf.discovery import Discovery
-from ocf.pstat import RFOTM, Pstat
+from ocf.pstat import Pstat
+from ocf.security import Security
 from ocf.wellknown import Introspection, IntrospectionData
 from port import collect, const, phase, print_exception, sleep_ms, urandom
 from swupdate.manager import Updater
@@ -28,6 +26,8 @@ _CHUNK = const(4096)
 _FEED_MS = const(1000)
 _GROUP = "224.0.1.187"  # All OCF Devices (IPv4)
 _PORT = const(5683)
+_SECURE_PORT = const(5684)
+_DATAGRAM = const(1500)  # handshakes have longer ones than CoAP's
 _FLUSH_MS = const(3000)
 _HEALTH_MS = const(500)
 
@@ -52,7 +52,7 @@ class Job:
         self.clock = node.clock
         self.floor = node.updater.floor
         self.limits = Limits(node.provision.settings)
-        self.open = node.open
+        self.open = node._open
         self.buffers = None
 
     def reserve(self):
@@ -68,7 +68,6 @@ class Node:
     """
 
     schemes = ("https", "coaps")
-    first_state = RFOTM  # of a device that nobody has owned yet
 
     def __init__(self, board):
         self.board = board
@@ -81,32 +80,18 @@ class Node:
         label = self.slots.label(self.slots.running) or {}
         self.version = label.get("version", "")
         self.clock = Clock(board, self.store, label.get("built", 0))
-        self.pstat = Pstat(self.store, self.first_state)
-        self.ocf = Device(self.access(), self._identity())
+        self.pstat = Pstat(self.store)
+        self.security = Security(self.store, self.pstat, urandom, self._secrets())
+        self.ocf = self.security.device = Device(self.security, self.security.uuid)
         self.updater = Updater(
             self.store, self.clock, self.slots, self.pstat, self._job, self._settings(), self.reboot, board.nvs()
         )  # fmt: skip
         self.app = App(self, self.log)
-        self.endpoint = None
+        self.dtls = None
         self._well = False
         self._trial = None
         self._add_resources()
         self._join_hooks()
-
-    # What another composition replaces
-
-    def access(self):
-        """The access policy."""
-        return SecuredOnly(self.pstat)
-
-    def open(self, url):
-        """A Source for `url`, for the install phase. Raises Fault."""
-        with phase("firmware.sources") as sources:
-            return sources.open_source(url, self.provision, self.board.dns(), Limits(self.provision.settings))
-
-    def urls(self, resource, request):
-        """Where `resource` is reached: the product has no secured endpoint yet, and offers no other to secured ones."""
-        return [] if resource.secure else ["coap://%s:%d" % (self.board.address(), _PORT)]
 
     # For the app
 
@@ -129,10 +114,8 @@ class Node:
             tasks.append(asyncio.create_task(self._try_out()))
         await self.board.join()
         self.log("info", "the network is joined as %s" % self.board.address())
-        transport = UdpTransport(self.board.address(), _PORT, (_GROUP,), self.board.address())
-        self.endpoint = Endpoint(transport, self.ocf.handle)
-        self.ocf.coap.append(self.endpoint)
-        tasks.append(asyncio.create_task(self.endpoint.run()))
+        self._listen()
+        tasks += [asyncio.create_task(endpoint.run()) for endpoint in self.ocf.coap]
         if self.pstat.unfinished:
             self.pstat.reset()  # the power failed in RESET
         tasks.append(asyncio.create_task(self.updater.run()))
@@ -162,7 +145,7 @@ class Node:
         with phase("swupdate.trial") as trial:
             self._trial = trial.Trial(
                 self.updater, self.slots, self.store, self.reboot, lambda: self.board.joined,
-                lambda: self.endpoint is not None, lambda: self._well, self._prove, seconds,
+                lambda: self.dtls is not None, lambda: self._well, self._prove, seconds,
             )  # fmt: skip
             self.ocf.seen = lambda _identity: self._trial.client_seen()
             if self.app.crashed:  # it did so before there was a trial to hear of it
@@ -187,6 +170,35 @@ class Node:
         if self._trial:
             self._trial.give_up(text)
 
+    # The network
+
+    def _listen(self):
+        """Serve in the clear, where discovery comes to, and secured."""
+        address = self.board.address()
+        clear = UdpTransport(address, _PORT, (_GROUP,), address)
+        self.dtls = DtlsTransport(UdpTransport(address, _SECURE_PORT, limit=_DATAGRAM), self.security)
+        secured = Endpoint(self.dtls, self.ocf.handle)
+        self.dtls.closed = lambda session: secured.drop_observers(lambda request: request.peer is session)
+        self.ocf.coap += [Endpoint(clear, self.ocf.handle), secured]
+
+    def _urls(self, resource, _request):
+        """Where `resource` is reached."""
+        address = self.board.address()
+        found = ["coaps://%s:%d" % (address, _SECURE_PORT)]
+        if self.security.clear(resource):
+            found.insert(0, "coap://%s:%d" % (address, _PORT))
+        return found
+
+    def _open(self, url):
+        """A Source for `url`, for the install phase. Raises Fault."""
+        p = self.provision
+        with phase("firmware.sources") as sources:
+            return sources.open_source(url, p, self.board.dns(), Limits(p.settings), self._credentials)
+
+    def _credentials(self, host):
+        with phase("firmware.trust") as trust:
+            return trust.ServerTrust(host, self.security, self.provision, self.clock)
+
     # Composition
 
     def _add_resources(self):
@@ -201,13 +213,16 @@ class Node:
         add(Introspection())
         add(IntrospectionData(p.name, self.version))
         add(self.pstat)
+        for resource in self.security.resources:
+            add(resource)
         add(Maintenance(lambda: self._soon(self.pstat.reset), lambda: self._soon(self.reboot)))
         add(SoftwareUpdate(self.updater, p.settings.get("href")))
         add(UpdateStatus(self.updater))
         self._names = names
 
     def _join_hooks(self):
-        self.ocf.endpoints = self.urls
+        self.ocf.endpoints = self._urls
+        self.ocf.sdi = lambda: self.security.sdi
         self.pstat.on_tm = self.updater.target
         self.pstat.on_state = self._state_changed
         self.updater.flush = self._flush
@@ -223,32 +238,32 @@ class Node:
             settings["manufactured"] = rfc3339.parse(p.manufactured)
         return settings
 
+    def _secrets(self):
+        """What the onboarding of this Device needs."""
+        p = self.provision
+        return {
+            "mfgcert": p.certificate(), "mfgtrust": p.manufacturers(), "now": self.clock.now,
+            "pin": lambda pin: self.log("info", "the PIN of this device is %s" % pin),
+        }  # fmt: skip
+
     def _job(self, url):
         return Job(self, url)
 
-    def _identity(self):
-        """The Device's UUID: made once, and anew by a RESET."""
-        data = self.store.load("identity")
-        if not data or len(data) != 16:
-            data = bytearray(urandom(16))
-            data[6] = data[6] & 0x0F | 0x40  # a random UUID (RFC 9562 section 5.4)
-            data[8] = data[8] & 0x3F | 0x80
-            self.store.save("identity", data)
-        h = "".join("%02x" % b for b in data)
-        return "-".join((h[:8], h[8:12], h[12:16], h[16:20], h[20:]))
-
     def _state_changed(self, state):
         """pstat entered another onboarding state."""
+        self.security.entered(state)
         if state == 0:
-            self.store.remove("identity")
-            self.ocf.di = self._identity()
             self._names.reset()
-            self.endpoint.drop_observers()
+            for endpoint in self.ocf.coap:
+                endpoint.drop_observers()
+            if self.dtls:
+                self.dtls.drop_all()
         self.updater.dos_changed(state)
 
     async def _flush(self):
-        if self.endpoint:
-            await self.endpoint.flush(_FLUSH_MS)
+        if self.dtls:
+            for endpoint in self.ocf.coap:
+                await endpoint.flush(_FLUSH_MS)
             await sleep_ms(200)  # what was not confirmable is on its way
 
     def _soon(self, function):

@@ -39,6 +39,15 @@ class Provision:
         """The certificates (DER) that a release server's must chain to."""
         return self._read()["authorities"]
 
+    def certificate(self):
+        """(chain of DER, private key of 32 bytes) of the manufacturer's certificate for this device, or None."""
+        found = self._read().get("mfgcert")
+        return found and (found["chain"], found["key"])
+
+    def manufacturers(self):
+        """The authorities (DER) of the onboarding tools that may use the manufacturer's certificates."""
+        return self._read().get("mfgtrust", [])
+
     def _read(self):
         with open(self._path, "rb") as file:
             record = cbor.decode(file.read(), max_items=1000)

@@ -24,7 +24,8 @@ class Device:
     `access` is its policy (see ocf.access). `di` is the device's UUID as text. `buffer` is the size in bytes of the
     one buffer that representations are written into; a larger one gets memory of its own.
     `endpoints(resource, request)` gives the URLs under which a Resource is reached; the composition sets it. `seen`,
-    when set, is called with the identity of an authenticated Client after each of its exchanges.
+    when set, is called with the identity of an authenticated Client after each of its exchanges; `sdi`, when set, gives
+    (uuid, name, private) of the security domain.
     """
 
     def __init__(self, access, di, buffer=_BUFFER):
@@ -34,6 +35,7 @@ class Device:
         self.coap = []  # the coap endpoints that notify
         self.endpoints = lambda resource, request: []
         self.seen = None
+        self.sdi = None
         self._buf = bytearray(buffer)
 
     def add(self, resource):
@@ -96,6 +98,8 @@ class Device:
             if request.multicast:
                 return None
             raise Refused(BAD_REQUEST, "nothing matches the query")
+        if hasattr(found, "send"):
+            return self._later(found, request)
         key = None
         if resource.observable:
             key = _BATCH if interface == "oic.if.b" else resource.href
@@ -117,9 +121,17 @@ class Device:
             raise Refused(BAD_REQUEST, "the payload is not CBOR: %s" % error)  # noqa: B904 - no `from` on MicroPython
         if not isinstance(body, dict):
             raise Refused(BAD_REQUEST, "the payload is not a map")
-        if resource.post(body, request):
+        done = resource.post(body, request)
+        if hasattr(done, "send"):
+            return self._later(done, request)
+        if done:
             return self._answer(0x44, resource.represent(resource.interfaces[0], request), request, None)
         return Response(0x44)
+
+    async def _later(self, coroutine, request):
+        """The answer once a Resource that takes its time is done: what it shows, or that it was changed."""
+        found = await coroutine
+        return self._answer(0x45, found, request, None) if found else Response(0x44)
 
     def _interface(self, resource, request):
         """The Interface that the request asks for, which the Resource must have."""

@@ -27,9 +27,13 @@ class Discovery(Resource):
         def write(out):
             # Item by item: the links of all Resources at once would be several KB of objects.
             if interface == BASELINE:
+                uuid, name, private = device.sdi() if device.sdi else (None, "", True)
                 out.head(4, 1)
-                out.head(5, 3)
-                out.each("rt", self.rt, "if", self.interfaces, "links")
+                out.head(5, 3 if private else 5)
+                out.each("rt", self.rt, "if", self.interfaces)
+                if not private:
+                    out.each("sduuid", uuid, "sdname", name)
+                out.each("links")
             out.head(4, len(found))
             for resource in found:
                 if batch:

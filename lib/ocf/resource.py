@@ -92,7 +92,7 @@ class Resource:
     def represent(self, interface, request):
         """What a RETRIEVE through `interface` gives; None when the query of `request` is not about this Resource.
 
-        Pairs; a Resource that is not discoverable may also give what Device.encode gave.
+        Pairs, or a coroutine of them; a Resource that is not discoverable may also give what Device.encode gave.
         """
         if not self.matches(request):
             return None
@@ -142,7 +142,8 @@ class Resource:
             self.device.notify(self)
 
     def post(self, body, request):
-        """An UPDATE by `request`, as a whole: SVRs whose rules depend on who asks replace it. As `update`."""
+        """An UPDATE by `request`, as a whole: SVRs whose rules depend on who asks replace it. As `update`, or
+        a coroutine."""
         self.validate(body)
         return self.update(body)
 

@@ -6,10 +6,10 @@ import os
 import socket
 import sys
 from asyncio import core
-from cryptolib import aes  # noqa: F401
 from errno import EINPROGRESS
 from time import ticks_add, ticks_diff, ticks_ms  # noqa: F401
 
+from cryptolib import aes  # noqa: F401
 from micropython import const  # noqa: F401
 
 urandom = os.urandom

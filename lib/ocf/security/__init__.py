@@ -1,0 +1,251 @@
+"""OCF Security on this Device: the secure virtual Resources, who may do what, and the keys that DTLS asks for.
+
+Resident: what every request and every handshake needs. What writes and shows the Resources is in the phases
+`ocf.security.update`, `.view` and `.certificates`.
+"""
+
+import asyncio
+from binascii import unhexlify
+
+from cbor import decode
+from port import const, phase
+
+from ocf.pstat import NIL, RESET, RFNOP, RFOTM
+from ocf.security.resources import Svr
+
+_GET = const(1)
+_POST = const(2)
+_DELETE = const(4)
+_JUST_WORKS = const(0)
+_PIN = const(1)
+_CERTIFICATE = const(2)
+_SELF = const(4)  # the value of oxmsel while no transfer method is chosen
+_PSK = const(1)  # credtype
+_SUITES_PSK = (0xC037, 0xC0A8)
+_SUITES_CERTIFICATE = (0xC0AE, 0xC0AC)
+_CORE = ("/oic/res", "/oic/d", "/oic/p")
+_DOXM = "/oic/sec/doxm"
+_PSTAT = "/oic/sec/pstat"
+_PIN_IDENTITY = b"oic.sec.doxm.rdp"
+# What a method needs of an entry's permission: RETRIEVE or NOTIFY, CREATE or UPDATE, DELETE.
+_NEEDS = {_GET: 2 | 16, _POST: 1 | 4, _DELETE: 8}
+
+
+def raw(uuid):
+    """The 16 bytes of a UUID in text."""
+    return unhexlify(uuid.replace("-", ""))
+
+
+class Security:
+    """The SVRs of a Device, its access policy (ocf.device) and its credentials (dtls).
+
+    `store` keeps one record for each SVR; `random(n)` gives secret bytes. `settings`: "mfgcert": (chain of DER, private 32
+    bytes) or None; "mfgtrust": list of DER; "pin": function that shows a PIN to whoever stands before the Device, or None;
+    "now": function that gives unix seconds, 0 while the time is not known.
+    """
+
+    def __init__(self, store, pstat, random, settings):
+        self.store = store
+        self.pstat = pstat
+        self.random = random
+        self.settings = settings
+        self.doc = None  # the session of the Device onboarding connection
+        self.pin_key = None
+        self.device = None
+        # doxm
+        self.uuid = None
+        self.owned = False
+        self.devowner = self.rowner = NIL
+        self.oxmsel = _SELF
+        # cred: "id", "type", "subject", "usage", "key", "chain", "role"; acl2: "id", "subject", "resources", "permission"
+        self.creds = []
+        self.aces = []
+        self.cred_owner = self.acl_owner = NIL
+        self.sdi = (NIL, "", True)  # uuid, name, priv
+        self._load()
+        names = ("doxm", "cred", "acl2", "sp", "csr", "roles", "sdi")
+        self.resources = [Svr(self, name) for name in names]
+        pstat.guard = self.guard
+
+    def _load(self):
+        for name in ("doxm", "cred", "acl2", "sdi"):
+            data = self.store.load(name)
+            if data:
+                with phase("ocf.security.records") as records:
+                    records.load(self, name, decode(data, max_items=2000))
+        if self.uuid is None:
+            with phase("ocf.security.records") as records:
+                records.fresh(self)
+        elif self.pstat.state == RFOTM and (self.owned or self.devowner != NIL or self.creds):
+            self.pstat.unfinished = True  # the power failed while somebody became the owner: begin anew
+
+    # For the composition
+
+    def clear(self, resource):
+        """Whether `resource` is to be reached in the clear now."""
+        return not resource.secure or self.pstat.state == RFOTM and resource.href in (_DOXM, _PSTAT)
+
+    def entered(self, state):
+        """pstat is in another state. In RESET everything that an owner has left goes."""
+        if state == RESET:
+            self.doc = self.pin_key = None
+            with phase("ocf.security.records") as records:
+                records.wipe(self)
+
+    def guard(self, state):
+        """Why the Device may not enter `state` (RFPRO, RFNOP, SRESET), or None."""
+        if not self.owned or NIL in (self.devowner, self.uuid):
+            return "the Device is not owned"
+        for owner in (self.rowner, self.cred_owner, self.acl_owner, self.pstat.rowneruuid):
+            if owner == NIL or not any(cred["subject"] == owner for cred in self.creds):
+                return "a rowneruuid has no credential"
+        return None
+
+    # Access (OCF Security, access control)
+
+    def identity(self, request):
+        """The UUID of an authenticated Client, or None."""
+        return request.identity if request.secure else None
+
+    def check(self, request, resource):
+        """Whether `request` may do to `resource` what its method says. Asked again for every notification."""
+        state = self.pstat.state
+        session = request.peer if request.secure else None
+        href = resource.href
+        core = href in _CORE
+        svr = href.startswith("/oic/sec/")
+        configures = resource.dcr or core
+        if state == RESET or state == RFOTM and self.doc and session is not self.doc:
+            return False
+        if session and session is self.doc and configures:
+            return True
+        if state == RFOTM:
+            code = request.code
+            if core:
+                return code == _GET
+            return not session and (href == _DOXM and code in (_GET, _POST) or href == _PSTAT and code == _GET)
+        if not configures and state != RFNOP or not session and resource.secure:
+            return False
+        uuid = session.uuid if session else None
+        if svr and uuid and uuid == self._owner(href):
+            return True
+        granted = 0
+        for ace in self.aces:
+            if self._means(ace["subject"], session, uuid, svr) and _covers(ace["resources"], resource, configures):
+                granted |= ace["permission"]
+        if uuid and any(role == "oic.role.owner" for _, role in session.roles):
+            granted = 31
+        return granted & _NEEDS.get(request.code, 1 | 4) != 0
+
+    def _owner(self, href):
+        """The rowneruuid of an SVR."""
+        if href == _DOXM:
+            return self.rowner
+        if href == _PSTAT:
+            return self.pstat.rowneruuid
+        return self.cred_owner if href == "/oic/sec/cred" else self.acl_owner if href == "/oic/sec/acl2" else None
+
+    def _means(self, subject, session, uuid, svr):
+        """Whether the subject of an entry, (kind, value), is who asks. Connection types never open an SVR."""
+        kind, value = subject
+        if kind == "uuid":
+            return uuid is not None and uuid == value
+        if kind == "role":
+            return uuid is not None and any(value[1] == r and value[0] in ("", a) for a, r in session.roles)
+        return not svr and (value == "anon-clear" or uuid is not None)
+
+    # Credentials (docs/architecture.md, dtls)
+
+    def suites(self):
+        """What a handshake may agree on now."""
+        state = self.pstat.state
+        if state == RFOTM:
+            if self.doc:
+                return ()
+            if self.oxmsel == _PIN:
+                return _SUITES_PSK[:1] if self.pin_key else ()
+            return (
+                (0xFF00,) if self.oxmsel == _JUST_WORKS else _SUITES_CERTIFICATE if self.oxmsel == _CERTIFICATE else ()
+            )
+        found = ()
+        if state != RESET:
+            if any(cred["type"] == _PSK for cred in self.creds):
+                found = _SUITES_PSK
+            if self._find("cert"):
+                found += _SUITES_CERTIFICATE
+        return found
+
+    def hint(self):
+        """The PSK identity hint: by it the reference Client finds its key."""
+        own = raw(self.uuid)
+        return _PIN_IDENTITY + b":" + own if self.pstat.state == RFOTM else own
+
+    def psk(self, identity):
+        """(key, uuid) for the Client that names itself so, or None."""
+        if self.pstat.state == RFOTM:
+            return (self.pin_key, None) if self.pin_key and identity == _PIN_IDENTITY else None
+        cred = self._shared_with(identity)
+        return cred and (cred["key"], cred["subject"])
+
+    def psk_for(self, hint, _address):
+        """(identity, key, uuid) to use with the server that gives this hint, or None."""
+        cred = self._shared_with(hint)
+        return cred and (raw(self.uuid), cred["key"], cred["subject"])
+
+    def certificate(self):
+        """(chain, private key) of this Device, or None."""
+        if self.pstat.state == RFOTM:
+            return self.settings.get("mfgcert")
+        cred = self._find("cert")
+        return cred and (cred["chain"], bytes(self.store.load("key")[:32]))
+
+    def authorities(self):
+        """The authorities (DER) that an owner trusts."""
+        return [der for cred in self.creds if cred["usage"] == "trustca" for der in cred["chain"]]
+
+    async def trust(self, chain):
+        """(public key, uuid) of the peer with this chain. Raises ValueError."""
+        with phase("ocf.security.certificates") as certificates:
+            return await certificates.trust(self, chain)
+
+    def opened(self, session):
+        """A handshake is complete. False when the session must not be."""
+        if self.pstat.state == RFOTM:
+            if self.doc:
+                return False
+            self.doc = session
+            session.kept = True
+        session.roles = tuple(c["role"] for c in self.creds if c["role"] and c["subject"] == session.uuid)
+        return True
+
+    def closed(self, session):
+        """A session is gone. If the new owner's, before it was one: RESET."""
+        if session is self.doc:
+            self.doc = None
+            if self.pstat.state == RFOTM:
+                asyncio.create_task(self.pstat.reset_later())
+
+    def _find(self, usage):
+        for cred in self.creds:
+            if cred["usage"] == usage:
+                return cred
+        return None
+
+    def _shared_with(self, name):
+        """The pre-shared key whose subject is `name`: 16 bytes, or its text."""
+        for cred in self.creds:
+            subject = cred["subject"]
+            if cred["type"] == _PSK and (raw(subject) == name or subject.encode() == name):
+                return cred
+        return None
+
+
+def _covers(resources, resource, configures):
+    """Whether the list of an entry, of (href, wildcard), names `resource`."""
+    for href, wildcard in resources:
+        if href == resource.href:
+            return True
+        # Wildcards are about the maker's Resources; all of them are secured.
+        if not configures and (wildcard == "*" or wildcard == "+" and resource.discoverable):
+            return True
+    return False
