@@ -43,7 +43,7 @@ class Certificate:
         outer = only(der)
         self.tbs = outer.take(0x30)[1]
         algorithm = outer.whole()
-        # Mbed TLS before 3.5 writes a NULL behind the identifier.
+        # Older Mbed TLS writes a NULL behind the identifier.
         check(algorithm in (SHA256, b"\x30\x0c" + SHA256[2:] + b"\x05\x00"), "not signed with ECDSA and SHA-256")
         unused, signature = outer.bits()
         outer.end()

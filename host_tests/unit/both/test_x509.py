@@ -156,7 +156,7 @@ def test_what_is_not_supported_is_refused():
 
 
 def test_null_behind_the_algorithm_is_accepted():
-    # As Mbed TLS before 3.5 writes it, in both places; the lengths around it grow.
+    # As older Mbed TLS writes it, in both places; the lengths around it grow.
     outer = LEAF[4:]
     tbs_length = outer[2] << 8 | outer[3]
     tbs = outer[4 : 4 + tbs_length].replace(x509.SHA256, b"\x30\x0c" + x509.SHA256[2:] + b"\5\0")
