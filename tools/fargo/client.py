@@ -1,7 +1,4 @@
-"""An OCF Client: finds devices and speaks with one, over lib/coap.
-
-Unsecured so far: it serves boards with the test transport, and says so to a device that wants DTLS.
-"""
+"""An OCF Client: finds devices in the clear, as OCF has it, and speaks with one over DTLS (lib/coap and lib/dtls)."""
 
 from __future__ import annotations
 
@@ -16,20 +13,19 @@ from urllib.parse import urlsplit
 
 import cbor
 import port
-from coap.client import Client
-from coap.endpoint import Endpoint
-from coap.udp import UdpTransport
 
+from fargo import secure
 from fargo.console import CONNECTION, FAILED, REFUSED, Failure
+from fargo.identity import Identity
+from fargo.network import CBOR, OCF_CBOR, Link, Network, exchange
 
-GET, POST = 1, 2
-CBOR, OCF_CBOR = 60, 10000
+GET, POST, DELETE = 1, 2, 4
 COAP_PORT = 5683
 IPV4_GROUP, IPV6_GROUP = "224.0.1.187", "ff02::158"
 SOFTWARE_UPDATE, UPDATE_STATUS = "oic.r.softwareupdate", "x.fargo.update"
-PSTAT = "/oic/sec/pstat"
+PSTAT, DOXM = "/oic/sec/pstat", "/oic/sec/doxm"
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CODES = {
     0x80: "bad request",
     0x81: "not authorized",
@@ -79,36 +75,25 @@ class Refusal(Failure):
         self.details = {"response": code_text(reply.code), "diagnostic": text}
 
 
-class Network:
-    """One socket and the client over it. `interface` is the local address, "" for the system's choice."""
-
-    def __init__(self, interface: str = "", ipv6: bool = False) -> None:
-        host = interface or ("::" if ipv6 else "0.0.0.0")
-        self.transport = UdpTransport(host, 0)
-        self.endpoint = Endpoint(self.transport)
-        self.client = Client(self.endpoint)
-        self._task = asyncio.ensure_future(self.endpoint.run())
-
-    async def close(self) -> None:
-        """Give up the socket."""
-        self.endpoint.close()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-
 class DeviceClient:
     """One device, made by `connect`; an asynchronous context manager.
 
-    `swu` and `status` are the hrefs of the software update Resource and of our vendor's Resource beside it. That is ""
-    when the device has none: then reasons come from OCF's result codes alone.
+    `uuid` is the device's. `swu` and `status` are the hrefs of the software update Resource and of our vendor's Resource
+    beside it. That is "" when the device has none: then reasons come from OCF's result codes alone. Requests go over DTLS,
+    in a session that is made when it is needed and made anew after the device was lost; `clear=True` is for what a device
+    serves to everybody.
     """
 
-    def __init__(self, network: Network, peer: Any, timeout: float = 10.0) -> None:
+    def __init__(self, network: Network, peer: Any, identity: Identity, timeout: float = 10.0) -> None:
         self.network = network
         self.peer = peer
+        self.identity = identity
         self.timeout = timeout
         self.host, self.port = port.host_port(peer)
-        self.swu = self.status = ""
-        self.secured_only = False
+        self.uuid = self.swu = self.status = ""
+        self._link: Link | None = None
+        self._session: Any = None
+        self._secured: Any = None  # where the device waits for DTLS
 
     async def __aenter__(self) -> DeviceClient:
         return self
@@ -123,18 +108,23 @@ class DeviceClient:
 
     # Requests.
 
-    async def get(self, path: str, query: Iterable[str] = (), timeout: float | None = None) -> Any:
+    async def get(
+        self, path: str, query: Iterable[str] = (), timeout: float | None = None, clear: bool = False
+    ) -> Any:
         """The decoded representation. Raises Refusal, or Failure when nothing (sensible) answers."""
-        return self._decoded(path, await self._request(GET, path, query, None, timeout))
+        return self._decoded(path, await self._request(GET, path, query, None, timeout, clear))
 
-    async def post(self, path: str, value: Any, query: Iterable[str] = (), timeout: float | None = None) -> Any:
+    async def post(
+        self, path: str, value: Any, query: Iterable[str] = (), timeout: float | None = None, clear: bool = False
+    ) -> Any:
         """UPDATE a Resource; the decoded answer, None when it has no payload. Raises as `get`."""
-        reply = await self._request(POST, path, query, cbor.dumps(value), timeout)
-        return self._decoded(path, reply)
+        return self._decoded(path, await self._request(POST, path, query, value, timeout, clear))
 
     async def observe(self, path: str) -> AsyncIterator[Any]:
         """Representations of an observed Resource: the first at once, then as it changes. Raises as `get`."""
-        observation = await self.network.client.observe(self.peer, path, accept=OCF_CBOR)
+        session = await self._open(self.timeout)
+        assert self._link is not None
+        observation = await self._link.client.observe(session, path, accept=OCF_CBOR)
         try:
             async for reply in observation:
                 yield self._decoded(path, self._checked("OBSERVE " + path, reply))
@@ -143,20 +133,19 @@ class DeviceClient:
         finally:
             observation.cancel()  # the next notification is answered with a RST, which ends it there
 
-    async def _request(self, code: int, path: str, query: Iterable[str], payload: Any, timeout: float | None) -> Any:
-        milliseconds = int(1000 * (self.timeout if timeout is None else timeout))
+    async def _request(
+        self, code: int, path: str, query: Iterable[str], body: Any, timeout: float | None, clear: bool
+    ) -> Any:
+        seconds = self.timeout if timeout is None else timeout
         try:
-            reply = await self.network.client.request(
-                self.peer,
-                code,
-                path,
-                query=tuple(query),
-                payload=payload or b"",
-                content_format=None if payload is None else OCF_CBOR,
-                accept=OCF_CBOR,
-                timeout_ms=milliseconds,
-            )
+            if clear:
+                reply = await exchange(self.network.client, self.peer, code, path, query, body, seconds)
+            else:
+                session = await self._open(seconds)
+                assert self._link is not None
+                reply = await self._link.request(session, code, path, body, seconds, query)
         except (TimeoutError, OSError) as exc:
+            self._lose()
             raise Failure(
                 f"no answer from {self.address} ({path})",
                 "Is the device on, and on this network? --timeout gives it longer.",
@@ -164,15 +153,30 @@ class DeviceClient:
             ) from exc
         return self._checked(("GET " if code == GET else "POST ") + path, reply)
 
+    async def _open(self, timeout: float) -> Any:
+        """The session with the device: the one that is open, or a new one. Raises Failure, TimeoutError."""
+        if self._session is None or not self._session.open:
+            if self._link is None:
+                self._link = self.network.link(secure.Credentials(self.identity))
+            try:
+                self._session = await self._link.connect(self._secured, timeout)
+            except secure.Alert as error:
+                hint = "It was reset, or has another owner: fargo device own takes it when it has none."
+                raise secure.explain(error, self.address, hint) from None
+            if self._session.uuid != self.uuid:
+                self._lose()
+                raise Failure(f"{self.address} is another device than it was", code=CONNECTION)
+        return self._session
+
+    def _lose(self) -> None:
+        """Whoever is there now may have restarted and know nothing of the session: the next request begins a new one."""
+        session, self._session = self._session, None
+        if session is not None and self._link is not None:
+            self._link.drop(session, alert=False)
+
     def _checked(self, what: str, reply: Any) -> Any:
         if reply.code >> 5 == 2:
             return reply
-        if reply.code == 0x81 and self.secured_only:
-            raise Failure(
-                f"{self.address} speaks of its update over secured connections only",
-                "DTLS comes with the next release of fargo; until then use a board with the test transport.",
-                CONNECTION,
-            )
         raise Refusal(what, reply)
 
     def _decoded(self, path: str, reply: Any) -> Any:
@@ -189,27 +193,54 @@ class DeviceClient:
     # Discovery of what this device has.
 
     async def links(self, rt: str = "") -> list[dict[str, Any]]:
-        """The device's links, of one Resource Type or all."""
+        """The device's links, of one Resource Type or all: it shows them to everybody."""
         try:
-            links = await self.get("/oic/res", ["rt=" + rt] if rt else [])
+            links = await self.get("/oic/res", ["rt=" + rt] if rt else [], clear=True)
         except Refusal as exc:
-            if exc.response == 0x84:  # what some devices answer when nothing matches
+            if exc.response in (0x80, 0x84):  # what devices answer when nothing matches
                 return []
             raise
         return [link for link in links_of(links) if not rt or rt in link["rt"]]
 
+    def secured_peer(self, links: list[dict[str, Any]]) -> Any:
+        """Where links say that DTLS is spoken. Raises Failure."""
+        for link in links:
+            for ep in link.get("eps") or []:
+                url = urlsplit(str(ep.get("ep", ""))) if isinstance(ep, dict) else urlsplit("")
+                if url.scheme == "coaps" and url.hostname:
+                    return port.address(url.hostname, url.port or secure.SECURE_PORT)
+        raise Failure(f"{self.address} offers no secured connection", code=FAILED)
+
     async def discover(self) -> None:
-        """Find the update Resources. Raises Failure when the device has no software update."""
-        found = await self.links(SOFTWARE_UPDATE)
+        """Find the update Resources, and the key for this device. Raises Failure when there is none."""
+        links = await self.links()
+        found = [link for link in links if SOFTWARE_UPDATE in link["rt"]]
         if not found:
             raise Failure(
                 f"{self.address} has no software update (no Resource of type {SOFTWARE_UPDATE})", code=FAILED
             )
         self.swu = found[0]["href"]
-        endpoints = [urlsplit(str(ep.get("ep", ""))) for ep in found[0].get("eps") or [] if isinstance(ep, dict)]
-        self.secured_only = bool(endpoints) and all(ep.scheme.startswith("coaps") for ep in endpoints)
-        status = await self.links(UPDATE_STATUS)
-        self.status = status[0]["href"] if status else ""
+        self.status = next((link["href"] for link in links if UPDATE_STATUS in link["rt"]), "")
+        self.uuid = str(found[0].get("anchor", ""))[6:]
+        self._secured = self.secured_peer(found)
+        if self.uuid not in self.identity.devices:
+            raise await self._stranger()
+
+    async def _stranger(self) -> Failure:
+        """Why there is no key for this device."""
+        try:
+            owned = bool(_mapping(await self.get(DOXM, clear=True)).get("owned"))
+        except Refusal:
+            owned = True
+        if owned:
+            return Failure(
+                f"{self.address} has an owner, and it is not this identity",
+                "Its owner can let you in (fargo device grant), or a reset at the device makes it free.",
+                REFUSED,
+            )
+        return Failure(
+            f"{self.address} has no owner yet", f"Own it first: fargo device own --device {self.address}", REFUSED
+        )
 
     async def device(self) -> dict[str, Any]:
         """`/oic/d`"""
@@ -301,7 +332,7 @@ async def _ask(group: str, ipv6: bool, interface: str, wait: float, details: boo
 
 
 async def _found(network: Network, reply: Any, peer: Any, details: bool) -> Found:
-    client = DeviceClient(network, peer, timeout=3.0)
+    client = DeviceClient(network, peer, Identity.nobody(), timeout=3.0)
     device = Found("", "", client.host, client.port, peer=peer)
     try:
         links = links_of(client._decoded("/oic/res", reply))
@@ -309,7 +340,7 @@ async def _found(network: Network, reply: Any, peer: Any, details: bool) -> Foun
         anchors = [a for a in (link.get("anchor") for link in links) if isinstance(a, str) and a.startswith("ocf://")]
         device.uuid = anchors[0][6:] if anchors else ""
         if details:
-            about = await client.device()
+            about = _mapping(await client.get("/oic/d", clear=True))
             device.uuid = str(about.get("di", device.uuid))
             device.name, device.version = str(about.get("n", "")), str(about.get("sv", ""))
             device.types = [t for t in about.get("rt", []) if isinstance(t, str) and t != "oic.wk.d"]
@@ -318,12 +349,14 @@ async def _found(network: Network, reply: Any, peer: Any, details: bool) -> Foun
     return device
 
 
-async def connect(device: str, interface: str = "", timeout: float = 10.0, wait: float = 2.0) -> DeviceClient:
+async def connect(
+    device: str, identity: Identity, interface: str = "", timeout: float = 10.0, wait: float = 2.0
+) -> DeviceClient:
     """A client of the device that `device` names (UUID, name, or host[:port]), its update Resources found."""
-    target = await _locate(device, interface, wait)
+    target = await locate(device, interface, wait)
     try:
         network = Network(interface, ":" in target[0])
-        client = DeviceClient(network, port.address(*target), timeout)
+        client = DeviceClient(network, port.address(*target), identity, timeout)
     except OSError as exc:
         raise Failure(f"cannot reach {device}: {exc.strerror or exc}", code=CONNECTION) from exc
     try:
@@ -334,7 +367,8 @@ async def connect(device: str, interface: str = "", timeout: float = 10.0, wait:
     return client
 
 
-async def _locate(device: str, interface: str, wait: float) -> tuple[str, int]:
+async def locate(device: str, interface: str, wait: float) -> tuple[str, int]:
+    """Host and CoAP port of the device that `device` names (UUID, name, or host[:port]). Raises Failure."""
     host, number = split_host(device)
     if host:
         try:
@@ -347,7 +381,7 @@ async def _locate(device: str, interface: str, wait: float) -> tuple[str, int]:
             ) from exc
         # IPv4 first: a name such as localhost has both, and boards rarely IPv6.
         return sorted(found, key=lambda entry: entry[0] != socket.AF_INET)[0][4][:2]  # type: ignore[return-value]
-    by_uuid = _UUID.fullmatch(device) is not None
+    by_uuid = UUID.fullmatch(device) is not None
     devices = await discover(interface, wait, details=True)
     matching = [d for d in devices if (d.uuid.lower() == device.lower() if by_uuid else d.name == device)]
     if not matching:

@@ -6,14 +6,16 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from fargo import onboard, secure
 from fargo import watch as verbs
-from fargo.client import DeviceClient, connect
+from fargo.client import UUID, DeviceClient, connect
 from fargo.client import discover as find
 from fargo.console import (
     CONNECTION,
@@ -29,8 +31,9 @@ from fargo.console import (
     wait_for,
 )
 from fargo.follow import Watch
+from fargo.identity import Identity, write_secret
 
-app = typer.Typer(help="Find devices, and update them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Find devices, own them, and update them.", no_args_is_help=True, rich_markup_mode=None)
 
 Which = Annotated[
     str,
@@ -42,13 +45,15 @@ Interface = Annotated[
 Wait = Annotated[float, typer.Option("--wait", min=0.1, metavar="SECONDS", help="How long answers are awaited.")]
 Url = Annotated[str | None, typer.Option("--url", help="URL of the release; without it the device's own is kept.")]
 
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
 _ACTIONS = {"check": "isac", "download": "isvv", "upgrade": "upgrade"}
 
 
 async def _with_device(
     device: str, interface: str, timeout: float, work: Callable[[DeviceClient], Awaitable[Any]]
 ) -> Any:
-    client = await connect(device, interface, min(timeout, 10.0))
+    client = await connect(device, Identity(), interface, min(timeout, 10.0))
     async with client:
         return await work(client)
 
@@ -111,6 +116,152 @@ def discover(
 
 
 @app.command()
+def own(
+    device: Which,
+    method: Annotated[str, typer.Option("--method", help="just-works, pin or certificate.")] = "just-works",
+    pin: Annotated[str, typer.Option("--pin", help="What the device shows; asked for when it is not given.")] = "",
+    ca: Annotated[
+        Path | None, typer.Option("--ca", help="PEM: the manufacturers' authority, for certificate.")
+    ] = None,
+    cert: Annotated[Path | None, typer.Option("--cert", help="PEM: the own chain, for certificate.")] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="PEM: its private key.")] = None,
+    interface: Interface = "",
+    json: Json = False,
+    progress: ProgressOption = ProgressMode.auto,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Become the owner of a device that has none."""
+    out = Output(json, progress)
+    if method not in onboard.METHODS:
+        raise Failure(f"there is no method {method!r}", "Choose just-works, pin or certificate.", USAGE)
+    identity = Identity()
+    credentials = None
+    if method == "certificate":
+        if not (ca and cert and key):
+            raise Failure("certificates need --ca, --cert and --key", code=USAGE)
+        chain = secure.read_chain(cert)
+        credentials = secure.Manufacturer(identity, secure.read_chain(ca), (chain, secure.read_key(key)))
+
+    async def work() -> dict[str, Any]:
+        onboarding = await onboard.begin(device, identity, interface, min(timeout, 20.0))
+        try:
+            code = pin
+            if method == "pin" and not code:
+                await onboarding.select(onboard.METHODS["pin"])
+                out.note("The device shows a PIN now.")
+                code = await asyncio.to_thread(typer.prompt, "PIN", err=True)
+            known = await onboarding.own(method, code, credentials)
+        finally:
+            await onboarding.network.close()
+        return {"uuid": known.uuid, "name": known.name, "address": known.address, "owner": identity.uuid}
+
+    value = _run(work(), timeout)
+    out.result(value, f"{value['name'] or value['address']} is yours: {value['uuid']}")
+
+
+@app.command("list")
+def owned(json: Json = False) -> None:
+    """List the devices that this identity has keys for."""
+    out = Output(json)
+    identity = Identity()
+    table = Table("name", "uuid", "last address", "yours", box=None)
+    devices = [
+        {"uuid": k.uuid, "name": k.name, "address": k.address, "owned": k.owned} for k in identity.devices.values()
+    ]
+    for d in devices:
+        row = (str(d["name"]), str(d["uuid"]), str(d["address"]), "yes" if d["owned"] else "shared")
+        table.add_row(*[Text(clean(cell)) for cell in row])
+    out.result({"identity": identity.uuid, "devices": devices}, table if devices else "no device yet")
+
+
+@app.command()
+def grant(
+    device: Which,
+    client: Annotated[str, typer.Option("--client", help="UUID of the Client that gets the rights.")],
+    href: Annotated[
+        list[str] | None, typer.Option("--href", help="A Resource, or * for all of the app; may be repeated.")
+    ] = None,
+    permission: Annotated[
+        int, typer.Option("--permission", min=1, max=31, help="Sum: 1 create, 2 read, 4 update, 8 delete, 16 notify.")
+    ] = 22,
+    psk_out: Annotated[
+        Path | None, typer.Option("--psk-out", help="Make a key for both as well, and write it here (hex, mode 0600).")
+    ] = None,
+    interface: Interface = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+    progress: ProgressOption = ProgressMode.auto,
+    timeout: Timeout = 30.0,
+) -> None:
+    """Let another Client use a device of yours: rights, and on request a key."""
+    out = Output(json, progress)
+    if not UUID.fullmatch(client):
+        raise Failure(f"{client!r} is no UUID", code=USAGE)
+    hrefs = href or ["/oc/swu", "/fargo/update"]
+    key = onboard.new_key() if psk_out else None
+    if psk_out and psk_out.exists():
+        raise Failure(f"{psk_out} exists already", "A key is never overwritten: choose another name.")
+
+    async def work(found: DeviceClient) -> dict[str, Any]:
+        if not dry_run:
+            await onboard.grant(found, client.lower(), hrefs, permission, key)
+        return {"device": found.uuid, "client": client.lower(), "hrefs": hrefs, "permission": permission}
+
+    value = _run(_with_device(device, interface, timeout, work), timeout)
+    if psk_out and key and not dry_run:
+        write_secret(psk_out, key.hex() + "\n")
+    words = "could" if dry_run else "can"
+    out.result(value, f"{client} {words} use {', '.join(hrefs)} (permission {permission})")
+
+
+def _release(device: str, interface: str, timeout: float, yes: bool, dry_run: bool, out: Output) -> None:
+    if not (yes or dry_run) and not typer.confirm(
+        f"{device} forgets its owner, all credentials and rights. Go on?", err=True
+    ):
+        raise Failure("nothing was done", code=USAGE)
+    identity = Identity()
+
+    async def work() -> dict[str, Any]:
+        client = await connect(device, identity, interface, min(timeout, 10.0))
+        async with client:
+            if not dry_run:
+                await onboard.disown(client, identity)
+            return {"uuid": client.uuid, "address": client.address}
+
+    value = _run(work(), timeout)
+    words = "would forget its owner" if dry_run else "has no owner any more; its software stays"
+    out.result(value, f"{value['address']} {words}")
+
+
+@app.command()
+def disown(
+    device: Which,
+    yes: Yes = False,
+    interface: Interface = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+    progress: ProgressOption = ProgressMode.auto,
+    timeout: Timeout = 30.0,
+) -> None:
+    """Give a device up: it is reset, and anybody may own it then. The running software stays."""
+    _release(device, interface, timeout, yes, dry_run, Output(json, progress))
+
+
+@app.command()
+def reset(
+    device: Which,
+    yes: Yes = False,
+    interface: Interface = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+    progress: ProgressOption = ProgressMode.auto,
+    timeout: Timeout = 30.0,
+) -> None:
+    """The same as disown, by the name that OCF gives it: a hard reset."""
+    _release(device, interface, timeout, yes, dry_run, Output(json, progress))
+
+
+@app.command()
 def info(
     device: Which,
     interface: Interface = "",
@@ -124,6 +275,7 @@ def info(
     async def work(client: DeviceClient) -> dict[str, Any]:
         return {
             "address": client.address,
+            "uuid": client.uuid,
             "device": await client.device(),
             "platform": await client.platform(),
             "swu": await client.read_swu(),
