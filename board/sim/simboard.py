@@ -36,7 +36,7 @@ class SimBoard:
         self,
         flash_path: Path,
         address: str = "127.7.0.2",
-        heap: str = "320k",
+        heap: str = "448k",
         flash_ms: tuple[float, float] = (30, 5),
         cut_at: int = 0,
         torn: bool | str = False,

@@ -1,6 +1,7 @@
 """What the proofs on the simulated board share: a stage with its board, a foreign Client, a time server.
 
-Nothing of ours speaks for the Client here: messages are aiocoap's, their payloads are made and read by cbor2.
+Nothing of ours speaks for the Client here: messages are aiocoap's, their payloads are made and read by cbor2, and Mbed TLS
+secures them. Only the ownership, at the first start, is taken by `fargo`'s own onboarding.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ from fargo.bundle import ROOT
 from fargo.serve import Server
 from fargo.stage import Stage
 from starlette.responses import Response
+from tunnel import Tunnel
 
 SWU, PSTAT, STATUS = "oc/swu", "oic/sec/pstat", "fargo/update"
 OCF_CBOR = 10000
 IDLE, ISAC, ISVV, UPGRADE = "idle", "isac", "isvv", "upgrade"
+HEAP = "640k"
 WAIT = 40  # seconds: more than anything here takes on a slow machine
 
 LAMP = ROOT / "examples/lamp"
@@ -108,7 +111,7 @@ class QuickStage(Stage):
 
     def app_image(self, change: dict[str, str] | None = None) -> bytes:
         """As Stage's."""
-        files = bundle.device_files(self.app, self.main)
+        files = bundle.device_files(self.app)
         changed = self.home / "changed"
         shutil.rmtree(changed, ignore_errors=True)
         changed.mkdir()
@@ -125,18 +128,27 @@ class QuickStage(Stage):
 
 
 class Rig:
-    """A stage whose server runs, and its board, flashed with version 1.0.0 and not powered yet."""
+    """A stage whose server runs, and its board, flashed with version 1.0.0 and not powered yet.
+
+    The board gets its owner at its first start, unless `owned` is false.
+    """
 
     def __init__(
-        self, home: Path, board: dict[str, Any] | None = None, settings: dict[str, Any] | None = None, **stage: Any
+        self,
+        home: Path,
+        board: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
+        owned: bool = True,
+        **stage: Any,
     ) -> None:
+        self.owned = owned
         stage = {"layout": "small", "firmware_size": 60_000, "app": LAMP, "server": Faulty, **stage}
         self.stage = QuickStage(home, address=address(), settings={**_SETTINGS, **(settings or {})}, **stage)
         self.stage.flash_factory()
         (factory,) = (home / "factory").glob("*.suit")
         release.sign(Path(shutil.copy(factory, self.stage.releases)), self.stage.keys[0])  # an offer of what runs
         self.stage.server.start()
-        self.board = self.stage.board(**{"heap": "512k", "flash_ms": (0, 0), **(board or {})})
+        self.board = self.stage.board(**{"heap": HEAP, "flash_ms": (0, 0), **(board or {})})
 
     def start(self) -> Rig:
         """Power on, and wait until the board serves."""
@@ -147,6 +159,8 @@ class Rig:
         at = len(self.board.lines)
         how()
         self.board.wait_log("serving", WAIT, at)
+        if self.owned and not self.stage.identity.devices:
+            asyncio.run(self.stage.own())
         return self
 
     def power_cycle(self) -> Rig:
@@ -161,7 +175,9 @@ class Rig:
 
     def client(self) -> Foreign:
         """A Client of this board; use it with `async with`."""
-        return Foreign(self.stage.address)
+        identity = self.stage.identity
+        (known,) = identity.devices.values()
+        return Foreign(self.stage.address, identity.uuid, known.key)
 
     def payloads(self, build: Callable[[], Any]) -> list[Path]:
         """The payload files that `build` adds to the server's folder."""
@@ -211,12 +227,14 @@ class Seen:
 
 
 class Foreign:
-    """A Client made of aiocoap and cbor2, and of nothing of ours."""
+    """A Client made of aiocoap, cbor2 and Mbed TLS, and of nothing of ours. It is the owner."""
 
-    def __init__(self, host: str) -> None:
-        self.host = host
+    def __init__(self, host: str, uuid: str, key: bytes) -> None:
+        self._tunnel = Tunnel(host, uuid, key)
+        self.host = f"127.0.0.1:{self._tunnel.port}"
 
     async def __aenter__(self) -> Foreign:
+        self._tunnel.__enter__()
         self.context = await aiocoap.Context.create_client_context(transports=["simple6"])
         self._observations: list[Any] = []
         return self
@@ -226,6 +244,7 @@ class Foreign:
             if not request.observation.cancelled:
                 request.observation.cancel()
         await self.context.shutdown()
+        await asyncio.to_thread(self._tunnel.__exit__)
 
     async def ask(
         self,

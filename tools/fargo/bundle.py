@@ -10,11 +10,10 @@ ROOT = Path(__file__).resolve().parents[2]
 _NOT_ON_THE_DEVICE = {"lib/port/_cpython.py", "lib/coap/client.py"}
 
 
-def device_files(app: Path, main: Path | None = None) -> dict[str, Path]:
+def device_files(app: Path) -> dict[str, Path]:
     """Files of an app image: name in the image -> source file.
 
-    `app` is the maker's folder, with an `app.py`; `main` replaces the product's composition (the simulated board's test
-    transport does). Raises Failure when there is no app, or when it would hide a file of ours.
+    `app` is the maker's folder, with an `app.py`. Raises Failure when there is none, or when it would hide a file of ours.
     """
     if not (app / "app.py").is_file():
         raise Failure(f"{app} has no app.py", "an app is a folder with app.py, which has `async def main(device)`")
@@ -26,7 +25,7 @@ def device_files(app: Path, main: Path | None = None) -> dict[str, Path]:
                 continue
             files[str(path.relative_to(ROOT / "lib" if package == "lib" else ROOT))] = path
     files["board.py"] = ROOT / "board/esp32/board.py"
-    files["main.py"] = main or ROOT / "firmware/main.py"
+    files["main.py"] = ROOT / "firmware/main.py"
     for path in sorted(app.rglob("*")):
         name = str(path.relative_to(app))
         if not path.is_file() or "__pycache__" in path.parts or name.startswith("."):

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,8 @@ COAP_PORT = 5683
 IPV4_GROUP, IPV6_GROUP = "224.0.1.187", "ff02::158"
 SOFTWARE_UPDATE, UPDATE_STATUS = "oic.r.softwareupdate", "x.fargo.update"
 PSTAT, DOXM = "/oic/sec/pstat", "/oic/sec/doxm"
+
+_DOUBTFUL = 5000  # ms of silence after which a session may be one that the device has lost
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CODES = {
@@ -70,7 +73,8 @@ class Refusal(Failure):
         except UnicodeDecodeError:
             text = ""
         reason = f": {text}" if text else ""
-        super().__init__(f"{what}: the device answered {code_text(reply.code)}{reason}", code=REFUSED)
+        hint = "This identity may not do that; the owner can grant it: fargo device grant." if reply.code == 0x81 else ""
+        super().__init__(f"{what}: the device answered {code_text(reply.code)}{reason}", hint, REFUSED)
         self.response = reply.code
         self.details = {"response": code_text(reply.code), "diagnostic": text}
 
@@ -93,6 +97,7 @@ class DeviceClient:
         self.uuid = self.swu = self.status = ""
         self._link: Link | None = None
         self._session: Any = None
+        self._opening = asyncio.Lock()
         self._secured: Any = None  # where the device waits for DTLS
 
     async def __aenter__(self) -> DeviceClient:
@@ -122,9 +127,11 @@ class DeviceClient:
 
     async def observe(self, path: str) -> AsyncIterator[Any]:
         """Representations of an observed Resource: the first at once, then as it changes. Raises as `get`."""
-        session = await self._open(self.timeout)
-        assert self._link is not None
-        observation = await self._link.client.observe(session, path, accept=OCF_CBOR)
+        try:
+            link, session = await self._open(self.timeout)
+            observation = await link.client.observe(session, path, accept=OCF_CBOR)
+        except OSError as exc:
+            raise self._silent(path) from exc
         try:
             async for reply in observation:
                 yield self._decoded(path, self._checked("OBSERVE " + path, reply))
@@ -141,38 +148,62 @@ class DeviceClient:
             if clear:
                 reply = await exchange(self.network.client, self.peer, code, path, query, body, seconds)
             else:
-                session = await self._open(seconds)
-                assert self._link is not None
-                reply = await self._link.request(session, code, path, body, seconds, query)
-        except (TimeoutError, OSError) as exc:
-            self._lose()
-            raise Failure(
-                f"no answer from {self.address} ({path})",
-                "Is the device on, and on this network? --timeout gives it longer.",
-                CONNECTION,
-            ) from exc
+                reply = await self._in_session(code, path, query, body, seconds)
+        except OSError as exc:
+            raise self._silent(path) from exc
         return self._checked(("GET " if code == GET else "POST ") + path, reply)
 
-    async def _open(self, timeout: float) -> Any:
-        """The session with the device: the one that is open, or a new one. Raises Failure, TimeoutError."""
-        if self._session is None or not self._session.open:
+    def _silent(self, path: str) -> Failure:
+        return Failure(
+            f"no answer from {self.address} ({path})",
+            "Is the device on, and on this network? --timeout gives it longer.",
+            CONNECTION,
+        )
+
+    async def _in_session(self, code: int, path: str, query: Iterable[str], body: Any, seconds: float) -> Any:
+        """An exchange over DTLS. Raises Failure, OSError.
+
+        A device that has restarted knows nothing of our session and ignores what is sent in it. So what may be repeated is
+        repeated in a new one, and before anything else is sent in one that was silent for a while, its end is looked for.
+        """
+        deadline = time.monotonic() + seconds
+        session = self._session
+        if session is not None and session.open:
+            if code != GET and port.ticks_diff(port.ticks_ms(), session.used) > _DOUBTFUL:
+                await self._in_session(GET, "/oic/d", (), None, seconds)
+            elif code == GET:
+                try:
+                    return await self._ask(code, path, query, body, seconds / 2)
+                except OSError:
+                    pass
+        return await self._ask(code, path, query, body, max(0.1, deadline - time.monotonic()))
+
+    async def _ask(self, code: int, path: str, query: Iterable[str], body: Any, seconds: float) -> Any:
+        deadline = time.monotonic() + seconds
+        link, session = await self._open(seconds)
+        try:
+            return await link.request(session, code, path, body, max(0.1, deadline - time.monotonic()), query)
+        except OSError:
+            # Whoever is there now may have restarted and know nothing of the session.
+            link.drop(session, alert=False)
+            raise
+
+    async def _open(self, timeout: float) -> tuple[Link, Any]:
+        """The session with the device: the one that is open, or a new one. Raises Failure, OSError."""
+        async with asyncio.timeout(timeout), self._opening:
             if self._link is None:
                 self._link = self.network.link(secure.Credentials(self.identity))
-            try:
-                self._session = await self._link.connect(self._secured, timeout)
-            except secure.Alert as error:
-                hint = "It was reset, or has another owner: fargo device own takes it when it has none."
-                raise secure.explain(error, self.address, hint) from None
-            if self._session.uuid != self.uuid:
-                self._lose()
-                raise Failure(f"{self.address} is another device than it was", code=CONNECTION)
-        return self._session
-
-    def _lose(self) -> None:
-        """Whoever is there now may have restarted and know nothing of the session: the next request begins a new one."""
-        session, self._session = self._session, None
-        if session is not None and self._link is not None:
-            self._link.drop(session, alert=False)
+            if self._session is None or not self._session.open:
+                try:
+                    session = await self._link.connect(self._secured, timeout)
+                except secure.Alert as error:
+                    hint = "It was reset, or has another owner: fargo device own takes it when it has none."
+                    raise secure.explain(error, self.address, hint) from None
+                if session.uuid != self.uuid:
+                    self._link.drop(session)
+                    raise Failure(f"{self.address} is another device than it was", code=CONNECTION)
+                self._session = session
+            return self._link, self._session
 
     def _checked(self, what: str, reply: Any) -> Any:
         if reply.code >> 5 == 2:

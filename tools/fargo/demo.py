@@ -10,14 +10,16 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import port
 from cryptography.hazmat.primitives.asymmetric import ec
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
 from fargo import bundle, watch
-from fargo.client import DeviceClient, connect
+from fargo.client import COAP_PORT, DeviceClient, code_text, connect
 from fargo.console import Failure
+from fargo.network import Network, exchange
 from fargo.stage import Stage
 
 APP = bundle.ROOT / "examples/lamp"
@@ -99,7 +101,7 @@ class Demo:
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[DeviceClient]:
         """A connection to the board."""
-        client = await connect(self.stage.address, interface="127.0.0.1")
+        client = await connect(self.stage.address, self.stage.identity, "127.0.0.1")
         async with client:
             yield client
 
@@ -109,6 +111,22 @@ class Demo:
             return await watch.update(client, self.screen, self.stage.url(version), 60)
 
     # The acts
+
+    async def ownership(self) -> None:
+        self.screen.title("Nobody owns it yet: discovery in the clear, then Just Works over DTLS")
+        try:
+            async with self.client():
+                raise AssertionError("a device without an owner let somebody in")
+        except Failure as refused:
+            self.screen.line(refused.text, "yellow")
+        known = await self.stage.own()
+        self.screen.line(f"owned: {known.uuid}, its key derived on both sides", "green")
+        async with self.client() as client:
+            self.screen.line(f"{client.address} serves over DTLS, version {await client.version()}")
+            stranger = await connect_clear(self.stage.address)
+            self.screen.line(f"GET /oc/swu in the clear: {stranger}", "yellow")
+            assert stranger.startswith("4.01")
+        self.rows.append(("ownership", "-", "1.0.0", "owned by Just Works; refused in the clear"))
 
     async def new_version(self) -> None:
         self.screen.title("1.1.0, firmware and app: check, download, upgrade")
@@ -212,10 +230,10 @@ class Demo:
         self.stage.flash_factory("1.0.0", 1)
         self.board.power_on()
         self.board.wait_log("serving", 30)
-        async with self.client() as client:
-            screen.line(f"{self.stage.address} serves, version {await client.version()}")
+        screen.line(f"{self.stage.address} serves")
         acts: tuple[Callable[[], Any], ...] = (
-            self.new_version, self.crashing, self.tampered, self.wrongly_signed, self.server_dies, self.power_cut,
+            self.ownership, self.new_version, self.crashing, self.tampered, self.wrongly_signed, self.server_dies,
+            self.power_cut,
         )  # fmt: skip
         for act in acts:
             await act()
@@ -228,6 +246,16 @@ class Demo:
         for row in self.rows:
             table.add_row(*row)
         return table
+
+
+async def connect_clear(address: str) -> str:
+    """What the board answers to a GET of /oc/swu in the clear."""
+    network = Network("127.0.0.1")
+    try:
+        reply = await exchange(network.client, port.address(address, COAP_PORT), 1, "/oc/swu", (), None, 5)
+        return code_text(reply.code)
+    finally:
+        await network.close()
 
 
 def main() -> int:
@@ -269,8 +297,13 @@ def _board_only(demo: Demo) -> int:
     demo.board.log = print
     demo.board.power_on()
     demo.board.wait_log("serving", 30)
-    print(f"The board is at {demo.stage.address}; a newer release at {demo.stage.url('1.1.0')}. Ctrl-C ends both.")
-    print(f"Try: fargo device update --device {demo.stage.address} --url {demo.stage.url('1.1.0')}")
+    address = demo.stage.address
+    print(
+        f"The board is at {address}, and nobody owns it; a newer release at {demo.stage.url('1.1.0')}. Ctrl-C ends both."
+    )
+    print("Try, in another terminal:")
+    print(f"  .venv/bin/fargo device own --device {address}")
+    print(f"  .venv/bin/fargo device update --device {address} --url {demo.stage.url('1.1.0')}")
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(1)

@@ -147,7 +147,7 @@ class Watch:
         self._paths = {"swu": client.swu, "pstat": PSTAT, "status": client.status}
         self._unobservable: set[str] = set()
         self._lost_upgrading = False
-        self._observers: list[asyncio.Task[None]] = []
+        self._observers: dict[str, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
         self._bar: Any = None
         self._svv_since: float | None = None
@@ -189,7 +189,8 @@ class Watch:
                 pass
 
     async def _ask(self, deadline: float | None) -> bool:
-        patience = 1.0 if self.view.state == "upgrading" else _SILENT
+        # Short while it is about to restart; a new session takes a board longer.
+        patience = 1.0 if self.view.state == "upgrading" and self.reachable else _SILENT
         if deadline is not None:
             patience = max(0.1, min(patience, deadline - time.monotonic()))
         try:
@@ -211,6 +212,7 @@ class Watch:
                 text = "the device restarts" if self._lost_upgrading else "the device does not answer"
                 self.listener.event(text, event="lost", state=self.view.state)
             return False
+        self._observe()  # anew, where the session was lost that it came through
         return True
 
     async def _back(self) -> None:
@@ -232,11 +234,12 @@ class Watch:
 
     def _observe(self) -> None:
         for kind, path in self._paths.items():
-            if path and kind not in self._unobservable:
-                self._observers.append(asyncio.ensure_future(self._follow(kind, path)))
+            known = self._observers.get(kind)
+            if path and kind not in self._unobservable and (known is None or known.done()):
+                self._observers[kind] = asyncio.ensure_future(self._follow(kind, path))
 
     async def _unobserve(self) -> None:
-        tasks, self._observers = self._observers, []
+        tasks, self._observers = self._observers.values(), {}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -246,10 +249,11 @@ class Watch:
             async for value in self.client.observe(path):
                 if isinstance(value, dict):
                     self._take(kind, value)
-        except Refusal:
             self._unobservable.add(kind)  # polling will do
+        except Refusal:
+            self._unobservable.add(kind)
         except Failure:
-            pass  # gone; observed again when it is back
+            pass  # gone; observed again when it answers
 
     def _take(self, kind: str, value: dict[str, Any]) -> None:
         known: dict[str, Any] = getattr(self.view, kind)

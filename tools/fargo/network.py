@@ -24,7 +24,14 @@ class Link:
         self.transport = DtlsTransport(UdpTransport(host, 0, limit=secure.DATAGRAM), credentials, server=False)
         self.endpoint = Endpoint(self.transport)
         self.client = Client(self.endpoint)
+        self.transport.closed = self._closed
         self._task = asyncio.ensure_future(self.endpoint.run())
+
+    def _closed(self, session: Any) -> None:
+        """Nothing more comes through this session: who waits is told at once."""
+        for waiting in list(self.endpoint.tokens.values()):
+            if waiting.peer is session:
+                waiting.finish(ConnectionResetError("the session is closed"))
 
     async def connect(self, peer: Any, timeout: float) -> Any:
         """A session with the device at `peer`. Raises OSError."""

@@ -1,4 +1,4 @@
-"""The release server: the files of one folder over HTTPS and, for tests, over clear CoAP."""
+"""The release server: the files of one folder over HTTPS, and over CoAP secured by DTLS."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ import uvicorn
 from coap.endpoint import Endpoint
 from coap.message import Refused
 from coap.message import Response as CoapResponse
+from dtls.transport import DtlsTransport
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from fargo import secure
 from fargo.authority import Authority
 from fargo.console import CONNECTION, Failure
 from fargo.folder import Folder, Item
@@ -88,7 +90,9 @@ class Served:
 class Server:
     """Serves `folder` from a thread of its own, between `start` and `stop` or in a `with` block.
 
-    After `start`, `https_port` and `coap_port` are the ports in use; a stopped server starts again on the same ones.
+    `keys` (UUID of a device -> key) are for devices that know this server by `uuid` and a shared key rather than by its
+    certificate. After `start`, `https_port` and `coaps_port` are the ports in use; a stopped server starts again on the same
+    ones.
     """
 
     def __init__(
@@ -97,18 +101,22 @@ class Server:
         authority: Authority,
         host: str = "127.0.0.1",
         https_port: int | None = 0,
-        coap_port: int | None = 0,
+        coaps_port: int | None = 0,
         names: Iterable[str] = ("localhost", "127.0.0.1", "::1"),
         log: Callable[[Served], None] | None = None,
+        keys: dict[str, bytes] | None = None,
+        uuid: str = "",
     ) -> None:
         self.folder = Folder(folder)
         self.authority = authority
         self.host = host
         self.https_port = https_port
-        self.coap_port = coap_port
+        self.coaps_port = coaps_port
         self.names = [*names]
         if host not in ("0.0.0.0", "::", *self.names):
             self.names.append(host)
+        self.keys = keys
+        self.uuid = uuid
         self.counts: dict[tuple[str, str], Count] = {}
         self._log = log
         self._thread: threading.Thread | None = None
@@ -137,12 +145,12 @@ class Server:
         """The https URL of a path below the folder."""
         return f"https://{bracket(host or self._address())}:{self.https_port}/{quote(path.lstrip('/'))}"
 
-    def coap_url(self, path: str = "", host: str | None = None) -> str:
-        """The coap URL of a path below the folder."""
-        return f"coap://{bracket(host or self._address())}:{self.coap_port}/{quote(path.lstrip('/'))}"
+    def coaps_url(self, path: str = "", host: str | None = None) -> str:
+        """The coaps URL of a path below the folder."""
+        return f"coaps://{bracket(host or self._address())}:{self.coaps_port}/{quote(path.lstrip('/'))}"
 
     def count(self, path: str, protocol: str | None = None) -> Count:
-        """What went out for `path` ("/1.1.0.suit"), over "https", "coap" or (None) both."""
+        """What went out for `path` ("/1.1.0.suit"), over "https", "coaps" or (None) both."""
         with self._lock:
             found = [c for (p, at), c in self.counts.items() if at == path and protocol in (None, p)]
             return Count(sum(c.requests for c in found), sum(c.bytes for c in found))
@@ -233,19 +241,19 @@ class Server:
             raise RuntimeError("already started")
         sockets: list[socket.socket] = []
         try:
-            https = coap = None
+            https = coaps = None
             if self.https_port is not None:
                 https = bind(self.host, self.https_port, socket.SOCK_STREAM)
                 sockets.append(https)
                 self.https_port = https.getsockname()[1]
-            if self.coap_port is not None:
-                coap = bind(self.host, self.coap_port, socket.SOCK_DGRAM)
-                sockets.append(coap)
-                self.coap_port = coap.getsockname()[1]
+            if self.coaps_port is not None:
+                coaps = bind(self.host, self.coaps_port, socket.SOCK_DGRAM)
+                sockets.append(coaps)
+                self.coaps_port = coaps.getsockname()[1]
             ready: list[BaseException | None] = []
             event = threading.Event()
             self._thread = threading.Thread(
-                target=lambda: asyncio.run(self._run(https, coap, ready, event)), name="fargo-serve", daemon=True
+                target=lambda: asyncio.run(self._run(https, coaps, ready, event)), name="fargo-serve", daemon=True
             )
             self._thread.start()
             if not event.wait(_START_TIMEOUT):
@@ -270,19 +278,20 @@ class Server:
                 pass
         thread.join(_START_TIMEOUT)
 
-    async def _run(self, https: Any, coap: Any, ready: list[BaseException | None], event: threading.Event) -> None:
+    async def _run(self, https: Any, coaps: Any, ready: list[BaseException | None], event: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         tasks: list[asyncio.Task[Any]] = []
         server: uvicorn.Server | None = None
         try:
+            issued = self.authority.server(self.names)
             if https is not None:
-                server = self._uvicorn()
+                server = self._uvicorn(*issued)
                 tasks.append(asyncio.create_task(server.serve(sockets=[https])))
                 while not server.started and not tasks[0].done():
                     await asyncio.sleep(0.005)
-            if coap is not None:
-                tasks.append(asyncio.create_task(self._run_coap(coap)))
+            if coaps is not None:
+                tasks.append(asyncio.create_task(self._run_coaps(coaps, *issued)))
                 await asyncio.sleep(0)
             ready.append(next((task.exception() for task in tasks if task.done()), None))
             event.set()
@@ -300,11 +309,10 @@ class Server:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if coap is not None:
-                coap.close()
+            if coaps is not None:
+                coaps.close()
 
-    def _uvicorn(self) -> uvicorn.Server:
-        certificate, key = self.authority.server(self.names)
+    def _uvicorn(self, certificate: Path, key: Path) -> uvicorn.Server:
         config = uvicorn.Config(
             self,
             http="h11",
@@ -327,8 +335,10 @@ class Server:
 
     # CoAP.
 
-    async def _run_coap(self, sock: socket.socket) -> None:
-        await Endpoint(Datagrams(sock), self.answer).run()
+    async def _run_coaps(self, sock: socket.socket, certificate: Path, key: Path) -> None:
+        own = secure.read_chain(certificate), secure.read_key(key)
+        credentials = secure.ServerCredentials(*own, self.keys, self.uuid)
+        await Endpoint(DtlsTransport(Datagrams(sock), credentials, limit=_CONNECTIONS), self.answer).run()
 
     def answer(self, request: Any) -> CoapResponse:
         """One GET of a file, or of a block of it (RFC 7959): files are never loaded whole."""
@@ -344,9 +354,9 @@ class Server:
         offset, length = number << size_exponent + 4, 1 << size_exponent + 4
         if size_exponent == 7 or (number and offset >= item.size):
             raise Refused(0x80, "no such block")
-        self._counted("coap", path, requests=1)
+        self._counted("coaps", path, requests=1)
         if number == 0:
-            self._served(Served("coap", str(request.peer[0]), "GET", request.path, "2.05"))
+            self._served(Served("coaps", str(request.peer.address[0]), "GET", request.path, "2.05"))
             if (_ETAG, etag) in [(number, bytes(value)) for number, value in request.options]:
                 return CoapResponse(0x43, options=[(_ETAG, etag)])
         payload = item.read(offset, length)
@@ -354,5 +364,5 @@ class Server:
         options: list[tuple[int, Any]] = [(_ETAG, etag)]
         if number or more or request.block2 is not None:
             options += [(_BLOCK2, number << 4 | more << 3 | size_exponent), (_SIZE2, item.size)]
-        self._counted("coap", path, size=len(payload))
+        self._counted("coaps", path, size=len(payload))
         return CoapResponse(0x45, payload, _OCTETS, options=options, ocf_version=None)

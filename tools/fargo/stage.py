@@ -10,22 +10,23 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fargo import bundle, flash, image, keys, release, romfs
+from fargo import bundle, flash, image, keys, onboard, release, romfs
 from fargo.authority import Authority
+from fargo.identity import Identity, Known
 from fargo.serve import Server
 
 sys.path.insert(0, str(bundle.ROOT))
 from board.sim.simboard import SimBoard  # noqa: E402 - the simulated board is beside the packages, not in one
 
-CLEAR_MAIN = bundle.ROOT / "board/sim/clear.py"
 BYTECODE = 6  # of the .mpy files that mpy-cross 1.29 makes
 
 
 class Stage:
     """Everything an update needs, in the folder `home`, which is emptied first.
 
-    The board is on a loopback address of its own, in the clear (the test transport). `firmware_size` in bytes;
-    `layout` as in fargo.flash; `settings` go into what is provisioned.
+    The board is on a loopback address of its own, and `identity` is who may become its owner. `firmware_size` in bytes;
+    `layout` as in fargo.flash; `settings` go into what is provisioned, and so does `manufacturer`: the Device's
+    certificate and the authorities of onboarding tools ("mfgcert", "mfgtrust": docs/architecture.md).
     """
 
     def __init__(
@@ -38,18 +39,19 @@ class Stage:
         settings: dict[str, object] | None = None,
         threshold: int = 1,
         server: type[Server] = Server,
-        main: Path = CLEAR_MAIN,
+        manufacturer: dict[str, object] | None = None,
     ) -> None:
         shutil.rmtree(home, ignore_errors=True)
         self.home = home
         self.releases = home / "releases"
         self.releases.mkdir(parents=True)
         self.app = app
-        self.main = main
         self.address = address
         self.layout = layout
         self.firmware_size = firmware_size
         self.threshold = threshold
+        self.manufacturer = manufacturer or {}
+        self.identity = Identity(home / "identity.json")
         self.settings = {"trial_s": 30, "backoff_ms": [300, 600], "ntp": "127.0.0.1", **(settings or {})}
         self.vendor, self.class_id = os.urandom(16), os.urandom(16)
         self.keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
@@ -60,7 +62,7 @@ class Stage:
     def url(self, version: str, scheme: str = "https") -> str:
         """The package URL of a release on this stage's server."""
         name = f"fargo-{version}.suit"
-        return self.server.url(name) if scheme == "https" else self.server.coap_url(name)
+        return self.server.url(name) if scheme == "https" else self.server.coaps_url(name)
 
     def firmware(self, version: str) -> bytes:
         """A firmware image for the simulated board, in ESP-IDF's format."""
@@ -68,7 +70,7 @@ class Stage:
 
     def app_image(self, change: dict[str, str] | None = None) -> bytes:
         """The app image: Fargo's device side and the maker's app, with files replaced by `change` (name -> text)."""
-        files = bundle.device_files(self.app, self.main)
+        files = bundle.device_files(self.app)
         changed = self.home / "changed"
         shutil.rmtree(changed, ignore_errors=True)
         changed.mkdir()
@@ -119,6 +121,7 @@ class Stage:
             "keys": {keys.kid(key.public_key()): keys.raw(key.public_key()) for key in self.keys},
             "authorities": [self.authority.ca_der()],
             "settings": self.settings,
+            **self.manufacturer,
         }
 
     def flash_factory(self, version: str = "1.0.0", sequence: int = 1) -> None:
@@ -134,3 +137,11 @@ class Stage:
     def board(self, **options: Any) -> SimBoard:
         """The simulated board with this stage's flash; not powered yet."""
         return SimBoard(self.flash, address=self.address, **options)
+
+    async def own(self, method: str = "just-works") -> Known:
+        """Make `identity` the owner of the running board."""
+        onboarding = await onboard.begin(self.address, self.identity, "127.0.0.1")
+        try:
+            return await onboarding.own(method)
+        finally:
+            await onboarding.network.close()

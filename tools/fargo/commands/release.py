@@ -30,9 +30,6 @@ def build(
     app_folder: Annotated[
         Path | None, typer.Option("--app", help="The app: a folder with app.py, or a finished ROMFS image.")
     ] = None,
-    main: Annotated[
-        Path | None, typer.Option("--main", help="Another composition instead of the product's (tests).")
-    ] = None,
     firmware: Annotated[Path | None, typer.Option("--firmware", help="MicroPython's .app-bin for the chip.")] = None,
     bytecode: Annotated[int, typer.Option("--bytecode", help="The .mpy version of both halves; 0: not checked.")] = 6,
     march: Annotated[str, typer.Option("--march", help="Native architecture for mpy-cross; none is needed.")] = "",
@@ -44,7 +41,7 @@ def build(
 ) -> None:
     """Build an unsigned release: payloads, tables of chunks and the envelope that names them."""
     out = Output(json)
-    app_image = _app(app_folder, main, march) if app_folder else None
+    app_image = _app(app_folder, march) if app_folder else None
     firmware_image = _firmware(firmware) if firmware else None
     ids = _uuid(vendor, "--vendor"), _uuid(device_class, "--class")
     until = _date(expires)
@@ -134,9 +131,9 @@ def show(path: Envelope, json: Json = False) -> None:
     Output(json).result(value, "\n".join(lines))
 
 
-def _app(path: Path, main: Path | None, march: str) -> bytes:
+def _app(path: Path, march: str) -> bytes:
     if path.is_dir():
-        return romfs.build(bundle.device_files(path, main), march or None)
+        return romfs.build(bundle.device_files(path), march or None)
     data = _file(path)
     if data[:3] != b"\xd2\xcd\x31":
         raise Failure(f"{path} is no ROMFS image", "give the folder of the app, or an image by 'mpremote romfs build'")

@@ -10,6 +10,7 @@ import typer
 
 from fargo.authority import Authority
 from fargo.console import USAGE, Failure, Json, Output, ProgressMode, ProgressOption
+from fargo.identity import Identity
 from fargo.serve import Served, Server
 
 app = typer.Typer(rich_markup_mode=None)
@@ -20,10 +21,8 @@ def serve(
     folder: Annotated[Path, typer.Argument(help="The folder with the releases.")],
     host: Annotated[str, typer.Option("--host", help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     https_port: Annotated[int, typer.Option("--port", min=0, max=65535, help="TCP port of HTTPS; 0: any.")] = 8443,
-    coap: Annotated[
-        bool, typer.Option("--coap/--no-coap", help="Serve clear CoAP too, for boards under test.")
-    ] = True,
-    coap_port: Annotated[int, typer.Option("--coap-port", min=0, max=65535, help="UDP port; 0: any.")] = 5683,
+    coaps: Annotated[bool, typer.Option("--coaps/--no-coaps", help="Serve CoAP over DTLS too.")] = True,
+    coaps_port: Annotated[int, typer.Option("--coaps-port", min=0, max=65535, help="UDP port; 0: any.")] = 5684,
     name: Annotated[
         list[str] | None, typer.Option("--name", help="Host name or address for the certificate; repeatable.")
     ] = None,
@@ -36,7 +35,7 @@ def serve(
     json: Json = False,
     progress: ProgressOption = ProgressMode.auto,
 ) -> None:
-    """Serve a folder over HTTPS, with our own certificate authority, and over CoAP, until interrupted.
+    """Serve a folder over HTTPS, with our own certificate authority, and over CoAP with DTLS, until interrupted.
 
     With --json the object with the addresses is printed when the server is ready; with --progress jsonl each request
     is a line on stderr.
@@ -52,18 +51,20 @@ def serve(
         words = (served.protocol, served.peer, served.method, served.path, served.status, served.range)
         out.event(" ".join(words).rstrip(), event="request", **served.__dict__)
 
-    server = Server(folder, own, host, https_port, coap_port if coap else None, names, log)
+    identity = Identity()  # its devices may fetch with the key that they share with it
+    shared = {known.uuid: known.key for known in identity.devices.values()}
+    server = Server(folder, own, host, https_port, coaps_port if coaps else None, names, log, shared, identity.uuid)
     with server:
         value = {
             "https": server.url(),
-            "coap": server.coap_url() if coap else None,
+            "coaps": server.coaps_url() if coaps else None,
             "folder": str(folder),
             "authority": str(store / "ca.pem"),
             "names": server.names,
         }
         lines = [f"Serving {folder} at {server.url()}"]
-        if coap:
-            lines.append(f"    and, in the clear for tests, at {server.coap_url()}")
+        if coaps:
+            lines.append(f"    and at {server.coaps_url()}")
         lines.append(f"    devices trust it by {store / 'ca.pem'}; Ctrl-C ends it")
         out.result(value, "\n".join(lines))
         try:

@@ -27,7 +27,7 @@ def _group() -> None:
 def run(
     flash: Annotated[Path, typer.Argument(help="The flash, a file; `make sim` makes one in build/demo.")],
     address: Annotated[str, typer.Option("--address", help="Its own loopback address.")] = "127.7.0.2",
-    heap: Annotated[str, typer.Option("--heap", help="Of the interpreter, as -X heapsize.")] = "320k",
+    heap: Annotated[str, typer.Option("--heap", help="Of the interpreter, as -X heapsize.")] = "448k",
     fast: Annotated[bool, typer.Option("--fast", help="The flash takes no time.")] = False,
     timeout: Annotated[
         float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Power off after this time.")
