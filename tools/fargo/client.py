@@ -192,8 +192,10 @@ class DeviceClient:
         """The session with the device: the one that is open, or a new one. Raises Failure, OSError."""
         async with asyncio.timeout(timeout), self._opening:
             if self._link is None:
-                self._link = self.network.link(secure.Credentials(self.identity))
+                self._link = self.network.link(secure.Credentials(self.identity, self.uuid))
             if self._session is None or not self._session.open:
+                if self._session is not None:
+                    await self._find_again(timeout)
                 try:
                     session = await self._link.connect(self._secured, timeout)
                 except secure.Alert as error:
@@ -204,6 +206,14 @@ class DeviceClient:
                     raise Failure(f"{self.address} is another device than it was", code=CONNECTION)
                 self._session = session
             return self._link, self._session
+
+    async def _find_again(self, timeout: float) -> None:
+        """See that the device is back, is the same, and where it waits for DTLS now. Raises Failure."""
+        found = await self.links(SOFTWARE_UPDATE, timeout)
+        if found:
+            if _uuid_of(found[0]) != self.uuid:
+                raise Failure(f"{self.address} was reset: it has another UUID now", "Own it anew.", REFUSED)
+            self._secured = self.secured_peer(found)
 
     def _checked(self, what: str, reply: Any) -> Any:
         if reply.code >> 5 == 2:
@@ -223,10 +233,10 @@ class DeviceClient:
 
     # Discovery of what this device has.
 
-    async def links(self, rt: str = "") -> list[dict[str, Any]]:
+    async def links(self, rt: str = "", timeout: float | None = None) -> list[dict[str, Any]]:
         """The device's links, of one Resource Type or all: it shows them to everybody."""
         try:
-            links = await self.get("/oic/res", ["rt=" + rt] if rt else [], clear=True)
+            links = await self.get("/oic/res", ["rt=" + rt] if rt else [], timeout, clear=True)
         except Refusal as exc:
             if exc.response in (0x80, 0x84):  # what devices answer when nothing matches
                 return []
@@ -252,7 +262,7 @@ class DeviceClient:
             )
         self.swu = found[0]["href"]
         self.status = next((link["href"] for link in links if UPDATE_STATUS in link["rt"]), "")
-        self.uuid = str(found[0].get("anchor", ""))[6:]
+        self.uuid = _uuid_of(found[0])
         self._secured = self.secured_peer(found)
         if self.uuid not in self.identity.devices:
             raise await self._stranger()
@@ -311,6 +321,11 @@ def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Failure("the device answered with something other than a map of Properties")
     return value
+
+
+def _uuid_of(link: dict[str, Any]) -> str:
+    """The device that a link belongs to; its anchor is ocf:// and the UUID."""
+    return str(link.get("anchor", ""))[6:].lower()
 
 
 def links_of(value: Any) -> list[dict[str, Any]]:

@@ -45,18 +45,19 @@ def explain(error: OSError, where: str, hint: str = "") -> Failure:
 
 
 class Credentials:
-    """The `credentials` of lib/dtls for a Client with this identity."""
+    """The `credentials` of lib/dtls for a Client with this identity; `device` is the UUID of whom it speaks with."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, device: str = "") -> None:
         self.identity = identity
+        self.device = device
 
     def suites(self) -> tuple[int, ...]:
         """What is offered."""
         return (ECDHE_PSK,)
 
     def psk_for(self, hint: bytes, _address: Any) -> tuple[bytes, bytes, str] | None:
-        """The key of the device that names itself so."""
-        known = self.identity.find(hint)
+        """The key of the device that names itself so, or says nothing."""
+        known = self.identity.find(hint) if hint else self.identity.devices.get(self.device)
         return (self.identity.raw, known.key, known.uuid) if known else None
 
     def certificate(self) -> None:
