@@ -1,17 +1,23 @@
 """An OCF device for tests of the Client side, made of other libraries than ours: aiocoap and cbor2.
 
-It acts out an update as it is told to: what is offered, which step fails with what, whether the new version stays.
+DTLS alone is ours, in front of aiocoap; in the clear is served what OCF has so, and nothing else. The device acts out an
+update as it is told to: what is offered, which step fails with what, whether the new version stays.
 """
 
 import asyncio
 import random
 import socket
 import threading
+import uuid
 
 import aiocoap
 import aiocoap.resource
 import cbor2
+from coap.udp import UdpTransport
+from dtls.transport import DtlsTransport
+from fargo.identity import Identity, Known
 
+KEY = bytes(range(16))
 UUID = "11111111-2222-4333-8444-555555555555"
 CM = {"idle": 0, "nsa": 256, "svv": 256, "sva": 320, "upgrading": 448}
 ACTIONS = {256: "isac", 64: "isvv", 128: "upgrade"}
@@ -53,6 +59,80 @@ def free_port():
             continue
 
 
+def owner(*uuids, path=None):
+    """The identity of whoever owns these devices; kept in `path`, or nowhere."""
+    made = Identity(path) if path else Identity.nobody()
+    for device in uuids or (UUID,):
+        known = Known(device, KEY, name="lamp", method="jw")
+        if path:
+            made.remember(known)
+        else:
+            made.devices[device] = known
+    return made
+
+
+class Keys:
+    """The device's credentials: one key for whoever knows it."""
+
+    def __init__(self, uuid):
+        self.uuid = uuid
+
+    def suites(self):
+        return (0xC037,)
+
+    def hint(self):
+        return uuid.UUID(self.uuid).bytes
+
+    def psk(self, identity):
+        return KEY, str(uuid.UUID(bytes=identity))
+
+    def opened(self, session):
+        pass
+
+    closed = opened
+
+
+class Front(asyncio.DatagramProtocol):
+    """DTLS at a port of its own; what it opens goes to `port`, from a port for each session."""
+
+    def __init__(self, port, uuid=UUID):
+        self.target = port
+        self.datagrams = UdpTransport("127.0.0.1", 0, limit=1500)
+        self.transport = DtlsTransport(self.datagrams, Keys(uuid))
+        self.port = self.datagrams._sockets[0].getsockname()[1]
+        self.ways = {}
+        self.ports = set()
+        self.task = asyncio.ensure_future(self.run())
+
+    async def run(self):
+        while True:
+            data, session, _ = await self.transport.receive()
+            if session not in self.ways:
+                way, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                    lambda session=session: Way(self.transport, session), remote_addr=("127.0.0.1", self.target)
+                )
+                self.ways[session] = way
+                self.ports.add(way.get_extra_info("sockname")[1])
+            self.ways[session].sendto(bytes(data))
+
+    async def close(self):
+        """As if the power had failed: nobody is told."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        for way in self.ways.values():
+            way.close()
+        self.transport.sessions.clear()
+        self.transport.close()
+
+
+class Way(asyncio.DatagramProtocol):
+    def __init__(self, transport, session):
+        self.transport, self.session = transport, session
+
+    def datagram_received(self, data, _address):
+        self.transport.send(data, self.session)
+
+
 class Refusal(Exception):
     def __init__(self, code, text):
         super().__init__(text)
@@ -60,11 +140,16 @@ class Refusal(Exception):
 
 
 class Resource(aiocoap.resource.ObservableResource):
-    def __init__(self, read, write=None):
+    def __init__(self, device, read, write=None, clear=False):
         super().__init__()
-        self.read, self.write = read, write
+        self.device, self.read, self.write, self.clear = device, read, write, clear
+
+    def refused(self, request):
+        return not self.clear and request.remote.sockaddr[1] not in self.device.front.ports
 
     async def render_get(self, request):
+        if self.refused(request):
+            return aiocoap.Message(code=aiocoap.UNAUTHORIZED)
         try:
             value = self.read(request.opt.uri_query)
         except Refusal as error:
@@ -72,6 +157,8 @@ class Resource(aiocoap.resource.ObservableResource):
         return aiocoap.Message(payload=cbor2.dumps(value), content_format=OCF_CBOR)
 
     async def render_post(self, request):
+        if self.refused(request):
+            return aiocoap.Message(code=aiocoap.UNAUTHORIZED)
         if self.write is None:
             return aiocoap.Message(code=aiocoap.METHOD_NOT_ALLOWED)
         try:
@@ -87,16 +174,25 @@ class Device:
     """`offers`: version to be found (None: nothing newer). `fails`: {"check", "obtain" or "install": (result, words)}.
 
     `stays`: the new version is confirmed after the reboot; otherwise rolled back. `vendor`: has Fargo's own Resource.
-    `refuses`: (code, text) for every UPDATE of pstat. `secured`: shows nothing but discovery in the clear. `off`:
-    seconds that a reboot takes.
+    `refuses`: (code, text) for every UPDATE of pstat. `owned`: it has an owner. `dtls`: it has coaps. `off`: seconds that a
+    reboot takes.
     """
 
     def __init__(
-        self, offers="1.1.0", fails=(), stays=True, vendor=True, refuses=None, secured=False, updatable=True, off=0.7
+        self,
+        offers="1.1.0",
+        fails=(),
+        stays=True,
+        vendor=True,
+        refuses=None,
+        owned=True,
+        dtls=True,
+        updatable=True,
+        off=0.7,
     ):
         self.offers, self.fails, self.stays, self.vendor = offers, dict(fails), stays, vendor
-        self.refuses, self.secured, self.updatable = refuses, secured, updatable
-        self.off, self.context = off, None
+        self.refuses, self.owned, self.dtls, self.updatable = refuses, owned, dtls, updatable
+        self.off, self.context, self.front = off, None, None
         self.port = free_port()
         self.version, self.tm, self.posts, self.boots = "1.0.0", 0, [], 0
         self.status = {"reason": "", "done": 0, "total": 0}
@@ -117,26 +213,35 @@ class Device:
     async def power_off(self):
         context, self.context = self.context, None
         if context is not None:
+            await self.front.close()
             await context.shutdown()
 
     async def power_on(self):
         self.boots += 1
-        self.at_swu, self.at_pstat = Resource(self.get_swu, self.post_swu), Resource(self.get_pstat, self.post_pstat)
-        self.at_status = Resource(lambda _query: dict(self.status))
+        self.at_swu = Resource(self, self.get_swu, self.post_swu)
+        self.at_pstat = Resource(self, self.get_pstat, self.post_pstat)
+        self.at_status = Resource(self, lambda _query: dict(self.status))
         site = aiocoap.resource.Site()
-        site.add_resource(["oic", "res"], Resource(self.get_res))
+        site.add_resource(["oic", "res"], Resource(self, self.get_res, clear=True))
+        site.add_resource(["oic", "sec", "doxm"], Resource(self, self.get_doxm, clear=True))
         about = {"n": "lamp", "di": UUID, "rt": ["oic.wk.d", "oic.d.light"]}
-        site.add_resource(["oic", "d"], Resource(lambda _query: {**about, "sv": self.version}))
-        site.add_resource(["oic", "p"], Resource(lambda _query: {"mnmn": "Foreign", "pi": UUID}))
+        site.add_resource(["oic", "d"], Resource(self, lambda _query: {**about, "sv": self.version}, clear=True))
+        site.add_resource(["oic", "p"], Resource(self, lambda _query: {"mnmn": "Foreign", "pi": UUID}, clear=True))
         site.add_resource(["some", "where"], self.at_swu)
         site.add_resource(["oic", "sec", "pstat"], self.at_pstat)
         if self.vendor:
             site.add_resource(["fargo", "update"], self.at_status)
+        self.front = Front(self.port)
         self.context = await aiocoap.Context.create_server_context(site, bind=("127.0.0.1", self.port))
 
+    def get_doxm(self, _query):
+        if self.owned:
+            raise Refusal(aiocoap.UNAUTHORIZED, "")
+        return {"oxms": [0], "oxmsel": 4, "owned": False, "deviceuuid": UUID}
+
     def get_res(self, query):
-        scheme = "coaps" if self.secured else "coap"
-        eps = [{"ep": f"{scheme}://127.0.0.1:{self.port}"}]
+        eps = [{"ep": f"coap://127.0.0.1:{self.port}"}]
+        eps += [{"ep": f"coaps://127.0.0.1:{self.front.port}"}] * self.dtls
         links = [("/oic/d", "oic.wk.d")] + [("/some/where", "oic.r.softwareupdate")] * self.updatable
         links += [("/fargo/update", "x.fargo.update")] * self.vendor
         made = [{"href": h, "rt": [rt], "anchor": "ocf://" + UUID, "p": {"bm": 3}, "eps": eps} for h, rt in links]
@@ -146,13 +251,9 @@ class Device:
         return made
 
     def get_swu(self, _query):
-        if self.secured:
-            raise Refusal(aiocoap.UNAUTHORIZED, "")
         return dict(self.swu)
 
     def get_pstat(self, _query):
-        if self.secured:
-            raise Refusal(aiocoap.UNAUTHORIZED, "")
         return {"dos": {"s": 3, "p": False}, "isop": True, "cm": CM[self.swu["swupdatestate"]], "tm": self.tm}
 
     def post_swu(self, value):

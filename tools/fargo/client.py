@@ -73,7 +73,9 @@ class Refusal(Failure):
         except UnicodeDecodeError:
             text = ""
         reason = f": {text}" if text else ""
-        hint = "This identity may not do that; the owner can grant it: fargo device grant." if reply.code == 0x81 else ""
+        hint = (
+            "This identity may not do that; the owner can grant it: fargo device grant." if reply.code == 0x81 else ""
+        )
         super().__init__(f"{what}: the device answered {code_text(reply.code)}{reason}", hint, REFUSED)
         self.response = reply.code
         self.details = {"response": code_text(reply.code), "diagnostic": text}
@@ -87,6 +89,8 @@ class DeviceClient:
     in a session that is made when it is needed and made anew after the device was lost; `clear=True` is for what a device
     serves to everybody.
     """
+
+    repeats = True  # a GET that was lost is repeated in a new session; False for who wants to know of it
 
     def __init__(self, network: Network, peer: Any, identity: Identity, timeout: float = 10.0) -> None:
         self.network = network
@@ -171,7 +175,7 @@ class DeviceClient:
         if session is not None and session.open:
             if code != GET and port.ticks_diff(port.ticks_ms(), session.used) > _DOUBTFUL:
                 await self._in_session(GET, "/oic/d", (), None, seconds)
-            elif code == GET:
+            elif code == GET and self.repeats:
                 try:
                     return await self._ask(code, path, query, body, seconds / 2)
                 except OSError:

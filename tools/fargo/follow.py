@@ -153,12 +153,14 @@ class Watch:
         self._svv_since: float | None = None
 
     async def __aenter__(self) -> Watch:
+        self.client.repeats = False
         await self.refresh()
         self._observe()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         self._close_bar()
+        self.client.repeats = True
         await self._unobserve()
 
     async def refresh(self, timeout: float | None = None) -> None:
