@@ -19,6 +19,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,8 @@ class Rig:
         how()
         self.board.wait_log("serving", WAIT, at)
         if self.owned and not self.stage.identity.devices:
-            asyncio.run(self.stage.own())
+            with ThreadPoolExecutor(1) as beside:  # tests have a loop of their own
+                beside.submit(lambda: asyncio.run(self.stage.own())).result()
         return self
 
     def power_cycle(self) -> Rig:

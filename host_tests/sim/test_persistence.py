@@ -160,7 +160,7 @@ async def test_coap_update(make):
     rig.stage.release("1.1.0", 2, firmware=True)
     async with rig.client() as client:
         seen = await client.observe(SWU)
-        await client.update(rig.stage.url("1.1.0", "coap"), UPGRADE, "now")
+        await client.update(rig.stage.url("1.1.0", "coaps"), UPGRADE, "now")
         await client.until(lambda v: v["swupdateresult"] == 1)
         assert seen.distinct("swupdatestate") == ["idle", "svv", "sva", "upgrading"]
         assert await client.version() == "1.1.0" and rig.stage.server.total("https").requests == 0

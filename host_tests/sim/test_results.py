@@ -95,7 +95,7 @@ async def main(device):
 
 async def test_2_not_enough_memory(make, tmp_path):
     """An app that holds nearly all memory and gives none back. LwM2M 774."""
-    (tmp_path / "app.py").write_text(GREEDY.replace("KEEP", "40000"))
+    (tmp_path / "app.py").write_text(GREEDY.replace("KEEP", "72000"))
     rig = make(app=tmp_path)
     await rig.log("bytes are left")
     rig.stage.release("1.1.0", 2)
@@ -163,7 +163,7 @@ async def test_4_certificates(rig, named, tmp_path):
     version = release(rig)
     named.names["other.example"] = "127.0.0.1"
     async with rig.client() as client:
-        with Server(rig.stage.releases, Authority(tmp_path / "other"), coap_port=None) as stranger:
+        with Server(rig.stage.releases, Authority(tmp_path / "other"), coaps_port=None) as stranger:
             await fails(client, stranger.url(f"fargo-{version}.suit"), 4)
             assert stranger.total().requests == 0
         await fails(client, f"https://other.example:{rig.stage.server.https_port}/fargo-{version}.suit", 4)
@@ -257,7 +257,7 @@ async def test_5_older_release(fresh):
 # 400 to 600
 
 
-@pytest.mark.parametrize("scheme", ["https", "coap"])
+@pytest.mark.parametrize("scheme", ["https", "coaps"])
 async def test_transport_status(rig, scheme):
     """Reported as they are; over CoAP 4.04 is 404."""
     server = rig.stage.server
@@ -265,7 +265,7 @@ async def test_transport_status(rig, scheme):
     url = rig.stage.url(version, scheme)
     async with rig.client() as client:
         await fails(client, url + ".gone", 404, ISAC)
-        for status in (403, 500, 503) if scheme == "coap" else (400, 401, 403, 410, 429, 500, 502, 503, 599):
+        for status in (403, 500, 503) if scheme == "coaps" else (400, 401, 403, 410, 429, 500, 502, 503, 599):
             server.status = status
             try:
                 await fails(client, url, status, ISVV)
