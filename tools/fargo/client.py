@@ -215,7 +215,7 @@ class DeviceClient:
         """See that the device is back, is the same, and where it waits for DTLS now. Raises Failure."""
         found = await self.links(SOFTWARE_UPDATE, timeout)
         if found:
-            if _uuid_of(found[0]) != self.uuid:
+            if uuid_of(found[0]) != self.uuid:
                 raise Failure(f"{self.address} was reset: it has another UUID now", "Own it anew.", REFUSED)
             self._secured = self.secured_peer(found)
 
@@ -266,7 +266,7 @@ class DeviceClient:
             )
         self.swu = found[0]["href"]
         self.status = next((link["href"] for link in links if UPDATE_STATUS in link["rt"]), "")
-        self.uuid = _uuid_of(found[0])
+        self.uuid = uuid_of(found[0])
         self._secured = self.secured_peer(found)
         if self.uuid not in self.identity.devices:
             raise await self._stranger()
@@ -278,11 +278,7 @@ class DeviceClient:
         except Refusal:
             owned = True
         if owned:
-            return Failure(
-                f"{self.address} has an owner, and it is not this identity",
-                "Its owner can let you in (fargo device grant), or a reset at the device makes it free.",
-                REFUSED,
-            )
+            return owned_by_another(self.address)
         return Failure(
             f"{self.address} has no owner yet", f"Own it first: fargo device own --device {self.address}", REFUSED
         )
@@ -327,7 +323,16 @@ def _mapping(value: Any) -> dict[str, Any]:
     return value
 
 
-def _uuid_of(link: dict[str, Any]) -> str:
+def owned_by_another(address: str) -> Failure:
+    """Nothing more to be had without a key."""
+    return Failure(
+        f"{address} has an owner, and it is not this identity",
+        "Its owner can let you in (fargo device grant), or a reset at the device makes it free.",
+        REFUSED,
+    )
+
+
+def uuid_of(link: dict[str, Any]) -> str:
     """The device that a link belongs to; its anchor is ocf:// and the UUID."""
     return str(link.get("anchor", ""))[6:].lower()
 

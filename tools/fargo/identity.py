@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import stat
 import uuid as uuids
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from fargo.console import Failure
 
 VERSION = 1
+_FILE = "identity.json"
+
+IdentityOption = Annotated[
+    Path | None,
+    typer.Option("--identity", envvar="FARGO_IDENTITY", help="File (or its folder) with the own UUID and the keys."),
+]
 
 
 def default_path() -> Path:
@@ -20,7 +31,7 @@ def default_path() -> Path:
     if os.environ.get("FARGO_IDENTITY"):
         return Path(os.environ["FARGO_IDENTITY"])
     base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "fargo" / "identity.json"
+    return Path(base) / "fargo" / _FILE
 
 
 def raw(uuid: str) -> bytes:
@@ -57,18 +68,19 @@ class Known:
 
 
 class Identity:
-    """The operator's UUID and `devices` (by UUID). Every change is written at once, as a whole.
+    """The operator's UUID and `devices` (by UUID), in the file `path`, or in that folder.
 
-    Raises Failure when the file is no identity, or others can read it.
+    Every change is written at once, as a whole; what another program has written meanwhile stays. Raises Failure when the
+    file is no identity, or others can read it.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or default_path()
+        if self.path.is_dir():
+            self.path = self.path / _FILE
+        self.uuid = str(uuids.uuid4())
         self.devices: dict[str, Known] = {}
-        if self.path.exists():
-            self._load()
-        else:
-            self.uuid = str(uuids.uuid4())
+        self._load()
 
     @classmethod
     def nobody(cls) -> Identity:
@@ -86,17 +98,36 @@ class Identity:
 
     def remember(self, known: Known) -> None:
         """Keep a device's key."""
-        self.devices[known.uuid] = known
-        self.save()
+        with self._locked():
+            self.devices[known.uuid] = known
+            self._save()
 
     def forget(self, uuid: str) -> None:
         """Drop a device's key; nothing when there is none."""
-        if self.devices.pop(uuid, None):
-            self.save()
+        with self._locked():
+            if self.devices.pop(uuid, None):
+                self._save()
 
-    def save(self) -> None:
-        """Write the file: never readable by others, never half-written."""
+    def keep(self) -> None:
+        """Write the own UUID, if there is no file yet: it must not be another one the next time."""
+        with self._locked():
+            if not self.path.exists():
+                self._save()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Read the file as it is now, and keep other programs from changing it."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self.path.with_name(self.path.name + ".lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._load()
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _save(self) -> None:
+        """Never readable by others, never half-written."""
         value = {
             "v": VERSION,
             "uuid": self.uuid,
@@ -109,8 +140,15 @@ class Identity:
         new.unlink(missing_ok=True)
         write_secret(new, json.dumps(value, indent=1) + "\n")
         os.replace(new, self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _load(self) -> None:
+        if not self.path.exists():
+            return
         mode = stat.S_IMODE(self.path.stat().st_mode)
         if mode & 0o077:
             raise Failure(
@@ -120,11 +158,14 @@ class Identity:
             value: Any = json.loads(self.path.read_text())
             if value["v"] < 1:
                 raise ValueError
-            self.uuid = str(uuids.UUID(value["uuid"]))
+            own = str(uuids.UUID(value["uuid"]))
+            found = {}
             for d in value["devices"]:
                 device = str(uuids.UUID(d["uuid"]))
-                self.devices[device] = Known(
-                    device, bytes.fromhex(d["key"]), d.get("name", ""), d.get("address", ""), d.get("method", "")
-                )
-        except (ValueError, KeyError, TypeError):
+                words = [str(d.get(name, "")) for name in ("name", "address", "method")]
+                found[device] = Known(device, bytes.fromhex(d["key"]), *words)
+                if len(found[device].key) not in (16, 32):
+                    raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise Failure(f"{self.path} holds no identity", "Restore it, or move it away to begin anew.") from None
+        self.uuid, self.devices = own, found

@@ -5,7 +5,9 @@ The order of requests is the one of the reference's onboarding tool: one Propert
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 import uuid as uuids
 from typing import Any
 
@@ -13,7 +15,19 @@ import port
 from crypto import prf
 
 from fargo import secure
-from fargo.client import DELETE, DOXM, POST, PSTAT, DeviceClient, Refusal, code_text, locate
+from fargo.client import (
+    DELETE,
+    DOXM,
+    POST,
+    PSTAT,
+    SOFTWARE_UPDATE,
+    DeviceClient,
+    Refusal,
+    code_text,
+    locate,
+    owned_by_another,
+    uuid_of,
+)
 from fargo.console import CONNECTION, REFUSED, USAGE, Failure
 from fargo.identity import Identity, Known, raw
 from fargo.network import Network
@@ -26,8 +40,10 @@ _NAMES = {0: "jw", 1: "rdp", 2: "mfgcert"}
 _RAW = "oic.sec.encoding.raw"
 _RFPRO, _RFNOP = 2, 3
 _PIN_ROUNDS = 1000
-# What an owner of a device wants to use, beside the app's own Resources, which the wildcard names.
-_OWNERS = ("/oc/swu", "/fargo/update", "/oic/mnt")
+# What an owner wants to use, beside the app's own Resources, which the wildcard names: it covers none of these.
+UPDATING = ("/oc/swu", "/fargo/update")
+_OWNERS = (*UPDATING, "/oic/mnt", "/oc/con", "/oc/wk/introspection")
+_RESET_WAIT, _RESET_POLL = 10.0, 0.5  # seconds
 
 
 class Onboarding:
@@ -39,20 +55,26 @@ class Onboarding:
         self.clear = DeviceClient(network, peer, identity, timeout)
         self.address = self.clear.address
         self.name = ""
+        self.updating: list[str] = []
 
     async def own(self, method: str, pin: str = "", credentials: secure.Manufacturer | None = None) -> Known:
         """Take ownership and remember the key. Raises Failure; the device then resets itself."""
         number = METHODS[method]
-        doxm = await self._doxm()
+        self.identity.keep()  # a key that cannot be kept is worse than none
+        links = await self.clear.links()
+        found = [link for link in links if "oic.r.doxm" in link["rt"]]
+        if not found:
+            raise Failure(f"{self.address} cannot be owned: it has no Resource of type oic.r.doxm")
+        doxm = await self._doxm(uuid_of(found[0]))
         if number not in doxm.get("oxms", []):
             can = ", ".join(name for name, n in METHODS.items() if n in doxm.get("oxms", []))
             raise Failure(
                 f"{self.address} cannot be owned by {method}", f"It can by: {can or 'nothing we know'}.", USAGE
             )
-        links = await self.clear.links("oic.r.doxm")
-        peer = self.clear.secured_peer(links)
+        peer = self.clear.secured_peer(found)
+        self.updating = [link["href"] for link in links if SOFTWARE_UPDATE in link["rt"]]
         self.name = str((await self.clear.get("/oic/d", clear=True)).get("n", ""))
-        if number != METHODS["pin"]:
+        if method != "pin" or doxm.get("oxmsel") != number:  # selected again, there would be another PIN
             await self.select(number)
         chosen: secure.Credentials
         if method == "pin":
@@ -65,7 +87,7 @@ class Onboarding:
         try:
             session = await link.connect(peer, self.clear.timeout)
         except OSError as error:
-            raise secure.explain(error, self.address, hint) from None
+            raise secure.explain(error, self.address, hint, chosen.refused) from None
         try:
             return await self._take(link, session, number)
         finally:
@@ -73,16 +95,23 @@ class Onboarding:
 
     async def select(self, method: int) -> None:
         """Choose the transfer method; a device with a display then shows a new PIN."""
-        await self.clear.post(DOXM, {"oxmsel": method}, clear=True)
+        try:
+            await self.clear.post(DOXM, {"oxmsel": method}, clear=True)
+        except Refusal as refusal:
+            hint = "Somebody may be about to own it. Try again in a minute."
+            raise Failure(refusal.text, hint, REFUSED) from None
 
-    async def _doxm(self) -> dict[str, Any]:
+    async def _doxm(self, uuid: str) -> dict[str, Any]:
         try:
             found = await self.clear.get(DOXM, clear=True)
         except Refusal:
-            raise owned_by_another(self.address) from None
-        if found.get("owned"):
+            found = {"owned": True}
+        if not isinstance(found, dict) or found.get("owned"):
+            known = self.identity.devices.get(uuid)
+            if known and known.owned:
+                raise Failure(f"{self.address} is yours already: {uuid}", code=REFUSED)
             raise owned_by_another(self.address)
-        return dict(found)
+        return found
 
     async def _take(self, link: Any, session: Any, number: int) -> Known:
         owner, device = self.identity.uuid, str(uuids.uuid4())
@@ -101,12 +130,17 @@ class Onboarding:
         key = prf.owner_psk(session.master, session.randoms, session.block, name, raw(owner), raw(device))
         await post(SDI, {"uuid": owner, "name": "Fargo", "priv": True}, accepted=(0x84,))
         await post(DOXM, {"owned": True})
-        await post(PSTAT, {"dos": {"s": _RFPRO}})
-        await self._ask(link, session, DELETE, ACL, None)
-        await post(ACL, {"aclist2": _entries(owner)})
-        # From here on the device is ours, whatever becomes of the last answer.
+        # From here on the device may be ours, whatever becomes of the answers.
         known = Known(device, key, self.name, self.clear.address, _NAMES[number])
         self.identity.remember(known)
+        try:
+            await post(PSTAT, {"dos": {"s": _RFPRO}})
+        except Failure as failure:
+            if failure.code == REFUSED:
+                self.identity.forget(device)
+            raise
+        await self._ask(link, session, DELETE, ACL, None)
+        await post(ACL, {"aclist2": _entries(owner, self.updating)})
         await post(PSTAT, {"dos": {"s": _RFNOP}})
         return known
 
@@ -130,7 +164,7 @@ class Onboarding:
             )
 
 
-def _entries(owner: str) -> list[dict[str, Any]]:
+def _entries(owner: str, updating: list[str]) -> list[dict[str, Any]]:
     """The access control entries that a new owner writes."""
     subject = {"uuid": owner}
 
@@ -141,17 +175,12 @@ def _entries(owner: str) -> list[dict[str, Any]]:
         entry(14, "/oic/sec/sp"),
         entry(RETRIEVE, "/oic/sec/csr"),
         entry(RETRIEVE, "/oic/d", "/oic/p", "/oic/res", "/oic/sec/sdi", subject={"conntype": "anon-clear"}),
-        {"subject": subject, "resources": [{"wc": "*"}, *({"href": h} for h in _OWNERS)], "permission": ALL},
+        {
+            "subject": subject,
+            "resources": [{"wc": "*"}, *({"href": h} for h in dict.fromkeys((*_OWNERS, *updating)))],
+            "permission": ALL,
+        },
     ]
-
-
-def owned_by_another(address: str) -> Failure:
-    """Nothing more to be had without a key."""
-    return Failure(
-        f"{address} has an owner, and it is not this identity",
-        "Its owner can let you in (fargo device grant), or a reset at the device makes it free.",
-        REFUSED,
-    )
 
 
 async def begin(
@@ -194,7 +223,23 @@ def new_key() -> bytes:
     return os.urandom(16)
 
 
-async def disown(client: DeviceClient, identity: Identity) -> None:
-    """Reset the device: it forgets its owner, and this identity forgets its key. The software stays."""
-    await client.post(PSTAT, {"dos": {"s": 0}})
-    identity.forget(client.uuid)
+async def disown(client: DeviceClient) -> None:
+    """Reset the device: it forgets its owner, and the client's identity forgets its key. The software stays."""
+    try:
+        await client.post(PSTAT, {"dos": {"s": 0}})
+    except Failure as failure:
+        # It may have reset itself before it answered: then everybody sees that it has no owner.
+        if failure.code != CONNECTION or not await _is_free(client):
+            raise
+    client.identity.forget(client.uuid)
+
+
+async def _is_free(client: DeviceClient) -> bool:
+    end = time.monotonic() + _RESET_WAIT
+    while time.monotonic() < end:
+        try:
+            found = await client.get(DOXM, timeout=1.0, clear=True)
+            return isinstance(found, dict) and found.get("owned") is False
+        except Failure:
+            await asyncio.sleep(_RESET_POLL)
+    return False

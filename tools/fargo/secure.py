@@ -33,10 +33,10 @@ _ALERTS = {  # RFC 5246 section 7.2, RFC 4279 section 6
 }
 
 
-def explain(error: OSError, where: str, hint: str = "") -> Failure:
-    """A handshake that failed, in words."""
+def explain(error: OSError, where: str, hint: str = "", refused: str = "") -> Failure:
+    """A handshake that failed, in words; `refused`: why we refused the device's certificate."""
     if isinstance(error, Alert):
-        why = _ALERTS.get(error.code, f"alert {error.code}")
+        why = (refused if not error.received else "") or _ALERTS.get(error.code, f"alert {error.code}")
         side = "the device refused" if error.received else "refused"
         return Failure(f"no secured connection with {where}: {side}: {why}", hint, REFUSED)
     return Failure(
@@ -46,6 +46,8 @@ def explain(error: OSError, where: str, hint: str = "") -> Failure:
 
 class Credentials:
     """The `credentials` of lib/dtls for a Client with this identity; `device` is the UUID of whom it speaks with."""
+
+    refused = ""  # why a certificate was
 
     def __init__(self, identity: Identity, device: str = "") -> None:
         self.identity = identity
@@ -114,7 +116,11 @@ class Manufacturer(Credentials):
 
     async def trust(self, chain: list[bytes]) -> tuple[bytes, str]:
         """The device's key. Raises ValueError."""
-        return (await x509.verify_chain(chain, self.anchors, "mfg", int(time.time()))).public, ""
+        try:
+            return (await x509.verify_chain(chain, self.anchors, "mfg", int(time.time()))).public, ""
+        except ValueError as error:
+            self.refused = f"its certificate: {error}"
+            raise
 
 
 class ServerCredentials:

@@ -10,7 +10,7 @@ import typer
 
 from fargo.authority import Authority
 from fargo.console import USAGE, Failure, Json, Output, ProgressMode, ProgressOption
-from fargo.identity import Identity
+from fargo.identity import Identity, IdentityOption
 from fargo.serve import Served, Server
 
 app = typer.Typer(rich_markup_mode=None)
@@ -29,6 +29,7 @@ def serve(
     authority: Annotated[
         Path | None, typer.Option("--authority", help="Folder of the certificate authority; made when absent.")
     ] = None,
+    identity: IdentityOption = None,
     timeout: Annotated[
         float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Stop after this time.")
     ] = None,
@@ -51,9 +52,11 @@ def serve(
         words = (served.protocol, served.peer, served.method, served.path, served.status, served.range)
         out.event(" ".join(words).rstrip(), event="request", **served.__dict__)
 
-    identity = Identity()  # its devices may fetch with the key that they share with it
-    shared = {known.uuid: known.key for known in identity.devices.values()}
-    server = Server(folder, own, host, https_port, coaps_port if coaps else None, names, log, shared, identity.uuid)
+    own_identity = Identity(identity)  # its devices may fetch with the key that they share with it
+    shared = {known.uuid: known.key for known in own_identity.devices.values()}
+    server = Server(
+        folder, own, host, https_port, coaps_port if coaps else None, names, log, shared, own_identity.uuid
+    )
     with server:
         value = {
             "https": server.url(),
