@@ -12,9 +12,18 @@ import pytest
 from fargo.cli import main
 from fargo.commands.device import moment
 from fargo.console import CONNECTION, FAILED, OK, REFUSED, ROLLED_BACK, USAGE, Failure
-from foreign_device import TOTAL, UUID, Running
+from fargo.identity import Identity
+from foreign_device import TOTAL, UUID, Running, owner
 
 TOP = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def identity(tmp_path, monkeypatch):
+    """The tests' own, in which the foreign device is known."""
+    path = tmp_path / "identity.json"
+    monkeypatch.setenv("FARGO_IDENTITY", str(path))
+    return owner(path=path)
 
 
 def fargo(device, verb, *arguments):
@@ -59,7 +68,7 @@ def test_download_with_json_and_jsonl(capsys):
         ({"fails": {"obtain": (3, "too large")}}, "download", FAILED, "too large"),
         ({"stays": False}, "upgrade", ROLLED_BACK, "did not confirm itself"),
         ({"updatable": False}, "check", FAILED, "no software update"),
-        ({"secured": True}, "check", CONNECTION, "secured"),
+        ({"dtls": False}, "check", FAILED, "no secured connection"),
     ],
 )
 def test_exit_codes_and_one_line_of_error(facts, verb, code, words, capsys):
@@ -70,6 +79,43 @@ def test_exit_codes_and_one_line_of_error(facts, verb, code, words, capsys):
     assert value["code"] == code
     assert words in value["error"]
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("owned", "words"), [(True, "has an owner"), (False, "Own it first: fargo device own")])
+def test_a_device_without_a_key_is_told_apart_by_its_owner(owned, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FARGO_IDENTITY", str(tmp_path / "other.json"))
+    with Running(owned=owned) as device:
+        assert fargo(device, "check", "--json") == REFUSED
+    assert words in capsys.readouterr().err
+
+
+def test_the_identity_may_be_named(tmp_path, monkeypatch, identity, capsys):
+    monkeypatch.delenv("FARGO_IDENTITY")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "empty"))
+    with Running() as device:
+        assert fargo(device, "info") == REFUSED
+        assert fargo(device, "info", "--identity", str(identity.path)) == OK
+        assert fargo(device, "info", "--identity", str(identity.path.parent)) == OK
+
+
+def test_list_forget_and_accept(tmp_path, identity, capsys):
+    assert main(["device", "list", "--json"]) == OK
+    value = json.loads(capsys.readouterr().out)
+    assert value["identity"] == identity.uuid
+    assert value["devices"] == [{"uuid": UUID, "name": "lamp", "address": "", "owned": True}]
+    assert main(["device", "forget", "--device", "lamp", "--yes"]) == OK
+    assert main(["device", "forget", "--device", "lamp", "--yes"]) == USAGE
+    given = tmp_path / "given"
+    text = {"device": UUID, "name": "lamp", "address": "h:5683", "client": identity.uuid, "key": "ab" * 16}
+    given.write_text(json.dumps(text))
+    assert main(["device", "accept", str(given)]) == OK
+    known = Identity().devices[UUID]
+    assert (known.key, known.owned) == (b"\xab" * 16, False)
+    for broken in ({**text, "client": UUID}, {**text, "key": "ab"}, [], {**text, "device": 7}):
+        given.write_text(json.dumps(broken))
+        assert main(["device", "accept", str(given)]) != OK
+    captured = capsys.readouterr()
+    assert "abab" not in captured.out + captured.err
 
 
 def test_dry_run_changes_nothing(capsys):
@@ -137,7 +183,7 @@ def test_serve_as_a_program_prints_where_it_serves(tmp_path):
         str(tmp_path / "release"),
         "--port",
         "0",
-        "--coap-port",
+        "--coaps-port",
         "0",
     ]
     command += ["--authority", str(tmp_path / "ca"), "--timeout", "0.1", "--json"]
@@ -145,5 +191,5 @@ def test_serve_as_a_program_prints_where_it_serves(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     value = json.loads(done.stdout)
     assert value["https"].startswith("https://127.0.0.1:")
-    assert value["coap"].startswith("coap://127.0.0.1:")
+    assert value["coaps"].startswith("coaps://127.0.0.1:")
     assert (tmp_path / "ca" / "ca.pem").exists()
