@@ -40,6 +40,23 @@ size, block_ms = spec["size"], spec["block_ms"]
 class Limits:
     connect_s = read_s = 30
 
+class Trust:  # of a certificate by the authority; there is none of its own
+    def suites(self):
+        return (0xC0AE,)
+
+    def certificate(self):
+        return None
+
+    async def trust(self, chain):
+        from crypto import x509
+        leaf = await x509.verify_chain(chain, [unhexlify(spec["authority"])], "server", None)
+        return leaf.public, None
+
+    def opened(self, session):
+        pass
+
+    closed = opened
+
 async def main():
     resolver = Resolver("")
     if spec["url"].startswith("https"):
@@ -47,8 +64,10 @@ async def main():
         source = HttpsSource(spec["url"], [unhexlify(spec["authority"])], resolver, Limits)
     else:
         from coap.udp import UdpTransport
+        from dtls.transport import DtlsTransport
         from firmware.coap_source import CoapSource
-        source = CoapSource(spec["url"], resolver, UdpTransport(port=0), Limits)
+        transport = DtlsTransport(UdpTransport(port=0, limit=1500), Trust(), False)
+        source = CoapSource(spec["url"], resolver, transport, Limits)
     buffers = [memoryview(bytearray(4096)), memoryview(bytearray(4096))]
     free, full = [0, 1], []
     changed = asyncio.Event()
@@ -114,22 +133,23 @@ def fetch(url: str, authority: bytes, size: int, block_ms: list[int], heap: str 
 
 def measure(rtt_ms: float = 20, size: int = SIZE, flash: bool = False, loss: float = 0) -> list[dict[str, Any]]:
     """One result per transport; `size` is rounded up to whole chunks."""
-    import trustme
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
+    from fargo.authority import Authority
+    from fargo.serve import Server
     from link import Link
 
     size = -(-size // CHUNK) * CHUNK
-    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
-    der = x509.load_pem_x509_certificate(authority.cert_pem.bytes()).public_bytes(Encoding.DER)
     results = []
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        (Path(folder) / "payload").write_bytes(os.urandom(size))
-        https, coap = serve(Path(folder), authority, stack)
+        files = Path(folder) / "files"
+        files.mkdir()
+        (files / "payload").write_bytes(os.urandom(size))
+        authority = Authority(Path(folder) / "authority")
+        server = stack.enter_context(Server(files, authority))
+        assert server.https_port and server.coaps_port
         link = stack.enter_context(Link(rtt_ms=rtt_ms, loss=loss, window=WINDOW))
         for name, url in (
-            ("coap", f"coap://127.0.0.1:{link.udp(coap)}/payload"),
-            ("https", f"https://127.0.0.1:{link.tcp(https)}/payload"),
+            ("coaps", f"coaps://127.0.0.1:{link.udp(server.coaps_port)}/payload"),
+            ("https", f"https://127.0.0.1:{link.tcp(server.https_port)}/payload"),
         ):
             result: dict[str, Any] = {
                 "bench": "pipeline",
@@ -138,33 +158,14 @@ def measure(rtt_ms: float = 20, size: int = SIZE, flash: bool = False, loss: flo
                 "loss": loss,
                 "bytes": size,
             }
-            plain = fetch(url, der, size, [])
+            plain = fetch(url, authority.ca_der(), size, [])
             result["kB_s"] = round(size / 1024 / plain["ms"] * 1000, 1)
             if flash:
-                got = fetch(url, der, size, [ERASE_MS, PROGRAM_MS])
+                got = fetch(url, authority.ca_der(), size, [ERASE_MS, PROGRAM_MS])
                 result["flash_ms"], result["total_ms"] = got["flash_ms"], got["ms"]
                 result["ratio"] = round(ratio(got["flash_ms"], got["ms"]), 3)
             results.append(result)
     return results
-
-
-def serve(folder: Path, authority: Any, stack: contextlib.ExitStack) -> tuple[int, int]:
-    """Serve `folder` by fargo's own server: the ports of HTTPS and CoAP."""
-    from fargo.serve import Server
-
-    certificate = authority.issue_cert("localhost", "127.0.0.1")
-    chain = stack.enter_context(certificate.cert_chain_pems[0].tempfile())
-    key = stack.enter_context(certificate.private_key_pem.tempfile())
-
-    class Keys:
-        """Stands in for fargo's authority: this run's own certificate."""
-
-        def server(self, _names: list[str]) -> tuple[str, str]:
-            return chain, key
-
-    server = stack.enter_context(Server(folder, Keys()))  # type: ignore[arg-type]
-    assert server.https_port and server.coap_port
-    return server.https_port, server.coap_port
 
 
 def main() -> None:
