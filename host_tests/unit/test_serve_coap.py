@@ -1,7 +1,10 @@
-"""The release server over CoAP, asked by aiocoap."""
+"""The release server over CoAPs, asked by aiocoap through Mbed TLS."""
 
 import asyncio
 import hashlib
+import socket
+import time
+import uuid
 
 import aiocoap
 import pytest
@@ -9,7 +12,14 @@ from aiocoap import GET, POST, Message
 from aiocoap.optiontypes import BlockOption
 from fargo.authority import Authority
 from fargo.serve import Server
+from swupdate.faults import Fault
+from tunnel import Tunnel
 
+from firmware.sources import open_source
+from firmware.trust import ServerTrust
+
+UUID, KEY = "11111111-2222-4333-8444-555555555555", bytes(range(16))
+OWN = "99999999-2222-4333-8444-555555555555"
 BODY = bytes(i * 11 % 253 for i in range(300_000))
 
 
@@ -23,7 +33,8 @@ def served(tmp_path_factory):
     (root / "even").write_bytes(bytes(2048))
     (root / "empty").write_bytes(b"")
     (top / "secret").write_bytes(b"outside")
-    with Server(root, Authority(top / "ca"), https_port=None) as server:
+    server = Server(root, Authority(top / "ca"), https_port=None, uuid=OWN, keys={UUID: KEY})
+    with server, Tunnel("127.0.0.1", UUID, KEY, server.coaps_port) as server.tunnel:
         yield server
 
 
@@ -31,7 +42,7 @@ def ask(served, *path, code=GET, block=None, etag=None):
     async def exchange():
         context = await aiocoap.Context.create_client_context()
         try:
-            request = Message(code=code, uri=f"coap://127.0.0.1:{served.coap_port}")
+            request = Message(code=code, uri=f"coap://127.0.0.1:{served.tunnel.port}")
             request.opt.uri_path = path
             if block is not None:
                 request.opt.block2 = BlockOption.BlockwiseTuple(*block)
@@ -46,12 +57,12 @@ def ask(served, *path, code=GET, block=None, etag=None):
 
 
 def test_a_whole_file_in_blocks(served):
-    before = served.count("/app.bin", "coap")
+    before = served.count("/app.bin", "coaps")
     reply = ask(served, "app.bin")
     assert reply.payload == BODY
     assert reply.opt.etag == hashlib.sha256(BODY).digest()[:8]
     assert reply.opt.content_format == 42
-    after = served.count("/app.bin", "coap")
+    after = served.count("/app.bin", "coaps")
     assert (after.requests - before.requests, after.bytes - before.bytes) == (293, len(BODY))
 
 
@@ -99,3 +110,70 @@ def test_nothing_else_exists(served, path):
 
 def test_other_methods_are_4_05(served):
     assert ask(served, "app.bin", code=POST).code == aiocoap.METHOD_NOT_ALLOWED
+
+
+class Limits:
+    read_s = 5
+
+
+class Board:
+    """What the device's own way of fetching asks its surroundings: an authority that it was provisioned with, or a key."""
+
+    def __init__(self, authorities=(), key=None):
+        self.trusted, self.key = authorities, key
+
+    def authorities(self):
+        return list(self.trusted)
+
+    def certificate(self):
+        return None
+
+    def psk_for(self, hint, _address):
+        assert hint == uuid.UUID(OWN).bytes
+        return self.key and (uuid.UUID(UUID).bytes, self.key, OWN)
+
+    def now(self):
+        return time.time()
+
+
+def fetch(served, board, host="127.0.0.1", path="app.bin"):
+    """The file, by the code of the device."""
+
+    async def run():
+        def credentials(host):
+            return ServerTrust(host, Board((), board.key), board, board)
+
+        source = open_source(served.coaps_url(path, host), board, "127.0.0.1", Limits, credentials)
+        try:
+            return await source.get(served.coaps_url(path, host), 1 << 20)
+        finally:
+            await source.close()
+
+    return asyncio.run(run())
+
+
+def test_a_device_that_was_provisioned_with_the_authority_fetches(served):
+    assert fetch(served, Board([served.authority.ca_der()])) == BODY
+
+
+def test_a_device_that_shares_a_key_fetches(served):
+    assert fetch(served, Board(key=KEY)) == BODY
+
+
+def test_a_device_does_not_fetch_from_who_is_not_the_server(served, tmp_path):
+    with pytest.raises(Fault):
+        fetch(served, Board([Authority(tmp_path / "other").ca_der()]))
+    with pytest.raises(Fault):
+        fetch(served, Board(key=bytes(16)))
+    other = Server(served.folder.root, served.authority, "0.0.0.0", None, names=["other.example"])
+    with other, pytest.raises(Fault):
+        fetch(other, Board([served.authority.ca_der()]))
+
+
+def test_in_the_clear_nothing_is_answered(served):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.3)
+        sock.connect(("127.0.0.1", served.coaps_port))
+        sock.send(bytes((0x40, 1, 0, 1)) + b"\xb5small")
+        with pytest.raises(TimeoutError):
+            sock.recv(2048)

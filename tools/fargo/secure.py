@@ -134,7 +134,9 @@ class ServerCredentials:
         self, chain: list[bytes], private: bytes, keys: dict[str, bytes] | None = None, uuid: str = ""
     ) -> None:
         self.own = chain, private
-        self.keys = {raw(device): (key, device) for device, key in (keys or {}).items()}
+        self.keys = {
+            name: (key, device) for device, key in (keys or {}).items() for name in (raw(device), device.encode())
+        }
         self.uuid = uuid
 
     def suites(self) -> tuple[int, ...]:
