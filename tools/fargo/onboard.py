@@ -43,7 +43,7 @@ _PIN_ROUNDS = 1000
 # What an owner wants to use, beside the app's own Resources, which the wildcard names: it covers none of these.
 UPDATING = ("/oc/swu", "/fargo/update")
 _OWNERS = (*UPDATING, "/oic/mnt", "/oc/con", "/oc/wk/introspection")
-_RESET_WAIT, _RESET_POLL = 10.0, 0.5  # seconds
+_RESET_WAIT, _RESET_POLL = 6.0, 0.5  # seconds
 
 
 class Onboarding:
