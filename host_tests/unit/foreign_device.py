@@ -28,8 +28,8 @@ TOTAL = 40_960
 class Running:
     """A Device in a thread of its own, for commands that bring their own event loop: `with Running(...) as device`."""
 
-    def __init__(self, **facts):
-        self.device = Device(**facts)
+    def __init__(self, make=None, **facts):
+        self.device = (make or Device)(**facts)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 

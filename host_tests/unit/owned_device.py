@@ -73,7 +73,11 @@ class Board:
         self.security = Security(self.store, self.pstat, os.urandom, settings)
         self.device = self.security.device = Device(self.security, self.security.uuid)
         self.light, self.swu = Light(), Updating()
-        core = (Discovery(), DeviceInfo(lambda: "lamp", PIID, "1.0.0"), Platform(pi=PIID, mnmn="Fargo"))
+        core = (
+            Discovery(),
+            DeviceInfo(lambda: "lamp", PIID, "1.0.0"),
+            Platform(pi=PIID, mnmn="Fargo", mnmo="", mnfv="1.0.0", mndt=""),
+        )
         for resource in (*core, self.pstat, *self.security.resources, Maintenance(None, None), self.swu, self.light):
             self.device.add(resource)
         self.device.endpoints = self.urls

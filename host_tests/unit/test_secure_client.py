@@ -70,6 +70,18 @@ async def test_a_session_that_the_device_closes_is_replaced_at_once(tmp_path):
         assert board.light.value
 
 
+async def test_who_waits_in_a_closed_session_does_not_wait_for_the_time_to_be_over(tmp_path):
+    async with Owned(tmp_path) as (board, mine):
+        await mine.read_swu()
+        board.asked.clear()
+        board.dumb = lambda *_: True
+        asking = asyncio.ensure_future(mine.read_swu(20.0))
+        await until(lambda: board.asked)
+        board.dumb = lambda *_: False
+        board.dtls.drop_all()
+        await asyncio.wait_for(asking, 5)
+
+
 async def test_a_write_is_not_repeated(tmp_path):
     async with Owned(tmp_path) as (board, mine):
         await mine.read_swu()
