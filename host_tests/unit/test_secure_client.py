@@ -129,6 +129,24 @@ async def test_a_watch_sees_a_restart_and_observes_anew(tmp_path):
         assert names == ["lost", "back"]
 
 
+async def test_a_known_device_is_found_where_it_was_when_discovery_does_not_reach_it(tmp_path):
+    async with Owned(tmp_path) as (board, mine):
+        identity = Identity(mine.identity.path)
+        for name in (mine.uuid, mine.uuid.upper(), "lamp"):
+            async with await client.connect(name, identity, "127.0.0.1", 2.0, wait=0.1) as again:
+                assert again.address == board.address
+        identity.met(mine.uuid, "127.0.0.1:1")
+        with pytest.raises(Failure):
+            await client.connect("lamp", identity, "127.0.0.1", 0.2, wait=0.1)
+        async with await client.connect(board.address, identity):
+            pass
+        assert Identity(identity.path).devices[mine.uuid].address == board.address
+        async with Board() as other:
+            identity.met(mine.uuid, other.address)
+            with pytest.raises(Failure):
+                await client.connect(mine.uuid, identity, "127.0.0.1", 2.0, wait=0.1)
+
+
 async def test_a_wrong_key_is_said_in_words(tmp_path):
     async with Owned(tmp_path) as (board, mine):
         known = mine.identity.devices[mine.uuid]

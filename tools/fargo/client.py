@@ -19,31 +19,24 @@ from fargo import secure
 from fargo.console import CONNECTION, FAILED, REFUSED, Failure
 from fargo.identity import Identity
 from fargo.network import CBOR, OCF_CBOR, Link, Network, exchange
+from fargo.replies import (
+    DOXM,
+    PSTAT,
+    SOFTWARE_UPDATE,
+    UPDATE_STATUS,
+    Refusal,
+    links_of,
+    mapping,
+    owned_by_another,
+    uuid_of,
+)
 
 GET, POST, DELETE = 1, 2, 4
 COAP_PORT = 5683
 IPV4_GROUP, IPV6_GROUP = "224.0.1.187", "ff02::158"
-SOFTWARE_UPDATE, UPDATE_STATUS = "oic.r.softwareupdate", "x.fargo.update"
-PSTAT, DOXM = "/oic/sec/pstat", "/oic/sec/doxm"
-
 _DOUBTFUL = 5000  # ms of silence after which a session may be one that the device has lost
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_CODES = {
-    0x80: "bad request",
-    0x81: "not authorized",
-    0x83: "forbidden",
-    0x84: "not found",
-    0x85: "method not allowed",
-    0x86: "not acceptable",
-    0xA0: "internal error",
-    0xA3: "busy",
-}
-
-
-def code_text(code: int) -> str:
-    """A response code as people read it: "4.03 forbidden"."""
-    return f"{code >> 5}.{code & 31:02d} {_CODES.get(code, '')}".strip()
 
 
 @dataclass
@@ -62,23 +55,6 @@ class Found:
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
         return {k: getattr(self, k) for k in ("uuid", "name", "host", "port", "version", "types", "updatable")}
-
-
-class Refusal(Failure):
-    """The device answered with an error code; `.response` is that code."""
-
-    def __init__(self, what: str, reply: Any) -> None:
-        try:
-            text = bytes(reply.payload).decode()
-        except UnicodeDecodeError:
-            text = ""
-        reason = f": {text}" if text else ""
-        hint = (
-            "This identity may not do that; the owner can grant it: fargo device grant." if reply.code == 0x81 else ""
-        )
-        super().__init__(f"{what}: the device answered {code_text(reply.code)}{reason}", hint, REFUSED)
-        self.response = reply.code
-        self.details = {"response": code_text(reply.code), "diagnostic": text}
 
 
 class DeviceClient:
@@ -274,7 +250,7 @@ class DeviceClient:
     async def _stranger(self) -> Failure:
         """Why there is no key for this device."""
         try:
-            owned = bool(_mapping(await self.get(DOXM, clear=True)).get("owned"))
+            owned = bool(mapping(await self.get(DOXM, clear=True)).get("owned"))
         except Refusal:
             owned = True
         if owned:
@@ -285,11 +261,11 @@ class DeviceClient:
 
     async def device(self) -> dict[str, Any]:
         """`/oic/d`"""
-        return _mapping(await self.get("/oic/d"))
+        return mapping(await self.get("/oic/d"))
 
     async def platform(self) -> dict[str, Any]:
         """`/oic/p`"""
-        return _mapping(await self.get("/oic/p"))
+        return mapping(await self.get("/oic/p"))
 
     async def version(self) -> str:
         """The running version: `sv` of `/oic/d`, "" when the device does not say."""
@@ -297,15 +273,15 @@ class DeviceClient:
 
     async def read_swu(self, timeout: float | None = None) -> dict[str, Any]:
         """The software update Resource."""
-        return _mapping(await self.get(self.swu, timeout=timeout))
+        return mapping(await self.get(self.swu, timeout=timeout))
 
     async def read_pstat(self, timeout: float | None = None) -> dict[str, Any]:
         """The provisioning status."""
-        return _mapping(await self.get(PSTAT, timeout=timeout))
+        return mapping(await self.get(PSTAT, timeout=timeout))
 
     async def read_status(self, timeout: float | None = None) -> dict[str, Any]:
         """Our vendor's Resource with reason and progress; {} on other makers' devices."""
-        return _mapping(await self.get(self.status, timeout=timeout)) if self.status else {}
+        return mapping(await self.get(self.status, timeout=timeout)) if self.status else {}
 
     async def post_tm(self, tm: int) -> None:
         """Ask for 256 (check), 64 (download and validate) or 128 (upgrade)."""
@@ -314,40 +290,7 @@ class DeviceClient:
     async def post_swu(self, purl: str, action: str, updatetime: str) -> dict[str, Any]:
         """UPDATE the software update Resource; all three Properties are mandatory. Returns the full representation."""
         value = {"purl": purl, "swupdateaction": action, "updatetime": updatetime}
-        return _mapping(await self.post(self.swu, value))
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise Failure("the device answered with something other than a map of Properties")
-    return value
-
-
-def owned_by_another(address: str) -> Failure:
-    """Nothing more to be had without a key."""
-    return Failure(
-        f"{address} has an owner, and it is not this identity",
-        "Its owner can let you in (fargo device grant), or a reset at the device makes it free.",
-        REFUSED,
-    )
-
-
-def uuid_of(link: dict[str, Any]) -> str:
-    """The device that a link belongs to; its anchor is ocf:// and the UUID."""
-    return str(link.get("anchor", ""))[6:].lower()
-
-
-def links_of(value: Any) -> list[dict[str, Any]]:
-    """The sound links of a discovery payload, plain or in its baseline form; what is malformed is left out."""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and "links" in value[0]:
-        value = value[0]["links"]
-    if not isinstance(value, list):
-        return []
-    good = []
-    for link in value:
-        if isinstance(link, dict) and isinstance(link.get("href"), str) and isinstance(link.get("rt"), list):
-            good.append(link)
-    return good
+        return mapping(await self.post(self.swu, value))
 
 
 async def discover(interface: str = "", wait: float = 2.0, details: bool = True) -> list[Found]:
@@ -395,7 +338,7 @@ async def _found(network: Network, reply: Any, peer: Any, details: bool) -> Foun
         anchors = [a for a in (link.get("anchor") for link in links) if isinstance(a, str) and a.startswith("ocf://")]
         device.uuid = anchors[0][6:] if anchors else ""
         if details:
-            about = _mapping(await client.get("/oic/d", clear=True))
+            about = mapping(await client.get("/oic/d", clear=True))
             device.uuid = str(about.get("di", device.uuid))
             device.name, device.version = str(about.get("n", "")), str(about.get("sv", ""))
             device.types = [t for t in about.get("rt", []) if isinstance(t, str) and t != "oic.wk.d"]
@@ -407,8 +350,19 @@ async def _found(network: Network, reply: Any, peer: Any, details: bool) -> Foun
 async def connect(
     device: str, identity: Identity, interface: str = "", timeout: float = 10.0, wait: float = 2.0
 ) -> DeviceClient:
-    """A client of the device that `device` names (UUID, name, or host[:port]), its update Resources found."""
-    target = await locate(device, interface, wait)
+    """A client of the device that `device` names (UUID, name, or host[:port]), its update Resources found.
+
+    One that `identity` knows and that discovery does not reach is looked for where it was last.
+    """
+    known = identity.named(device)
+    try:
+        target = await locate(device, interface, wait)
+    except Failure:
+        target = split_host(known.address) if known else ("", 0)
+        if not target[0]:
+            raise
+    else:
+        known = None
     try:
         network = Network(interface, ":" in target[0])
         client = DeviceClient(network, port.address(*target), identity, timeout)
@@ -416,6 +370,9 @@ async def connect(
         raise Failure(f"cannot reach {device}: {exc.strerror or exc}", code=CONNECTION) from exc
     try:
         await client.discover()
+        if known and client.uuid != known.uuid:
+            raise Failure(f"no device {device!r} answered, and another is where it was", code=CONNECTION)
+        identity.met(client.uuid, client.address)
     except BaseException:
         await network.close()
         raise

@@ -17,9 +17,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from fargo import bundle, watch
-from fargo.client import COAP_PORT, DeviceClient, code_text, connect
+from fargo.client import COAP_PORT, DeviceClient, connect
 from fargo.console import Failure
 from fargo.network import Network, exchange
+from fargo.replies import code_text
 from fargo.stage import Stage
 
 APP = bundle.ROOT / "examples/lamp"

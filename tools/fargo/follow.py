@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from fargo.client import PSTAT, DeviceClient, Refusal
+from fargo.client import DeviceClient
 from fargo.console import CONNECTION, Failure
+from fargo.replies import PSTAT, Refusal
 
 _UPDATE_BITS = 448  # of tm: OCF, Table 4
 _RUNNING = ("svv", "upgrading")

@@ -74,6 +74,8 @@ class Identity:
     file is no identity, or others can read it.
     """
 
+    _kept = True
+
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or default_path()
         if self.path.is_dir():
@@ -85,7 +87,9 @@ class Identity:
     @classmethod
     def nobody(cls) -> Identity:
         """One that knows no device and is kept nowhere."""
-        return cls(Path(os.devnull) / "nobody")
+        identity = cls(Path(os.devnull) / "nobody")
+        identity._kept = False
+        return identity
 
     @property
     def raw(self) -> bytes:
@@ -95,6 +99,19 @@ class Identity:
     def find(self, name: bytes) -> Known | None:
         """The device whose UUID has these 16 bytes."""
         return next((known for known in self.devices.values() if raw(known.uuid) == name), None)
+
+    def named(self, device: str) -> Known | None:
+        """The one device of this UUID or name, if there is exactly one."""
+        found = [known for known in self.devices.values() if device.lower() == known.uuid or device == known.name]
+        return found[0] if len(found) == 1 else None
+
+    def met(self, uuid: str, address: str) -> None:
+        """A device that is known was found at this address."""
+        if uuid in self.devices and self.devices[uuid].address != address:
+            with contextlib.suppress(OSError), self._locked():  # not worth a failure
+                if uuid in self.devices:
+                    self.devices[uuid].address = address
+                    self._save()
 
     def remember(self, known: Known) -> None:
         """Keep a device's key."""
@@ -117,6 +134,9 @@ class Identity:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Read the file as it is now, and keep other programs from changing it."""
+        if not self._kept:
+            yield
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self.path.with_name(self.path.name + ".lock"), os.O_WRONLY | os.O_CREAT, 0o600)
         try:
@@ -128,6 +148,8 @@ class Identity:
 
     def _save(self) -> None:
         """Never readable by others, never half-written."""
+        if not self._kept:
+            return
         value = {
             "v": VERSION,
             "uuid": self.uuid,

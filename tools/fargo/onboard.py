@@ -15,22 +15,11 @@ import port
 from crypto import prf
 
 from fargo import secure
-from fargo.client import (
-    DELETE,
-    DOXM,
-    POST,
-    PSTAT,
-    SOFTWARE_UPDATE,
-    DeviceClient,
-    Refusal,
-    code_text,
-    locate,
-    owned_by_another,
-    uuid_of,
-)
+from fargo.client import DELETE, POST, DeviceClient, locate
 from fargo.console import CONNECTION, REFUSED, USAGE, Failure
 from fargo.identity import Identity, Known, raw
 from fargo.network import Network
+from fargo.replies import DOXM, PSTAT, SOFTWARE_UPDATE, Refusal, code_text, owned_by_another, uuid_of
 
 CRED, ACL, SDI = "/oic/sec/cred", "/oic/sec/acl2", "/oic/sec/sdi"
 CREATE, RETRIEVE, UPDATE, REMOVE, NOTIFY = 1, 2, 4, 8, 16

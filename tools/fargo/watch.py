@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from fargo.client import PSTAT, DeviceClient
+from fargo.client import DeviceClient
 from fargo.console import CONNECTION, FAILED, OK, REFUSED, ROLLED_BACK, Failure
 from fargo.follow import Listener, View, Watch, result_text
+from fargo.replies import PSTAT
 
 TM = {"check": 256, "download": 64, "upgrade": 128}  # OCF, Table 4
 _AGAIN = 0.4  # seconds

@@ -171,13 +171,13 @@ def reset(target: Target, yes: Yes = False) -> None:
 def forget(target: Target, yes: Yes = False) -> None:
     """Drop the key for a device that was reset by hand, or is gone. Nothing is asked of the device."""
     identity = target.identity()
-    found = [k for k in identity.devices.values() if target.device in (k.uuid, k.name)]
-    if len(found) != 1:
-        raise Failure(f"{len(found)} devices are known by {target.device!r}", "See fargo device list.", USAGE)
-    if not yes and not typer.confirm(f"Without its key {found[0].uuid} can only be reset by hand. Go on?", err=True):
+    known = identity.named(target.device)
+    if known is None:
+        raise Failure(f"no device, or more than one, is known as {target.device!r}", "See fargo device list.", USAGE)
+    if not yes and not typer.confirm(f"Without its key {known.uuid} can only be reset by hand. Go on?", err=True):
         raise Failure("nothing was done", code=USAGE)
-    identity.forget(found[0].uuid)
-    target.out.result({"uuid": found[0].uuid}, f"{found[0].uuid} is forgotten")
+    identity.forget(known.uuid)
+    target.out.result({"uuid": known.uuid}, f"{known.uuid} is forgotten")
 
 
 def add_to(app: typer.Typer) -> None:
