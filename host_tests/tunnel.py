@@ -10,7 +10,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mbedtls import tls
@@ -41,6 +41,7 @@ class _Association:
         self.waiting: list[bytes] = []
         self.buffer: Any = None
         self.done = False
+        self.starts = -1
         self.began = self.asked = 0.0
         # A port of its own: to the device it is another peer.
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -50,6 +51,7 @@ class _Association:
     def begin(self) -> None:
         """A new session, whatever was before."""
         self.done = False
+        self.starts = self.tunnel.starts()
         self.began = time.monotonic()
         context = tls.ClientContext(self.tunnel.configuration)
         self.buffer = context.wrap_buffers(None)
@@ -86,7 +88,8 @@ class _Association:
     def send(self, data: bytes) -> None:
         """Data of the Client's."""
         now = time.monotonic()
-        if self.buffer is None or (self.done and self.asked and now - self.asked > _SILENT):
+        lost = self.done and self.asked and now - self.asked > _SILENT
+        if self.buffer is None or lost or self.starts != self.tunnel.starts():
             self.asked = 0.0
             self.waiting.append(data)
             self.begin()
@@ -96,7 +99,8 @@ class _Association:
             if now - self.began > _HANDSHAKE:
                 self.begin()
         else:
-            self.asked = self.asked or now
+            if data[0] & 0x30 == 0:  # a confirmable message wants an answer, others do not
+                self.asked = self.asked or now
             self.buffer.write(data)
             self.flush()
 
@@ -132,10 +136,14 @@ class Tunnel:
     """Between a Client in the clear and the device at `host`; use it in a `with` block.
 
     `identity` is the Client's UUID as text, `key` what it shares with the device. `port` is where the Client sends to.
+    `starts()`, where known, counts the device's: after another one there is no session to be asked for.
     """
 
-    def __init__(self, host: str, identity: str, key: bytes, port: int = PORT) -> None:
+    def __init__(
+        self, host: str, identity: str, key: bytes, port: int = PORT, starts: Callable[[], int] = lambda: 0
+    ) -> None:
         self.device = (host, port)
+        self.starts = starts
         self.configuration = tls.DTLSConfiguration(
             pre_shared_key=(identity, key),
             ciphers=[SUITE],

@@ -12,7 +12,7 @@ import cbor2
 import pytest
 from aiocoap.numbers import OptionNumber
 from aiocoap.optiontypes import OpaqueOption
-from sim.rig import PSTAT, SWU, Foreign, Rig
+from sim.rig import PSTAT, SWU, Rig
 
 ALL = ["purl", "nv", "signed", "swupdateaction", "swupdatestate", "swupdateresult", "lastupdate", "updatetime"]
 URL = "https://myvendor/newversion"  # a host without a dot, as OCF's own example has
@@ -28,7 +28,7 @@ def rig(tmp_path_factory):
 
 
 def client(rig):
-    return Foreign(rig.stage.address)
+    return rig.client()
 
 
 async def state(c):

@@ -179,7 +179,10 @@ class Rig:
         """A Client of this board; use it with `async with`."""
         identity = self.stage.identity
         (known,) = identity.devices.values()
-        return Foreign(self.stage.address, identity.uuid, known.key)
+        return Foreign(self.stage.address, identity.uuid, known.key, self._starts)
+
+    def _starts(self) -> int:
+        return sum("serving" in line for line in self.board.lines)
 
     def payloads(self, build: Callable[[], Any]) -> list[Path]:
         """The payload files that `build` adds to the server's folder."""
@@ -231,8 +234,8 @@ class Seen:
 class Foreign:
     """A Client made of aiocoap, cbor2 and Mbed TLS, and of nothing of ours. It is the owner."""
 
-    def __init__(self, host: str, uuid: str, key: bytes) -> None:
-        self._tunnel = Tunnel(host, uuid, key)
+    def __init__(self, host: str, uuid: str, key: bytes, starts: Callable[[], int] = lambda: 0) -> None:
+        self._tunnel = Tunnel(host, uuid, key, starts=starts)
         self.host = f"127.0.0.1:{self._tunnel.port}"
 
     async def __aenter__(self) -> Foreign:

@@ -4,7 +4,7 @@ import asyncio
 
 import aiocoap
 import pytest
-from sim.rig import CM, IDLE, ISAC, ISVV, PSTAT, STATUS, SWU, UPGRADE, Foreign, TimeServer, timestamp
+from sim.rig import CM, IDLE, ISAC, ISVV, PSTAT, STATUS, SWU, UPGRADE, TimeServer, timestamp
 
 
 async def power_cycle(rig):
@@ -53,7 +53,7 @@ async def test_interrupted_download_goes_on_by_itself(make, how):
     rig = make()
     rig.stage.release("1.1.0", 2, firmware=True)
     total = sum(path.stat().st_size for path in rig.stage.releases.glob("*.bin"))
-    rig.stage.server.delay = 0.03
+    rig.stage.server.delay = 0.08
     async with rig.client() as client:
         await client.update(rig.stage.url("1.1.0"), ISVV, "now")
         await client.until(lambda v: v["done"] > total // 2, path=STATUS)
@@ -201,7 +201,7 @@ async def test_two_boards_at_once(make):
         rig.stage.release("1.1.0", 2, firmware=True)
 
     async def update(rig):
-        async with Foreign(rig.stage.address) as client:
+        async with rig.client() as client:
             await client.update(rig.stage.url("1.1.0"), UPGRADE, "now")
             await client.until(lambda v: v["swupdateresult"] == 1)
             return await client.version(), (await client.get("oic/d"))["di"]
