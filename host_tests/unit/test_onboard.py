@@ -1,6 +1,9 @@
 """Ownership: `fargo` and the device's own security Resources over DTLS, on sockets."""
 
 import asyncio
+import json
+import re
+from pathlib import Path
 
 import pytest
 from certificates import DAY, NOW, Party
@@ -42,30 +45,44 @@ async def test_just_works_asks_what_the_reference_asks_in_its_order(identity):
         asked = [(code, path, body) for secured, code, path, body in board.asked if secured]
         clear = [(code, path, body) for secured, code, path, body in board.asked if not secured]
         assert board.pstat.state == 3
-    me, device = identity.uuid, known.uuid
     assert (POST, "/oic/sec/doxm", {"oxmsel": 0}) in clear
     assert {path for code, path, _ in clear if code == POST} == {"/oic/sec/doxm"}
-    secret = {"credtype": 1, "subjectuuid": me, "privatedata": {"encoding": "oic.sec.encoding.raw", "data": b""}}
-    expected = [
-        (POST, "/oic/sec/pstat", {"om": 4}),
-        (POST, "/oic/sec/doxm", {"devowneruuid": me}),
-        (POST, "/oic/sec/doxm", {"deviceuuid": device}),
-        (POST, "/oic/sec/doxm", {"rowneruuid": me}),
-        (POST, "/oic/sec/acl2", {"rowneruuid": me}),
-        (POST, "/oic/sec/pstat", {"rowneruuid": me}),
-        (POST, "/oic/sec/cred", {"creds": [secret], "rowneruuid": me}),
-        (POST, "/oic/sec/sdi", asked[7][2]),
-        (POST, "/oic/sec/doxm", {"owned": True}),
-        (POST, "/oic/sec/pstat", {"dos": {"s": 2}}),
-        (DELETE, "/oic/sec/acl2", None),
-        (POST, "/oic/sec/acl2", asked[11][2]),
-        (POST, "/oic/sec/pstat", {"dos": {"s": 3}}),
-    ]
-    assert asked == expected
+    recorded, (theirs, device, domain) = reference()
+    mine = {identity.uuid: theirs, known.uuid: device}
+    asked = [(code, path, renamed(body, mine)) for code, path, body in asked]
     entries = asked[11][2]["aclist2"]
-    assert [entry["permission"] for entry in entries] == [14, 2, 2, 31]
-    assert entries[2]["subject"] == {"conntype": "anon-clear"}
-    assert all(entry["subject"] == {"uuid": me} for entry in (entries[0], entries[1], entries[3]))
+    more = entries.pop()  # beyond what the reference writes: what the owner needs to use the device itself
+    assert more["subject"] == {"uuid": theirs} and more["permission"] == 31
+    assert {"href": "/oc/swu"} in more["resources"] and {"wc": "*"} in more["resources"]
+    names = [body for _, path, body in asked if path == "/oic/sec/sdi"]
+    assert [set(body) for body in names] == [{"uuid", "name", "priv"}]
+    names[0].update({"uuid": domain, "name": "OBT", "priv": False})
+    assert asked == recorded
+
+
+CAPTURE = Path(__file__).parents[1] / "vectors/obt-just-works.txt"
+
+
+def reference():
+    """(method, path, body) of the reference tool's own ownership transfer, and its, the device's and the domain's UUID."""
+    found = []
+    for part in re.split(r"^ +\d+\.\d+ ", CAPTURE.read_text(), flags=re.MULTILINE):
+        method = re.search(r" CON (POST|DELETE) ", part)
+        if method and len(found) < 13:
+            body = re.search(r"cbor\(\d+\): (.*)", part)
+            value = json.loads(body[1].replace("\"h''\"", '""')) if body else None
+            found.append(({"POST": POST, "DELETE": DELETE}[method[1]], re.search(r"path=(\S+)", part)[1], value))
+    found[6][2]["creds"][0]["privatedata"]["data"] = b""
+    return found, (found[1][2]["devowneruuid"], found[2][2]["deviceuuid"], found[7][2]["uuid"])
+
+
+def renamed(value, names):
+    """`value` with some texts replaced by others."""
+    if isinstance(value, dict):
+        return {k: renamed(v, names) for k, v in value.items()}
+    if isinstance(value, list):
+        return [renamed(v, names) for v in value]
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 async def test_the_owner_uses_the_device_at_once_and_others_do_not(identity, tmp_path):
