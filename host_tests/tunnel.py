@@ -126,7 +126,6 @@ class _Association:
                     self.buffer = None
                     break
                 if not plain:
-                    self.buffer = None  # close_notify
                     break
                 self.asked = 0.0
                 self.tunnel.sock.sendto(plain, self.client)
@@ -234,7 +233,6 @@ class _Peer:
                 self.begin()
                 return
             if not plain:
-                self.begin()
                 return
             self.sock.send(plain)
 

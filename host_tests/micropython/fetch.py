@@ -76,6 +76,7 @@ async def run(spec):
         source = HttpsSource(spec["url"], [unhexlify(ca) for ca in spec["authorities"]], resolver, Limits)
     else:
         from coap.udp import UdpTransport
+
         from firmware.coap_source import CoapSource
 
         source = CoapSource(spec["url"], resolver, UdpTransport(port=0), Limits)

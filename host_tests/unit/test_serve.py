@@ -26,7 +26,7 @@ def served(tmp_path_factory):
     (root / ".hidden").write_bytes(b"key")
     (top / "secret").write_bytes(b"outside")
     (root / "link").symlink_to(top / "secret")
-    with Server(root, Authority(top / "ca"), names=["localhost", "127.0.0.1"], coap_port=None) as server:
+    with Server(root, Authority(top / "ca"), names=["localhost", "127.0.0.1"], coaps_port=None) as server:
         yield server
 
 
@@ -223,7 +223,7 @@ def test_a_changed_file_gets_another_tag(served):
 def test_stop_cuts_connections_and_start_takes_the_same_port(tmp_path):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "big").write_bytes(bytes(30_000_000))
-    server = Server(tmp_path / "r", Authority(tmp_path / "ca"), coap_port=None)
+    server = Server(tmp_path / "r", Authority(tmp_path / "ca"), coaps_port=None)
     server.start()
     port = server.https_port
     connection = http.client.HTTPSConnection("localhost", port, context=context(server), timeout=5)
@@ -242,7 +242,7 @@ def test_stop_cuts_connections_and_start_takes_the_same_port(tmp_path):
 
 def test_a_port_in_use_is_a_failure_that_says_so(tmp_path, served):
     with pytest.raises(Failure) as caught:
-        Server(tmp_path, Authority(tmp_path / "ca"), https_port=served.https_port, coap_port=None).start()
+        Server(tmp_path, Authority(tmp_path / "ca"), https_port=served.https_port, coaps_port=None).start()
     assert caught.value.code == CONNECTION
     assert str(served.https_port) in caught.value.text
 
