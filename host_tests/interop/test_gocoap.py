@@ -222,6 +222,13 @@ def test_just_works(board, hosts, client):
     assert client.get(SWU)["purl"] == ""  # the former owner's is gone
 
 
+@pytest.mark.parametrize("key", [b"sixteen letters!", b"zeros at end\0\0\0\0", bytes(range(0xF0, 0x100))])
+def test_a_key_that_is_sent_as_text(board, client, key):
+    """plgd writes the owner's key as a text string, whether it is text or not."""
+    owner = own(client, board, key=key.hex())
+    assert client.get(DOXM)["devowneruuid"] == owner
+
+
 def test_an_owned_device_is_nobody_elses(board, hosts, program, client):
     """Its owner goes on; others are refused, whether they look first or not."""
     owner = own(client, board)
@@ -258,21 +265,24 @@ def test_manufacturers_who_are_not_trusted(board, client):
 
 
 def test_a_whole_update(make, client):
-    """Just Works, UPDATE to the release's URL with action upgrade, the states as they come, the new version, disowned."""
+    """Just Works, UPDATE with the release's URL: isac, then upgrade; the states as they come, the new version, disowned."""
     rig = make()
     rig.stage.release("1.1.0", 2, firmware=True)
     url = rig.stage.url("1.1.0")
-    assert client and rig.stage.server.host in url
     owner = own(client, rig)
     before, name = client.get("/oic/d"), "kept over the update"
     client.update("/oc/con", n=name)
     client.do("observe", path=SWU)
     client.do("observe", path=PSTAT)
+    answer = client.update(SWU, purl=url, swupdateaction="isac", updatetime="now")
+    assert answer["purl"] == url and answer["swupdateaction"] == "isac"
+    client.notified(SWU, lambda value: value["swupdatestate"] == "nsa" and value["nv"] == "1.1.0")
+    client.notified(PSTAT, lambda value: value["cm"] == CM["nsa"] and value["tm"] == 0)
     answer = client.update(SWU, purl=url, swupdateaction="upgrade", updatetime="now")
     assert answer["purl"] == url and answer["swupdateaction"] == "upgrade"
     client.notified(SWU, lambda value: value["swupdatestate"] == "upgrading")
     client.notified(PSTAT, lambda value: value["cm"] == CM["upgrading"])
-    assert steps(client, SWU, "swupdatestate") == ["idle", "svv", "sva", "upgrading"]
+    assert steps(client, SWU, "swupdatestate") == ["idle", "nsa", "svv", "sva", "upgrading"]
     assert steps(client, PSTAT, "cm") == [0, 256, 320, 448]
     rig.board.wait_log("1.1.0 is kept", 60)
     assert rig.board.resets == ["power", "reset"]

@@ -37,7 +37,8 @@ const (
 //	discover   GET Path with Query, sent to the group from Interface; it ends with as many answers as are Enough
 //	own        take ownership of Address by Method ("just-works", "certificate") as UUID; Manufacturer says who the
 //	           Client is and which Devices it trusts, Authority issues the identities of the Device and of the Client;
-//	           with Blind the Client does not look first whether the Device is for sale
+//	           with Blind the Client does not look first whether the Device has an owner, and
+//	           Key (hex) is used instead of a random one
 //	connect    a session with Address by Method: "psk" or "certificate", as owner; "anonymous"; "clear" is none
 //	get, update, delete, observe   over that session
 //	disown     RESET, written to pstat over that session
@@ -57,6 +58,7 @@ type command struct {
 	Manufacturer *party   `json:"manufacturer"`
 	Authority    *party   `json:"authority"`
 	Blind        bool     `json:"blind"`
+	Key          string   `json:"key"`
 }
 
 // softwareUpdate and provisioning are the Resources as a Client with types knows them: what is of another type, or not

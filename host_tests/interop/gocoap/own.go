@@ -112,6 +112,11 @@ func (d *desk) own(ctx context.Context, c command) error {
 	defer session.Close()
 	next := identity{uuid: c.UUID, key: make([]byte, 16), authority: c.Authority}
 	_, _ = rand.Read(next.key)
+	if c.Key != "" {
+		if next.key, err = hex.DecodeString(c.Key); err != nil {
+			return err
+		}
+	}
 	if err = onboard(ctx, session, c, &next, fmt.Sprint(device["deviceuuid"]), hrefs(links)); err != nil {
 		_ = disown(ctx, session)
 		return err
