@@ -52,6 +52,15 @@ packages:  # programs that the tests drive and pip cannot bring
 	  else \
 	    echo "The tests drive the device with libcoap's client, which is missing here: sudo apt-get install libcoap3-bin"; exit 1; \
 	  fi; }
+	@command -v ip >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing iproute2 ..."; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq iproute2 >/dev/null; \
+	  else \
+	    echo "The tests make network namespaces with ip, which is missing here: sudo apt-get install iproute2"; exit 1; \
+	  fi; }
+	@PATH="$$PATH:/usr/local/go/bin"; command -v go >/dev/null || { \
+	  echo "The tests drive the device with a Client in Go, which is missing here: install Go 1.26 or later from go.dev"; \
+	  echo "(Debian's golang-go is older)."; exit 1; }
 
 clean:  ## remove what was made
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

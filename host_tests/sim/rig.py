@@ -143,8 +143,10 @@ class Rig:
         **stage: Any,
     ) -> None:
         self.owned = owned
-        stage = {"layout": "small", "firmware_size": 60_000, "app": LAMP, "server": Faulty, **stage}
-        self.stage = QuickStage(home, address=address(), settings={**_SETTINGS, **(settings or {})}, **stage)
+        stage = {
+            "layout": "small", "firmware_size": 60_000, "app": LAMP, "server": Faulty, "address": address(), **stage,
+        }  # fmt: skip
+        self.stage = QuickStage(home, settings={**_SETTINGS, **(settings or {})}, **stage)
         self.stage.flash_factory()
         (factory,) = (home / "factory").glob("*.suit")
         release.sign(Path(shutil.copy(factory, self.stage.releases)), self.stage.keys[0])  # an offer of what runs
