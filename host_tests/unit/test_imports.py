@@ -1,40 +1,38 @@
 """The direction of imports: the table of docs/architecture.md, and nothing else."""
 
-import ast
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+from modules import ROOT, closure, imports, phases, resident, roots
 
 ALLOWED = {
     "port": set(),
     "cbor": {"port"},
     "crypto": {"port"},
     "coap": {"port"},
-    "ocf": {"port", "coap", "cbor"},
+    "dtls": {"port", "crypto"},
+    "ocf": {"port", "coap", "cbor", "crypto"},
     "swupdate": {"port", "cbor", "crypto"},
-    "firmware": {"port", "coap", "cbor", "ocf", "swupdate", "board"},
+    "firmware": {"port", "coap", "cbor", "crypto", "dtls", "ocf", "swupdate", "board"},
 }
 # Modules of MicroPython on the ESP32 (and of CPython) that device code may use.
 PLATFORM = {"asyncio", "binascii", "deflate", "errno", "gc", "hashlib", "os", "random", "struct", "sys", "time"}
-ONLY_PORT = {"micropython", "socket", "tls", "ssl", "select", "ipaddress", "traceback", "typing", "__future__"}
+ONLY_PORT = {
+    "micropython", "socket", "tls", "ssl", "select", "ipaddress", "traceback", "typing", "__future__", "cryptolib",
+    "cryptography",
+}  # fmt: skip
+# What no idle device may hold.
+PHASED = (
+    "swupdate.install", "swupdate.work", "crypto.p256", "crypto.x509", "crypto.der", "crypto.ecdsa", "crypto.cose",
+    "dtls.server", "dtls.client", "dtls.handshake", "dtls.certificates", "coap.client", "coap.download",
+    "ocf.introspection", "ocf.onboarding", "ocf.security.update", "ocf.security.lists", "ocf.security.view",
+)  # fmt: skip
 
 
 def imported(path):
-    """(module, line) of every import of a file, also those inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, node.lineno
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: relative import"
-            yield node.module, node.lineno
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "phase":
-            for arg in node.args:
-                if isinstance(arg, ast.Constant) and isinstance(arg.value, str):
-                    yield arg.value, node.lineno
+    """(module, line) of everything that a file brings into memory."""
+    yield from imports(path)
+    yield from phases(path)
 
 
 def files(package):
@@ -70,25 +68,21 @@ def test_only_port_asks_which_interpreter_this_is():
     assert not asked
 
 
-def test_the_phases_are_not_imported_by_the_resident_half():
-    phased = ("swupdate.install", "crypto", "coap.client", "coap.download", "ocf.introspection")
-    resident = [
-        path
-        for package in ALLOWED
-        for path in files(package)
-        if "install" not in path.parts and package != "crypto" and path.name not in ("client.py", "download.py")
-    ]
-    wrong = []
-    for path in resident:
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            wrong += [f"{path.relative_to(ROOT)}:{node.lineno} {n}" for n in names if n.startswith(phased)]
-    # These two are themselves parts of the install phase.
-    assert not [w for w in wrong if not w.startswith(("firmware/coap_source.py", "firmware/sources.py"))]
+def test_an_idle_device_holds_no_phase():
+    stays = resident()
+    assert {"firmware.node", "dtls.transport", "ocf.security", "swupdate.machine"} <= stays
+    assert not [name for name in stays if name.startswith(PHASED)]
+    assert stays.isdisjoint(roots() - {"crypto.prf"})  # hashing is for everybody
+
+
+def test_every_module_is_resident_or_of_a_phase():
+    known = resident() | closure(roots()) | {"port._cpython", "coap.client"}
+    there = {
+        str(path.relative_to(base)).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for base, folder in ((ROOT / "lib", "."), (ROOT, "firmware"))
+        for path in (base / folder).rglob("*.py")
+    }
+    assert there == {name for name in known if name != "board"}
 
 
 def test_repository_runs_on_the_oldest_python_it_names():

@@ -147,6 +147,24 @@ async def test_a_known_device_is_found_where_it_was_when_discovery_does_not_reac
                 await client.connect(mine.uuid, identity, "127.0.0.1", 2.0, wait=0.1)
 
 
+async def test_who_was_granted_the_update_acts_through_its_resource_and_only_watches_pstat(tmp_path):
+    async with Owned(tmp_path) as (board, mine):
+        other = Identity(tmp_path / "other.json")
+        key = onboard.new_key()
+        await onboard.grant(mine, other.uuid, ["/oc/swu"], 22, key)
+        other.remember(Known(mine.uuid, key, method="shared"))
+        async with await client.connect(board.address, other, timeout=3.0) as theirs:
+            assert (await theirs.read_pstat())["cm"] == 0
+            with pytest.raises(Failure, match="not authorized"):
+                await theirs.post("/oic/sec/pstat", {"dos": {"s": 0}})
+            await theirs.post_swu("https://x/y", "idle", "now")
+            await theirs.act(256, "isac")
+        assert board.asked[-1] == (
+            True, POST, "/oc/swu", {"purl": "https://x/y", "swupdateaction": "isac", "updatetime": "now"},
+        )  # fmt: skip
+        assert board.security.owned
+
+
 async def test_a_wrong_key_is_said_in_words(tmp_path):
     async with Owned(tmp_path) as (board, mine):
         known = mine.identity.devices[mine.uuid]

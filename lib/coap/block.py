@@ -135,6 +135,8 @@ class Blocks:
         options.append((4, etag))
         more = start + size < length
         options.append((23, block2 & ~8 | more << 3))
+        if not more:  # whoever asks for the last block again gets one of a new answer
+            bodies[:] = [entry for entry in bodies if entry[0] != key]
         if not start:
             options.append((28, length))
         part = memoryview(payload)[start : start + size]

@@ -7,6 +7,8 @@ of their steps.
 
 from port import const, sleep_ms
 
+from crypto.comb import POINTS
+
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
@@ -15,11 +17,8 @@ G = (
     0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
     1,
 )
-_TEETH = const(4)  # of the comb: one point for each set of bits 64 apart
-_SPACE = const(64)
+_SPACE = const(64)  # bits between two teeth of the comb, which has four
 _SMALLEST = const(16)  # wNAF of width 5: odd digits below this
-
-_comb = []  # made when first needed, and then kept: 15 points
 
 
 def on_curve(x, y):
@@ -104,28 +103,15 @@ def affine(point):
 
 def times_g(factor):
     """factor * G for 0 < factor < n, in steps of which the last gives the point (a comb, HAC 14.117)."""
-    if not _comb:
-        point = G
-        table = [None]
-        for _ in range(_TEETH):
-            x, y = affine(point)
-            tooth = x, y, 1
-            table += [add(known, tooth) for known in table]
-            for _ in range(_SPACE):
-                point = double(point)
-                yield
-        for i, point in enumerate(table):
-            if point:
-                x, y = affine(point)
-                table[i] = x, y, 1
-            yield
-        _comb.extend(table)
     point = None
     for i in range(_SPACE - 1, -1, -1):
         tooth = (
             factor >> i & 1 | (factor >> i + 64 & 1) << 1 | (factor >> i + 128 & 1) << 2 | (factor >> i + 192 & 1) << 3
         )
-        point = add(double(point), _comb[tooth])
+        point = double(point)
+        if tooth:
+            at = 64 * tooth - 64
+            point = add(point, (number(POINTS[at : at + 32]), number(POINTS[at + 32 : at + 64]), 1))
         yield point
 
 

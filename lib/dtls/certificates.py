@@ -6,8 +6,8 @@ from crypto import der
 from crypto.ecdsa import sign_async, verify_async
 from port import const
 
-from dtls.handshake import Reader, vector
 from dtls.record import Alert
+from dtls.wire import Reader, vector
 
 # Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
 _HANDSHAKE_FAILURE = const(40)

@@ -2,9 +2,9 @@
 
 from port import const, phase, urandom
 
-from dtls.handshake import Handshake, Reader, extensions, vector
+from dtls.handshake import CURVE, Handshake, agree, premaster
 from dtls.record import SUITES, Alert
-from dtls.server import CURVE, agree, premaster
+from dtls.wire import Reader, extensions, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
 _CLIENT_HELLO = const(1)

@@ -1,14 +1,16 @@
-"""What both roles of a handshake share: messages and their fragments, flights, the transcript, Finished."""
+"""What both roles of a handshake share: messages and their fragments, flights, the transcript, keys, Finished. A phase."""
 
 import asyncio
 from errno import ETIMEDOUT
 from hashlib import sha256
 
 from crypto.compare import equal
+from crypto.p256 import agree_async
 from crypto.prf import prf
 from port import const, ticks_diff, ticks_ms
 
 from dtls.record import Alert
+from dtls.wire import message, transmit, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
 _FINISHED = const(20)
@@ -16,6 +18,7 @@ _FINISHED = const(20)
 _CLOSE_NOTIFY = const(0)
 _UNEXPECTED_MESSAGE = const(10)
 _BAD_RECORD_MAC = const(20)
+_ILLEGAL_PARAMETER = const(47)
 _DECODE_ERROR = const(50)
 _DECRYPT_ERROR = const(51)
 _FATAL = const(2)
@@ -26,8 +29,6 @@ _HANDSHAKE = const(22)
 _HEADER = const(13)  # of a record
 _HEAD = const(12)  # of a handshake message
 _LARGEST = const(6144)  # bytes of one message
-_DATAGRAM = const(1200)
-_PART = const(1100)  # bytes of a message in one record
 _INBOX = const(8)  # records that wait while this side calculates
 _EARLY = const(3)  # messages kept that came before their turn
 _EARLY_BYTES = const(2048)
@@ -37,87 +38,7 @@ _LONGEST_WAIT = const(20_000)
 _AGAIN = const(300)  # ms between two transmissions of a flight that the peer asks for
 
 
-class Reader:
-    """Takes a message apart. Whatever lies beyond its end is Alert DECODE_ERROR."""
-
-    def __init__(self, data):
-        self._data = data
-        self._at = 0
-
-    def take(self, n):
-        """The next `n` bytes."""
-        at = self._at
-        if at + n > len(self._data):
-            raise Alert(_DECODE_ERROR)
-        self._at = at + n
-        return bytes(self._data[at : at + n])
-
-    def number(self, n):
-        """The next `n` bytes as a number."""
-        return int.from_bytes(self.take(n), "big")
-
-    def vector(self, n):
-        """Bytes behind their length in `n` bytes."""
-        return self.take(self.number(n))
-
-    @property
-    def more(self):
-        """Whether there is anything left."""
-        return self._at < len(self._data)
-
-    def end(self):
-        """There must be nothing left."""
-        if self.more:
-            raise Alert(_DECODE_ERROR)
-
-
-def vector(n, *parts):
-    """`parts` behind their length in `n` bytes."""
-    data = b"".join(parts)
-    return len(data).to_bytes(n, "big") + data
-
-
-def message(kind, number, body):
-    """A handshake message in one fragment, as the transcript has it."""
-    size = len(body).to_bytes(3, "big")
-    return b"".join((bytes((kind,)), size, number.to_bytes(2, "big"), b"\0\0\0", size, body))
-
-
-def extensions(reader):
-    """Extensions as (number, data); each may come once."""
-    found = []
-    if reader.more:
-        inner = Reader(reader.vector(2))
-        while inner.more:
-            number = inner.number(2)
-            if any(number == n for n, _ in found):
-                raise Alert(_DECODE_ERROR)
-            found.append((number, inner.vector(2)))
-    reader.end()
-    return found
-
-
-def transmit(session, flight, send):
-    """Send the messages of a flight, in as few datagrams as they fit into."""
-    datagram = b""
-    for content, epoch, data in flight:
-        at = 0
-        while True:
-            if content == _HANDSHAKE:
-                part = data[_HEAD + at : _HEAD + at + _PART]
-                head = data[:6] + at.to_bytes(3, "big") + len(part).to_bytes(3, "big")
-                at += len(part)
-                record = session.seal(content, head + part, epoch)
-            else:
-                at = len(data) - _HEAD
-                record = session.seal(content, data, epoch)
-            if len(datagram) + len(record) > _DATAGRAM:
-                send(datagram, session.address)
-                datagram = b""
-            datagram += record
-            if at >= len(data) - _HEAD:
-                break
-    send(datagram, session.address)
+CURVE = b"\x03\x00\x17"  # a named curve: secp256r1
 
 
 class Handshake:
@@ -291,3 +212,20 @@ class Handshake:
     def _keep(self, number, kind, body):
         if all(entry[0] != number for entry in self._early):
             self._early.append((number, kind, body))
+
+
+async def agree(private, point):
+    """The secret shared with the owner of `point` (uncompressed). Raises Alert when it is none of the curve."""
+    if len(point) != 65 or point[0] != 4:
+        raise Alert(_DECODE_ERROR)
+    try:
+        return await agree_async(private, point[1:])
+    except ValueError:
+        raise Alert(_ILLEGAL_PARAMETER)
+
+
+def premaster(shared, psk):
+    """The premaster secret (RFC 4279 section 2, RFC 5489 section 2)."""
+    if psk is None:
+        return shared
+    return vector(2, bytes(len(psk)) if shared is None else shared) + vector(2, psk)

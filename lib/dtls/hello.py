@@ -4,8 +4,8 @@ from crypto.compare import equal
 from crypto.prf import hmac
 from port import const, ticks_ms, urandom
 
-from dtls.handshake import Reader, extensions, message, vector
 from dtls.record import SUITES
+from dtls.wire import Reader, extensions, message, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
 _HELLO_VERIFY_REQUEST = const(3)

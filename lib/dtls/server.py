@@ -1,10 +1,10 @@
-"""The server's side of a handshake (RFC 5246 section 7, RFC 4279, 5489, 7251; OCF's anonymous suite)."""
+"""The server's side of a handshake (RFC 5246 section 7, RFC 4279, 5489, 7251; OCF's anonymous suite). A phase."""
 
-from crypto.p256 import agree_async
 from port import const, phase, urandom
 
-from dtls.handshake import Handshake, Reader, message, vector
+from dtls.handshake import CURVE, Handshake, agree, premaster
 from dtls.record import SUITES, Alert
+from dtls.wire import Reader, message, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
 _CLIENT_HELLO = const(1)
@@ -17,8 +17,6 @@ _CERTIFICATE_VERIFY = const(15)
 _CLIENT_KEY_EXCHANGE = const(16)
 # Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
 _HANDSHAKE_FAILURE = const(40)
-_ILLEGAL_PARAMETER = const(47)
-_DECODE_ERROR = const(50)
 _UNKNOWN_PSK_IDENTITY = const(115)
 # Extensions, and what is in them
 _POINT_FORMATS = const(11)
@@ -28,8 +26,6 @@ _RENEGOTIATION = const(0xFF01)
 _ECDHE = const(1)
 _PSK = const(2)
 _BY_CERTIFICATE = const(4)
-
-CURVE = b"\x03\x00\x17"  # a named curve: secp256r1
 
 
 class ServerHandshake(Handshake):
@@ -127,20 +123,3 @@ class ServerHandshake(Handshake):
 
 def _extension(number, data):
     return number.to_bytes(2, "big") + vector(2, data)
-
-
-async def agree(private, point):
-    """The secret shared with the owner of `point` (uncompressed). Raises Alert when it is none of the curve."""
-    if len(point) != 65 or point[0] != 4:
-        raise Alert(_DECODE_ERROR)
-    try:
-        return await agree_async(private, point[1:])
-    except ValueError:
-        raise Alert(_ILLEGAL_PARAMETER)
-
-
-def premaster(shared, psk):
-    """The premaster secret (RFC 4279 section 2, RFC 5489 section 2)."""
-    if psk is None:
-        return shared
-    return vector(2, bytes(len(psk)) if shared is None else shared) + vector(2, psk)

@@ -1,15 +1,16 @@
-"""DTLS over datagrams, as a transport of `coap`: many peers on one socket, each a Session."""
+"""DTLS over datagrams, as a transport of `coap`: many peers on one socket, each a Session.
+
+Handshakes are a phase: their code is in memory while there is one, and while a key is made ahead.
+"""
 
 from asyncio import CancelledError, TimeoutError, create_task, wait_for
 from errno import ETIMEDOUT
 
-from crypto.p256 import key_pair_async
 from port import collect, const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms, urandom
 
-from dtls.handshake import transmit
 from dtls.hello import ClientHello, Cookies
 from dtls.record import Alert, Session, records
-from dtls.server import ServerHandshake
+from dtls.wire import transmit
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
 _CLIENT_HELLO = const(1)
@@ -51,6 +52,7 @@ class DtlsTransport:
         self._cookies = Cookies() if server else None
         self._limit = limit
         self._handshakes = {}  # address -> (Handshake, its task)
+        self._code = self._server = None  # the phase of the server's handshakes, and its module
         self._ready = []  # (data, session) that are not delivered yet
         self._key = None  # an ephemeral key made ahead
         self._tasks = []
@@ -92,10 +94,9 @@ class DtlsTransport:
         """A Session with the server at `address`. Raises OSError: Alert when it or this side refuses, ETIMEDOUT."""
         with phase("dtls.client") as client:
             session = Session(address)
-            self._end_handshake(address)
-            handshake = client.ClientHandshake(session, self._datagrams.send, self._credentials, self._key_pair)
-            task = create_task(self._run(handshake))
-            self._handshakes[address] = handshake, task
+            task = self._begin(
+                client.ClientHandshake(session, self._datagrams.send, self._credentials, self._key_pair)
+            )
             try:
                 error = await wait_for(task, timeout_ms / 1000)
             except TimeoutError:
@@ -179,14 +180,23 @@ class DtlsTransport:
         elif hello.choose(self._credentials.suites()) is None:
             self._alert(session, _FATAL, _HANDSHAKE_FAILURE, 0)
         elif self._place(address):
-            self._end_handshake(address)
+            if self._code is None:
+                code = phase("dtls.server")
+                self._server = code.__enter__()
+                self._code = code
+            make = self._server.ServerHandshake
             number = record[17] << 8 | record[18]
-            handshake = ServerHandshake(
-                session, self._datagrams.send, self._credentials, self._key_pair, hello, body, number
-            )
-            self._handshakes[address] = handshake, create_task(self._run(handshake))
+            self._begin(make(session, self._datagrams.send, self._credentials, self._key_pair, hello, body, number))
 
     # Handshakes
+
+    def _begin(self, handshake):
+        """Have a handshake done instead of another one with the same peer; its task, whose result is an error or None."""
+        address = handshake.session.address
+        self._end_handshake(address)
+        task = create_task(self._run(handshake))
+        self._handshakes[address] = handshake, task
+        return task
 
     def _place(self, address):
         """Whether there is, or can be made, a place for another handshake."""
@@ -226,6 +236,9 @@ class DtlsTransport:
         entry = self._handshakes.get(session.address)
         if entry and entry[0] is handshake:
             del self._handshakes[session.address]
+        if self._code and not self._handshakes:
+            code, self._code, self._server = self._code, None, None
+            code.__exit__()
         return error
 
     def _established(self, session):
@@ -250,13 +263,16 @@ class DtlsTransport:
     async def _key_pair(self):
         """An ephemeral key, used once: the one made ahead, if there is one."""
         key, self._key = self._key, None
-        return key or await key_pair_async(urandom)
+        if key is None:
+            with phase("crypto.p256") as p256:
+                key = await p256.key_pair_async(urandom)
+        return key
 
     async def _make_keys(self):
         while True:
             try:
                 if self._key is None and not self._handshakes:
-                    self._key = await key_pair_async(urandom)
+                    self._key = await self._key_pair()
             except MemoryError:
                 collect()
             await sleep_ms(100)

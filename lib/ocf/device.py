@@ -21,8 +21,8 @@ _READ_ONLY = ("oic.if.r", "oic.if.ll", "oic.if.b", "oic.if.s")
 class Device:
     """The Resources of one OCF Device.
 
-    `access` is its policy (see ocf.access). `di` is the device's UUID as text. `buffer` is the size in bytes of the
-    one buffer that representations are written into; a larger one gets memory of its own.
+    `access` is its policy (docs/architecture.md, ocf.security). `di` is the device's UUID as text. `buffer` is the size
+    in bytes of the one buffer that representations are written into; a larger one gets memory of its own.
     `endpoints(resource, request)` gives the URLs under which a Resource is reached; the composition sets it. `seen`,
     when set, is called with the identity of an authenticated Client after each of its exchanges; `sdi`, when set, gives
     (uuid, name, private) of the security domain.

@@ -49,12 +49,16 @@ class phase:
     def __enter__(self):
         collect()  # what is loaded goes where garbage was, and leaves the heap's large pieces whole
         before = set(sys.modules)
+        whole = False
         try:
             for name in self._names:
                 __import__(name)
+            whole = True
         finally:
             # Taken at once: another task may load a phase of its own before this one ends.
             self._loaded = [name for name in sys.modules if name not in before]
+            if not whole:
+                self.__exit__()
         found = tuple(sys.modules[name] for name in self._names)
         return found[0] if len(found) == 1 else found
 

@@ -283,9 +283,15 @@ class DeviceClient:
         """Our vendor's Resource with reason and progress; {} on other makers' devices."""
         return mapping(await self.get(self.status, timeout=timeout)) if self.status else {}
 
-    async def post_tm(self, tm: int) -> None:
-        """Ask for 256 (check), 64 (download and validate) or 128 (upgrade)."""
-        await self.post(PSTAT, {"tm": tm})
+    async def act(self, tm: int, action: str) -> None:
+        """Ask for an action now: by its bit of `tm` (256 check, 64 download and validate, 128 upgrade), which is the way
+        of every OCF Client; or by its name (Table 4), where this Client may use the update Resource and not `pstat`."""
+        try:
+            await self.post(PSTAT, {"tm": tm})
+        except Refusal as refusal:
+            if refusal.response not in (0x81, 0x83):
+                raise
+            await self.post_swu(str((await self.read_swu()).get("purl", "")), action, "now")
 
     async def post_swu(self, purl: str, action: str, updatetime: str) -> dict[str, Any]:
         """UPDATE the software update Resource; all three Properties are mandatory. Returns the full representation."""

@@ -193,12 +193,19 @@ async def _provisioning(client: DeviceClient, work: Any) -> None:
 async def grant(
     client: DeviceClient, other: str, hrefs: list[str], permission: int, key: bytes | None = None
 ) -> dict[str, Any]:
-    """Let the Client `other` (UUID) do `permission` to `hrefs` ("*": all of the app's); `key` (16 bytes): shared with it."""
+    """Let the Client `other` (UUID) do `permission` to `hrefs` ("*": all of the app's); `key` (16 bytes): shared with it.
+
+    Who may use the update Resource may also watch the provisioning status, where its modes are shown; but not write it, for
+    that is the right to reset the device.
+    """
     resources = [{"wc": href} if href in ("*", "+", "-") else {"href": href} for href in hrefs]
-    entry = {"subject": {"uuid": other}, "resources": resources, "permission": permission}
+    entry: dict[str, Any] = {"subject": {"uuid": other}, "resources": resources, "permission": permission}
+    entries = [entry]
+    if client.swu in hrefs and permission & RETRIEVE:
+        entries.append({**entry, "resources": [{"href": PSTAT}], "permission": RETRIEVE | NOTIFY})
 
     async def work() -> None:
-        await client.post(ACL, {"aclist2": [entry]})
+        await client.post(ACL, {"aclist2": entries})
         if key is not None:
             cred = {"credtype": 1, "subjectuuid": other, "privatedata": {"encoding": _RAW, "data": key}}
             await client.post(CRED, {"creds": [cred]})

@@ -21,7 +21,9 @@ def build(files: Mapping[str, Path], march: str | None = None, compile: bool = T
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if compile and target.suffix == ".py":
-                command = ["mpy-cross", "-O3", "-s", name, "-o", str(target.with_suffix(".mpy"))]
+                # In tracebacks a file has its module's name: MicroPython holds that in memory anyway.
+                module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+                command = ["mpy-cross", "-O3", "-s", module, "-o", str(target.with_suffix(".mpy"))]
                 if march:
                     command.append(f"-march={march}")
                 _run([*command, str(source)])

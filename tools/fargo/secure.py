@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import dtls.certificates
-import dtls.client  # noqa: F401 - phases on a device; here they stay, for another thread may be using them
+import dtls.client
+import dtls.server  # noqa: F401 - phases on a device; here they stay, for another thread may be using them
 from crypto import pem, x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec

@@ -18,6 +18,7 @@ from fargo.follow import Listener, View, Watch, result_text
 from fargo.replies import PSTAT
 
 TM = {"check": 256, "download": 64, "upgrade": 128}  # OCF, Table 4
+ACTIONS = {"check": "isac", "download": "isvv", "upgrade": "upgrade"}
 _AGAIN = 0.4  # seconds
 _HINTS = {
     4: "Is the release server running, and reachable from the device?",
@@ -79,10 +80,10 @@ class _Clock:
 
 
 async def _step(watch: Watch, step: str, clock: _Clock) -> None:
-    """Ask for one action through `tm` and follow it to its end."""
+    """Ask for one action and follow it to its end."""
     before = watch.view.action
     watch.listener.event(f"{step}: tm {TM[step]}", event="step", step=step, tm=TM[step])
-    await watch.client.post_tm(TM[step])
+    await watch.client.act(TM[step], ACTIONS[step])
     # A scheduled action stays visible; ours is over when no bit is pending and nothing else is being done.
     await watch.until(lambda view: not view.busy() and view.action in ("idle", before), clock.deadline)
 

@@ -4,11 +4,9 @@ from cbor import EncodeError, dumps
 from check import raises
 from coap.message import Refused, Request
 from ocf import Property, Resource
-from ocf.access import SecuredOnly
 from ocf.core import Configuration, DeviceInfo, Maintenance, Platform
 from ocf.device import Device
 from ocf.discovery import Discovery
-from ocf.pstat import RFNOP, Pstat
 from ocf.wellknown import Introspection, IntrospectionData
 from ocf_rig import Ears, MemoryStore, Open, ask, get, post
 
@@ -358,24 +356,6 @@ def test_introspection_is_made_from_the_declarations():
     assert fields["watts"]["readOnly"] is True and fields["name"]["maxLength"] == 4
     assert "post" in data["paths"]["/light"] and "post" not in data["paths"]["/oic/d"]
     assert "ocf.introspection" not in sys.modules
-
-
-def test_the_product_serves_only_discovery_in_the_clear():
-    pstat = Pstat(MemoryStore())
-    d = Device(SecuredOnly(pstat), DI)
-    d.add(Discovery())
-    d.add(pstat)
-    d.add(light())
-    assert get(d, "/oic/res")[0] == 0x45
-    assert get(d, "/oic/sec/pstat")[0] == 0x45  # in RFOTM, before there is an owner
-    assert post(d, "/oic/sec/pstat", {"om": 4})[0] == 0x81
-    assert get(d, "/light")[0] == 0x81 and post(d, "/light", {"value": True})[0] == 0x81
-    assert ask(d, 4, "/oic/sec/pstat")[0] == ask(d, 3, "/oic/res", {})[0] == post(d, "/oic/res", {})[0] == 0x81
-    pstat.state = RFNOP
-    assert get(d, "/oic/sec/pstat")[0] == 0x81
-    assert get(d, "/light", secure=True)[0] == 0x81  # secured, but who?
-    assert get(d, "/light", secure=True, identity="me")[0] == 0x45
-    assert all(entry["href"] == "/oic/res" for entry in get(d, "/oic/res?if=oic.if.b")[1])
 
 
 def test_an_authenticated_exchange_is_seen():

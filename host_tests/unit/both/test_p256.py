@@ -4,9 +4,10 @@ import asyncio
 import hashlib
 
 from check import unhex
+from crypto.comb import POINTS
 from crypto.compare import equal
 from crypto.ecdsa import verify, verify_async
-from crypto.p256 import on_curve
+from crypto.p256 import add, affine, double, on_curve
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -331,3 +332,20 @@ def test_equal():
     assert equal(b"", b"") and equal(b"abc", bytearray(b"abc")) and equal(memoryview(b"abc"), b"abc")
     for other in (b"", b"ab", b"abcd", b"abd", b"bbc", b"\xe1bc"):
         assert not equal(b"abc", other)
+
+
+def test_the_constants_of_the_comb_are_sums_of_the_generator():
+    teeth = [G + (1,)]
+    for _ in range(3):
+        point = teeth[-1]
+        for _ in range(64):
+            point = double(point)
+        teeth.append(point)
+    assert len(POINTS) == 15 * 64
+    for t in range(1, 16):
+        point = None
+        for i in range(4):
+            if t >> i & 1:
+                point = add(point, affine(teeth[i]) + (1,))
+        x, y = affine(point)
+        assert POINTS[64 * t - 64 : 64 * t] == x.to_bytes(32, "big") + y.to_bytes(32, "big")
