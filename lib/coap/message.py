@@ -113,8 +113,12 @@ def parse(data):
                 raise BadMessage
             message.payload = bytes(data[at:])
             break
-        delta, at = _extended(data, at, end, first >> 4)
-        length, at = _extended(data, at, end, first & 15)
+        delta = first >> 4
+        if delta > 12:
+            delta, at = _extended(data, at, end, delta)
+        length = first & 15
+        if length > 12:
+            length, at = _extended(data, at, end, length)
         number += delta
         if at + length > end or number > 65535 or len(options) == _MAX_OPTIONS:
             raise BadMessage
@@ -152,9 +156,7 @@ def parse(data):
 
 
 def _extended(data, at, end, value):
-    """The real value of a delta or length nibble, and where reading goes on."""
-    if value < 13:
-        return value, at
+    """The real value of a delta or length nibble above 12, and where reading goes on."""
     if value == 15 or at + value - 12 > end:
         raise BadMessage
     if value == 13:
