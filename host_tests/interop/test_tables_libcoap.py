@@ -1,4 +1,4 @@
-"""The Tables once more with another foreign Client: libcoap's coap-client over DTLS, hand-made CBOR, up to a whole update."""
+"""The Tables once more with another foreign Client: libcoap's coap-client over DTLS and CBOR by hand, to a whole update."""
 
 import cbor2
 import pytest
