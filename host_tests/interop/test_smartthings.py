@@ -132,7 +132,7 @@ def test_discovery(rig):
     """By multicast, in each of the ways that it asks, down to the port of DTLS."""
     (known,) = rig.stage.identity.devices.values()
     found = ocf_multicast.discover_ocf_responders(
-        rig.stage.address, interface_address="127.0.0.1", timeout=4.0, rounds=1
+        rig.stage.address, interface_address="127.0.0.1", timeout=2.5, rounds=1
     )
     (responder,) = found.responders
     assert (responder.di, responder.name, responder.plaintext_port) == (known.uuid, "Fargo demo", 5683)
