@@ -91,11 +91,10 @@ def test_names_of_a_client(rig, libcoap, psk, tmp_path):
 
 
 def test_who_is_not_let_in(rig, libcoap, psk, tmp_path):
-    """Alerts: bad_record_mac for a key that is not the right one, unknown_psk_identity for whom nobody knows."""
-    payload, printed = other(libcoap, rig, tmp_path, Psk(psk.uuid, secrets.token_hex(8).encode())).ask(
-        SWU, "-A", "10000"
-    )
-    assert not payload and "bad record mac" in printed.lower(), printed
+    """A key that is not the right one gets nothing; a name that nobody knows the alert unknown_psk_identity."""
+    wrong = other(libcoap, rig, tmp_path, Psk(psk.uuid, secrets.token_hex(8).encode()))
+    payload, printed = wrong.ask(SWU, "-A", "10000")
+    assert not payload and "cannot send CoAP pdu" in printed, printed  # there was no session to send it in
     for name in (str(uuid.uuid4()), "somebody", psk.uuid[:-1], psk.uuid + "0"):
         payload, printed = other(libcoap, rig, tmp_path, Psk(name, psk.key)).ask(SWU, "-A", "10000")
         assert not payload and re.search("unknown PSK identity|'115'", printed), printed
