@@ -1,12 +1,9 @@
-"""The Tables once more with another foreign Client: libcoap's coap-client and hand-made CBOR, up to a whole update."""
-
-import select
-import shutil
-import subprocess
-import time
+"""The Tables once more with another foreign Client: libcoap's coap-client over DTLS and CBOR by hand, to a whole update."""
 
 import cbor2
 import pytest
+from interop.granted import grant
+from interop.libcoap import Follower, Libcoap, without
 from sim.rig import PSTAT, SWU, Rig
 
 GOOD = {"purl": "https://myvendor/newversion", "swupdateaction": "idle", "updatetime": "2030-01-09T14:30:00Z"}
@@ -19,38 +16,16 @@ def rig(tmp_path_factory):
     rig.stop()
 
 
-class LibcoapClient:
-    """coap-client, once for each request."""
-
-    def __init__(self, host, folder):
-        self.host = host
-        self.folder = folder
-        self.program = shutil.which("coap-client-notls")
-        assert self.program, "coap-client-notls is missing: apt-get install libcoap3-bin"
-
-    def uri(self, path):
-        return f"coap://{self.host}/{path}"
-
-    def ask(self, path, *arguments):
-        """(payload, what it printed about an error)"""
-        out = self.folder / "out"
-        out.unlink(missing_ok=True)
-        command = [self.program, "-B", "8", "-o", str(out), *arguments, self.uri(path)]
-        done = subprocess.run(command, capture_output=True, timeout=30, check=True)
-        return (out.read_bytes() if out.exists() else b""), (done.stdout + done.stderr).decode(errors="replace")
-
-    def get(self, path, *arguments):
-        return cbor2.loads(self.ask(path, "-A", "10000", *arguments)[0])
-
-    def post(self, path, value, *arguments, method="post", content_format="10000"):
-        body = self.folder / "body"
-        body.write_bytes(value if isinstance(value, bytes) else cbor2.dumps(value))
-        return self.ask(path, "-m", method, "-t", content_format, "-f", str(body), *arguments)
+@pytest.fixture(scope="module")
+def psk(rig):
+    rights = {31: ("/oc/swu", "/oic/sec/pstat")}  # what DELETE answers is asked too
+    return grant(rig, "3e5d1a90-77c4-4b1e-a2f8-6d90c5b4e712", rights, printable=True)
 
 
 @pytest.fixture
-def libcoap(rig, tmp_path):
-    return LibcoapClient(rig.stage.address, tmp_path)
+def libcoap(rig, psk, tmp_path):
+    """With the suite 0xC0A8: test_libcoap_dtls.py has the other."""
+    return Libcoap(rig.stage.address, tmp_path, psk, "coap-client-gnutls", without(tmp_path, "AES-128-CBC"))
 
 
 def test_discovery_and_interfaces(rig, libcoap):
@@ -99,36 +74,6 @@ def test_bad_urls(libcoap):
         assert "4.00" in libcoap.post(SWU, {**GOOD, "purl": purl})[1]
         swu = libcoap.get(SWU)
         assert (swu["purl"], swu["swupdateresult"], swu["swupdatestate"]) == (GOOD["purl"], result, "idle")
-
-
-class Follower:
-    """coap-client observing; what it prints are representations one after the other."""
-
-    def __init__(self, libcoap, path):
-        command = [libcoap.program, "-s", "60", "-A", "10000", libcoap.uri(path)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.values = []
-        self._data = b""
-
-    def until(self, predicate, timeout=40):
-        """Read on until one of the values is right."""
-        end = time.monotonic() + timeout
-        while not any(predicate(value) for value in self.values):
-            left = end - time.monotonic()
-            assert left > 0 and select.select([self.process.stdout], [], [], left)[0], self.values
-            self._data += self.process.stdout.read1(4096)
-            # without -w no newline stands between two representations; with an empty line at most
-            while self._data:
-                try:
-                    value = cbor2.loads(self._data)
-                except (cbor2.CBORDecodeError, ValueError):
-                    break
-                self.values.append(value)
-                self._data = self._data[len(cbor2.dumps(value)) :].lstrip(b"\n")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
 
 
 def test_an_update(rig, libcoap):

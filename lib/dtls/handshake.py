@@ -7,7 +7,7 @@ from hashlib import sha256
 from crypto.compare import equal
 from crypto.p256 import agree_async
 from crypto.prf import prf
-from port import const, ticks_diff, ticks_ms
+from port import const, ticks_diff, ticks_ms, wait_for
 
 from dtls.record import Alert
 from dtls.wire import message, transmit, vector
@@ -153,7 +153,7 @@ class Handshake:
                 continue
             self._event.clear()
             try:
-                await asyncio.wait_for(self._event.wait(), left / 1000)
+                await wait_for(self._event.wait(), left / 1000)
             except asyncio.TimeoutError:
                 pass
         record = self._inbox.pop(0)

@@ -18,6 +18,7 @@ ticks_diff = _impl.ticks_diff
 ticks_add = _impl.ticks_add
 urandom = _impl.urandom
 sleep_ms = _impl.sleep_ms
+wait_for = _impl.wait_for
 collect = _impl.collect
 heap_used = _impl.heap_used
 sync = _impl.sync

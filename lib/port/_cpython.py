@@ -45,6 +45,15 @@ async def sleep_ms(ms: int) -> None:
     await asyncio.sleep(ms / 1000)
 
 
+async def wait_for(awaitable: Any, seconds: float) -> Any:
+    """`asyncio.wait_for` that never loses the cancellation of its caller, as CPython's does before 3.12.
+
+    That one returns a result that came in the same turn of the loop, and whoever has cancelled waits on.
+    """
+    async with asyncio.timeout(seconds):
+        return await awaitable
+
+
 def collect() -> None:
     """MicroPython collects on leaving a phase; here collection is left to the interpreter."""
 

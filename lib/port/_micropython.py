@@ -14,6 +14,7 @@ from micropython import const  # noqa: F401
 
 urandom = os.urandom
 sleep_ms = asyncio.sleep_ms
+wait_for = asyncio.wait_for
 collect = gc.collect
 print_exception = sys.print_exception
 

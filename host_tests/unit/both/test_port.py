@@ -1,8 +1,10 @@
 """`port`: the phase loader, ticks and sockets, on both interpreters."""
 
+import asyncio
 import sys
 
-from port import address, const, host_port, phase, readable, ticks_add, ticks_diff, udp_socket
+from check import raises
+from port import address, const, host_port, phase, readable, ticks_add, ticks_diff, udp_socket, wait_for
 
 
 def test_const_is_the_value():
@@ -50,3 +52,33 @@ async def test_datagram_goes_round():
     assert data == b"hello" and host_port(peer)[0] == "127.0.0.1"
     here.close()
     there.close()
+
+
+async def test_waiting_ends_by_result_or_by_time():
+    async def result():
+        return 42
+
+    assert await wait_for(result(), 5) == 42
+    with raises(asyncio.TimeoutError):
+        await wait_for(asyncio.Event().wait(), 0.01)
+
+
+async def test_who_is_cancelled_while_waiting_ends():
+    """Also when what it waits for comes at that very moment: else a handshake outlives the patience of who began it."""
+    for turns in range(3):
+        event = asyncio.Event()
+
+        async def waits(event=event):
+            await wait_for(event.wait(), 5)
+            return "went on"
+
+        task = asyncio.create_task(waits())
+        await asyncio.sleep(0.01)
+        event.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if task.done():
+            break
+        task.cancel()
+        with raises(asyncio.CancelledError):
+            await task
