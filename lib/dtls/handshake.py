@@ -28,12 +28,14 @@ _HEAD = const(12)  # of a handshake message
 _LARGEST = const(6144)  # bytes of one message
 _DATAGRAM = const(1200)
 _PART = const(1100)  # bytes of a message in one record
-_INBOX = const(8)  # records that wait while this side calculates
+_INBOX = const(16)  # records that wait while this side calculates: a flight with the longest message
+_INBOX_BYTES = const(8192)
 _EARLY = const(3)  # messages kept that came before their turn
 _EARLY_BYTES = const(2048)
 _FIRST_WAIT = const(1000)  # ms
-_TRIES = const(6)  # the last after 31 s, given up after 63 s
+_TRIES = const(6)  # the last after 31 s, given up after 51 s
 _LONGEST_WAIT = const(20_000)
+_LONGEST = const(120_000)  # ms, however busy the peer keeps this side
 _AGAIN = const(300)  # ms between two transmissions of a flight that the peer asks for
 
 
@@ -194,8 +196,9 @@ class Handshake:
 
     def take(self, record):
         """A record for this handshake, whatever it is. Those that are too many are forgotten."""
-        if len(self._inbox) < _INBOX:
-            self._inbox.append(bytes(record))
+        inbox = self._inbox
+        if len(inbox) < _INBOX and sum(map(len, inbox)) + len(record) <= _INBOX_BYTES:
+            inbox.append(bytes(record))
             self._event.set()
 
     async def expect(self, *kinds):
@@ -208,6 +211,7 @@ class Handshake:
                     if kind not in kinds:
                         raise Alert(_UNEXPECTED_MESSAGE)
                     self._in += 1
+                    self._part = bytearray()
                     self._before = len(self.transcript)
                     self.transcript.extend(message(kind, number, body))
                     return kind, body
@@ -221,6 +225,8 @@ class Handshake:
 
     async def _take_record(self, at_end):
         """Take one record in; meanwhile the flight is sent again whenever its time is over."""
+        if ticks_diff(ticks_ms(), self.began) > _LONGEST:
+            raise OSError(ETIMEDOUT)
         while not self._inbox:
             left = self._wait - ticks_diff(ticks_ms(), self._sent)
             if left <= 0:
@@ -286,7 +292,6 @@ class Handshake:
             part.extend(body[len(part) - offset :])
             if len(part) == length:
                 self._keep(number, kind, bytes(part))
-                self._part = bytearray()
 
     def _keep(self, number, kind, body):
         if all(entry[0] != number for entry in self._early):
