@@ -130,6 +130,8 @@ class Handshake:
     failed; OSError(ETIMEDOUT), that the peer no longer answers.
     """
 
+    hello = None  # the ClientHello that a server answers
+
     def __init__(self, session, send):
         self.session = session
         self.began = ticks_ms()

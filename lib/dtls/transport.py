@@ -161,7 +161,8 @@ class DtlsTransport:
         """A ClientHello. Nothing is kept of it unless it brings a good cookie."""
         size = int.from_bytes(bytes(record[14:17]), "big")
         whole = size == int.from_bytes(bytes(record[22:25]), "big") == len(record) - _BODY
-        if not whole or record[3] or record[4] or not self._credentials.suites():
+        # Nobody comes to numbers that high, of a record or a message, before there is an answer.
+        if not whole or record[5] or record[17] or not self._credentials.suites():
             return
         body = bytes(record[_BODY:])
         try:
@@ -170,10 +171,13 @@ class DtlsTransport:
             return
         session = Session(address)
         session.follow(int.from_bytes(bytes(record[5:11]), "big"))
+        known = entry and entry[0].hello
         if not hello.cookie or not self._cookies.good(hello, address):
             self._datagrams.send(self._cookies.request(session, hello), address)
-        elif entry and getattr(entry[0], "hello", hello).random == hello.random:
+        elif known and known.random == hello.random:
             entry[0].take(record)  # the same once more
+        elif entry and not known:
+            pass  # this side is connecting there
         elif address in self.sessions and self.sessions[address].randoms[32:] == hello.random:
             pass  # late, or replayed
         elif hello.choose(self._credentials.suites()) is None:
