@@ -127,10 +127,11 @@ class Handshake:
 
     The transport hands over records with `take`. A task of the handshake's own runs `run()` of a subclass, which is written
     as the protocol is drawn: it puts messages into a flight, transmits it, and expects the peer's. Alert says that it
-    failed; OSError(ETIMEDOUT), that the peer no longer answers.
+    failed; OSError(ETIMEDOUT), that the peer no longer answers. `conclude()` follows, when the session may be.
     """
 
     hello = None  # the ClientHello that a server answers
+    epoch = 0  # that this side sends in now
 
     def __init__(self, session, send):
         self.session = session
@@ -168,6 +169,7 @@ class Handshake:
         if self._sent is not None:
             self._flight = []
             self._sent = None
+        self.epoch = 1
         self._flight.append((_CHANGE_CIPHER_SPEC, 0, b"\1"))
         self.add(_FINISHED, self._verify_data(label, len(self.transcript)), 1)
 
@@ -178,6 +180,9 @@ class Handshake:
             self._tries = 0
         self._sent = ticks_ms()
         transmit(self.session, self._flight, self._send)
+
+    def conclude(self):
+        """Send what only a peer that was let in may have."""
 
     def derive(self, premaster, server):
         """The session's keys, once both sides' key exchange is in the transcript."""

@@ -48,7 +48,7 @@ class ServerHandshake(Handshake):
         self.transcript.extend(message(_CLIENT_HELLO, number, body))
 
     async def run(self):
-        """From the ServerHello to both Finished."""
+        """From the ServerHello to the Client's Finished."""
         session = self.session
         hello = self.hello
         credentials = self._credentials
@@ -78,9 +78,12 @@ class ServerHandshake(Handshake):
             self.add(_SERVER_KEY_EXCHANGE, b"".join(parts))
             await self._receive_client(kind, private, None)
         await self.finished(b"client finished")
+
+    def conclude(self):
+        """ChangeCipherSpec and Finished."""
         self.finish(b"server finished")
         self.transmit()
-        session.last = self._sent, self._flight
+        self.session.last = self._sent, self._flight
 
     def _greet(self, kind):
         """ServerHello."""

@@ -16,6 +16,7 @@ _CLIENT_HELLO = const(1)
 # Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
 _CLOSE_NOTIFY = const(0)
 _HANDSHAKE_FAILURE = const(40)
+_ACCESS_DENIED = const(49)
 _INTERNAL_ERROR = const(80)
 _FATAL = const(2)
 # Content types
@@ -80,8 +81,8 @@ class DtlsTransport:
     def close(self):
         """Close every session and the socket."""
         self.drop_all()
-        for _, task in list(self._handshakes.values()):
-            task.cancel()
+        for address in list(self._handshakes):
+            self._end_handshake(address)
         for task in self._tasks:
             task.cancel()
         self._datagrams.close()
@@ -94,12 +95,17 @@ class DtlsTransport:
             session = Session(address)
             self._end_handshake(address)
             handshake = client.ClientHandshake(session, self._datagrams.send, self._credentials, self._key_pair)
-            task = create_task(self._run(handshake))
-            self._handshakes[address] = handshake, task
+            entry = self._handshakes[address] = handshake, create_task(self._run(handshake))
+            error = OSError(ETIMEDOUT)
             try:
-                error = await wait_for(task, timeout_ms / 1000)
+                error = await wait_for(entry[1], timeout_ms / 1000)
             except TimeoutError:
-                error = OSError(ETIMEDOUT)
+                pass
+            except CancelledError:
+                if self._handshakes.get(address) is entry:  # else the handshake had to make place for another
+                    raise
+            finally:
+                self._forget(handshake)
         if error:
             raise error
         return session
@@ -207,44 +213,51 @@ class DtlsTransport:
         if entry:
             entry[1].cancel()
 
+    def _forget(self, handshake):
+        entry = self._handshakes.get(handshake.session.address)
+        if entry and entry[0] is handshake:
+            del self._handshakes[handshake.session.address]
+
     async def _run(self, handshake):
-        """Bring a handshake to its end; the error that it ended with, or None."""
+        """Bring a handshake to its end; the error that it ended with, or None. Who cancels it forgets it, too."""
         session = handshake.session
-        error = None
+        error = code = None
         try:
             await handshake.run()
             self._established(session)
+            handshake.conclude()
         except OSError as caught:
             error = caught
             if isinstance(caught, Alert) and not caught.received:
-                self._alert(session, _FATAL, caught.code, 0)
-        except CancelledError:
-            error = OSError(ETIMEDOUT)
+                code = caught.code
         except MemoryError as caught:
             collect()
             error = OSError(str(caught))
         except Exception as caught:  # noqa: BLE001 - an error of this side's must not end the endpoint
             print_exception(caught)
-            self._alert(session, _FATAL, _INTERNAL_ERROR, 0)
+            code = _INTERNAL_ERROR
             error = OSError("the handshake failed")
-        entry = self._handshakes.get(session.address)
-        if entry and entry[0] is handshake:
-            del self._handshakes[session.address]
+        self._forget(handshake)
+        if code:
+            self._alert(session, _FATAL, code, handshake.epoch)
         return error
 
     def _established(self, session):
+        """Let the session in. Raises Alert when it must not be; then nobody else has lost anything by it."""
         old = self.sessions.get(session.address)
+        full = not old and len(self.sessions) >= self._limit
+        able = [s for s in self.sessions.values() if not s.kept]
+        if full and not able:
+            raise Alert(_INTERNAL_ERROR)
+        if self._credentials.opened(session) is False:
+            raise Alert(_ACCESS_DENIED)
+        if full:
+            old = min(able, key=lambda s: ticks_diff(s.used, ticks_ms()))
         if old:
-            self.drop(old, False)  # the peer has begun anew (RFC 6347 section 4.2.8)
-        while len(self.sessions) >= self._limit:
-            able = [s for s in self.sessions.values() if not s.kept]
-            if not able:
-                raise Alert(_INTERNAL_ERROR)
-            self.drop(min(able, key=lambda s: ticks_diff(s.used, ticks_ms())))
+            self.drop(old, full)  # not told when it has begun anew itself (RFC 6347 section 4.2.8)
         session.open = True
         session.used = ticks_ms()
         self.sessions[session.address] = session
-        self._credentials.opened(session)
 
     def _alert(self, session, level, code, epoch):
         self._datagrams.send(session.seal(_ALERT, bytes((level, code)), epoch), session.address)
