@@ -370,3 +370,32 @@ async def test_the_end_of_a_handshake_that_was_lost_is_sent_again():
         world.network.inject(client.address, SERVER, world.network.sent(client.address)[2])
         await sleep_ms(1000)
         assert len(world.network.sent(SERVER, client.address)) == count, "the client was heard: it has the end"
+
+
+@simulated
+async def test_no_record_number_is_used_twice_whatever_is_sent_again():
+    """Under one key a number must not come back; in the clear, a repeated flight is told from a replayed one."""
+    async with World() as world:
+        seen = []
+
+        def rule(source, _target, data):
+            """The first of a kind is lost, so that every flight is sent again."""
+            kind = source, data[0], data[13]
+            if kind in seen:
+                return [data]
+            seen.append(kind)
+            return []
+
+        for suite in (ECDHE_PSK, CERT_CCM8):
+            seen.clear()
+            world.network.log.clear()
+            world.network.rule = rule
+            client = Peer(world.network, ("lossy", suite), Credentials((suite,), OTHER))
+            session = await client.connect(timeout_ms=60_000)
+            world.network.rule = None
+            client.send(b"x", session)
+            await settle()
+            for source in (client.address, SERVER):
+                numbers = [bytes(r[3:11]) for data in world.network.sent(source) for r in records(data)]
+                assert len(numbers) > 8 and len(set(numbers)) == len(numbers)
+                assert sum(1 for n in numbers if n[1] == 1) > 1, "Finished was not sent again"

@@ -178,10 +178,10 @@ async def test_forged_records_move_no_window():
 @simulated
 async def test_replay_is_heard_once():
     async with Attack() as attack:
-        one, two = attack.sealed(data=b"one"), attack.sealed(data=b"two")
-        for data in (two, two, one, two, one, one + two):
+        one, two, three = [attack.sealed(data=data) for data in (b"one", b"two", b"three")]
+        for data in (two, two, one, two, one, one + two, three, two, one, three):
             attack.send(data)
-        await attack.expect(b"two", b"one")
+        await attack.expect(b"two", b"one", b"three")
 
 
 @simulated
