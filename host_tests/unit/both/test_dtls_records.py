@@ -1,5 +1,7 @@
 """Records that are forged, repeated, cut or out of place: nobody answers, the session lives on, nothing is told apart."""
 
+from asyncio import create_task
+
 from crypto.prf import Hmac
 from dtls_forger import ForgedServer, Forger, fragment, record
 from dtls_rig import (
@@ -208,6 +210,25 @@ async def test_a_bad_record_among_good_ones_harms_none():
         one, bad, two = attack.sealed(data=b"one"), attack.sealed(data=b"bad"), attack.sealed(data=b"two")
         attack.send(one + changed(bad, -1) + record(99, b"?") + record(APPLICATION, b"clear") + two)
         await attack.expect(b"one", b"two")
+
+
+@simulated
+async def test_no_datagram_is_taken_before_the_one_before_is_delivered():
+    """So what waits for the application is at most what one datagram holds."""
+    async with Attack(PSK_CCM8) as attack:
+        transport = attack.world.server.transport
+        attack.world.server.task.cancel()
+        await settle()
+        sent = [b"%d" % i for i in range(60)]
+        for i in range(0, 60, 20):
+            attack.send(b"".join(attack.sealed(data=data) for data in sent[i : i + 20]))
+        got = []
+        for _ in sent:
+            data, session, multicast = await transport.receive()
+            got.append(bytes(data))
+            assert session is attack.other and not multicast and len(transport._ready) <= 19
+        assert got == sent
+        attack.world.server.task = create_task(attack.world.server._run())
 
 
 @simulated

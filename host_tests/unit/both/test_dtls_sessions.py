@@ -81,6 +81,7 @@ async def test_a_client_that_has_lost_its_session_has_a_new_one_at_once():
         new = await client.connect()
         assert since(began) < 100 and await exchange(client, new, world.server) is not other
         assert not other.open and len(world.server.transport.sessions) == 2
+        assert not [data for data in world.network.sent(SERVER) if data[0] == ALERT], "it knows that itself"
 
 
 @simulated
