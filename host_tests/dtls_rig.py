@@ -304,7 +304,7 @@ class World:
     takes in a newcomer; and (on MicroPython, which can tell) its memory is what it was.
     """
 
-    def __init__(self, credentials=None, limit=6, growth=20_000):
+    def __init__(self, credentials=None, limit=6, growth=60_000):
         """`growth`: bytes that the test itself may still refer to: its peers' sessions, their messages."""
         self.growth = growth
         self.network = Network()

@@ -35,7 +35,7 @@ UNEXPECTED, BAD_MAC, FAILURE, BAD_CERTIFICATE, ILLEGAL, DECODE, DECRYPT, UNKNOWN
 
 async def each(suite, code, changes, pair=OTHER):
     """A handshake for each of `changes` (as `alter`), and the server must answer it with `code`."""
-    async with World(growth=40_000) as world:
+    async with World() as world:
         for change in changes:
             world.network.log.clear()
             forger = Forger(world.network, Credentials((suite,), pair), change)
@@ -162,7 +162,7 @@ async def test_messages_that_come_twice_or_are_not_expected():
     bodies = {CLIENT_KEY: point_vector(b"\4" + OTHER[1]), CERTIFICATE: b"\0\0\0", VERIFY: b"\4\3\0\0", DONE: b""}
     bodies.update({HELLO_REQUEST: b"", 99: b"?", 255: b""})
     for suite, after in ((ANON, CLIENT_KEY), (CERT_CCM8, CLIENT_KEY), (CERT_CCM8, CERTIFICATE), (CERT_CCM8, VERIFY)):
-        async with World(growth=40_000) as world:
+        async with World() as world:
             for kind, body in bodies.items():
                 if suite == CERT_CCM8 and (after, kind) in ((CLIENT_KEY, VERIFY), (CERTIFICATE, CLIENT_KEY)):
                     continue  # that is in its place, and wrong: see below
@@ -276,7 +276,7 @@ async def test_a_client_without_a_certificate_may_be_refused():
 @simulated
 async def test_certificate_verify_by_another_key_or_over_something_else():
     stranger = p256.key_pair(urandom)
-    async with World(growth=40_000) as world:
+    async with World() as world:
         credentials = Credentials((CERT_CCM8,), OTHER)
         credentials.own = credentials.own[0], stranger[0]
         await refused(Forger(world.network, credentials), DECRYPT)
@@ -319,7 +319,7 @@ async def test_certificate_verify_in_other_forms():
 
 @simulated
 async def test_three_bad_clients_at_a_time_and_a_good_one_is_served():
-    async with World(growth=40_000) as world:
+    async with World() as world:
         forgers = [Forger(world.network, Credentials((PSK_CCM8,), psk=bytes(16)), name="f%d" % i) for i in range(3)]
         tasks = [create_task(forger.go()) for forger in forgers]
         began = now()

@@ -64,7 +64,7 @@ async def refuses(world, code, suite, alter=None, **more):
 
 
 async def each(suite, code, changes, **more):
-    async with World(growth=40_000) as world:
+    async with World() as world:
         for change in changes:
             await refuses(world, code, suite, change, **more)
 
@@ -228,7 +228,7 @@ async def test_a_hint_may_be_left_out_and_a_point_may_not():
 
 @simulated
 async def test_messages_that_are_missing_twice_or_not_expected():
-    async with World(growth=40_000) as world:
+    async with World() as world:
         for suite, kind in ((ANON, SERVER_HELLO), (CERT_CCM8, SERVER_HELLO), (CERT_CCM8, CERTIFICATE)):
             await refuses(world, UNEXPECTED, suite, {kind: lambda body: None})
         for suite, after in ((ANON, SERVER_HELLO), (ANON, SERVER_KEY), (CERT_CCM8, CERTIFICATE)):
@@ -263,7 +263,7 @@ async def test_certificates_that_are_none():
 
 @simulated
 async def test_key_exchanges_that_another_key_signed_or_nobody():
-    async with World(growth=40_000) as world:
+    async with World() as world:
         stranger = p256.key_pair(urandom)
         point = b"\3\0\x17\x41\4"
         kept = []
@@ -356,7 +356,7 @@ async def test_a_protected_record_of_other_keys_instead_of_finished():
 async def test_a_server_that_falls_silent_is_given_up():
     for suite in (ANON, CERT_CCM8):
         for kind in (SERVER_HELLO, HELLO_REQUEST):  # in its flight, and before its Finished
-            async with World(growth=30_000) as world:
+            async with World() as world:
                 ForgedServer(world.network, None, Credentials((suite,)), LIAR)
 
                 def rule(source, _target, data, kind=kind):

@@ -201,7 +201,7 @@ async def test_what_is_left_of_one_message_is_no_part_of_the_next():
 async def test_messages_long_and_longer():
     """A Certificate of 6144 bytes is taken, one of a byte more is not there."""
     for size, taken in ((6144, True), (6145, False)):
-        async with World(growth=40_000) as world:
+        async with World() as world:
             credentials = Credentials((CERT_CCM8,), OTHER)
             credentials.own = [OTHER[1] + bytes(size - 64 - 6)], OTHER[0]
             forger = Forger(world.network, credentials)

@@ -176,7 +176,7 @@ async def test_drop_all_and_close_tell_everybody():
 
 @simulated
 async def test_the_session_limit_gives_up_who_was_silent_for_longest():
-    async with World(limit=4, growth=40_000) as world:
+    async with World(limit=4) as world:
         found = []
         for i in range(3):
             await sleep_ms(1000)
@@ -195,7 +195,7 @@ async def test_the_session_limit_gives_up_who_was_silent_for_longest():
 
 @simulated
 async def test_a_kept_session_is_never_given_up_for_another():
-    async with World(limit=3, growth=40_000) as world:
+    async with World(limit=3) as world:
         world.server.credentials.keep = True
         kept = await world.client("kept")
         world.server.credentials.keep = False
@@ -236,7 +236,7 @@ async def test_one_that_begins_anew_needs_no_second_place():
 async def test_a_session_that_must_not_be_is_refused_and_harms_nobody():
     """What `opened` says counts: the client is told at once, and nobody has made place for it."""
     for limit in (2, 6):
-        async with World(limit=limit, growth=30_000) as world:
+        async with World(limit=limit) as world:
             client, session, other = await world.client("there")
             world.server.credentials.admit = False
             refused = Peer(world.network, ("refused", 1), Credentials((ECDHE_PSK,)))
