@@ -319,6 +319,9 @@ async def test_a_hello_from_where_this_side_is_connecting_to_harms_it_not():
     network.rule = rule
     connecting = create_task(one.connect(("two", 1), 3000))
     await settle()
+    verify = fragment(VERIFY_REQUEST, 0, 7, 0, b"\xfe\xfd\4cook")
+    network.inject(("two", 1), SERVER, record(HANDSHAKE, verify))  # now a message 1 is what it waits for
+    await settle()
     going = create_task(forger.go())
     await settle()
     await settle()
@@ -326,6 +329,7 @@ async def test_a_hello_from_where_this_side_is_connecting_to_harms_it_not():
     assert hellos[:2] == [CLIENT_HELLO, CLIENT_HELLO], "it had a cookie"
     await sleep_ms(1500)
     assert one.handshakes == 1, "its own handshake waits on"
-    with raises(OSError):
+    with raises(OSError) as caught:
         await connecting
+    assert caught.value.args[0] == 110, "and is not ended by the hello"
     assert await going is None and one.transport.sessions["two", 1].open, "then the other side's is taken"
