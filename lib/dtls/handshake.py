@@ -130,11 +130,11 @@ class Handshake:
     failed; OSError(ETIMEDOUT), that the peer no longer answers. `conclude()` follows, when the session may be.
     """
 
-    hello = None  # the ClientHello that a server answers
     epoch = 0  # that this side sends in now
 
-    def __init__(self, session, send):
+    def __init__(self, session, send, hello=None):
         self.session = session
+        self.hello = hello  # the ClientHello that a server answers
         self.began = ticks_ms()
         self.transcript = bytearray()
         self.extended = False  # whether the master secret is that of RFC 7627

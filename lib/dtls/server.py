@@ -39,8 +39,7 @@ class ServerHandshake(Handshake):
     """
 
     def __init__(self, session, send, credentials, key_pair, hello, body, number):
-        super().__init__(session, send)
-        self.hello = hello
+        super().__init__(session, send, hello)
         self._credentials = credentials
         self._key_pair = key_pair
         self._in = number + 1
