@@ -93,10 +93,13 @@ class ClientHandshake(Handshake):
         session.suite = reader.number(2)
         if version != b"\xfe\xfd" or session.suite not in offered or reader.number(1):
             raise Alert(_ILLEGAL_PARAMETER)
-        for number, _ in extensions(reader):
+        for number, data in extensions(reader):
             if number == _MASTER_SECRET:
                 self.extended = True
-            elif number not in (_POINT_FORMATS, _RENEGOTIATION):
+            elif number == _RENEGOTIATION:
+                if data != b"\0":
+                    raise Alert(_HANDSHAKE_FAILURE)
+            elif number != _POINT_FORMATS:
                 raise Alert(_UNSUPPORTED_EXTENSION)
 
     async def _answer(self, kind, certificates):

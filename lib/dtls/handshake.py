@@ -29,12 +29,14 @@ _HANDSHAKE = const(22)
 _HEADER = const(13)  # of a record
 _HEAD = const(12)  # of a handshake message
 _LARGEST = const(6144)  # bytes of one message
-_INBOX = const(8)  # records that wait while this side calculates
+_INBOX = const(16)  # records that wait while this side calculates: a flight with the longest message
+_INBOX_BYTES = const(8192)
 _EARLY = const(3)  # messages kept that came before their turn
 _EARLY_BYTES = const(2048)
 _FIRST_WAIT = const(1000)  # ms
-_TRIES = const(6)  # the last after 31 s, given up after 63 s
+_TRIES = const(6)  # the last after 31 s, given up after 51 s
 _LONGEST_WAIT = const(20_000)
+_LONGEST = const(120_000)  # ms, however busy the peer keeps this side
 _AGAIN = const(300)  # ms between two transmissions of a flight that the peer asks for
 
 
@@ -46,11 +48,14 @@ class Handshake:
 
     The transport hands over records with `take`. A task of the handshake's own runs `run()` of a subclass, which is written
     as the protocol is drawn: it puts messages into a flight, transmits it, and expects the peer's. Alert says that it
-    failed; OSError(ETIMEDOUT), that the peer no longer answers.
+    failed; OSError(ETIMEDOUT), that the peer no longer answers. `conclude()` follows, when the session may be.
     """
 
-    def __init__(self, session, send):
+    epoch = 0  # that this side sends in now
+
+    def __init__(self, session, send, hello=None):
         self.session = session
+        self.hello = hello  # the ClientHello that a server answers
         self.began = ticks_ms()
         self.transcript = bytearray()
         self.extended = False  # whether the master secret is that of RFC 7627
@@ -85,6 +90,7 @@ class Handshake:
         if self._sent is not None:
             self._flight = []
             self._sent = None
+        self.epoch = 1
         self._flight.append((_CHANGE_CIPHER_SPEC, 0, b"\1"))
         self.add(_FINISHED, self._verify_data(label, len(self.transcript)), 1)
 
@@ -95,6 +101,9 @@ class Handshake:
             self._tries = 0
         self._sent = ticks_ms()
         transmit(self.session, self._flight, self._send)
+
+    def conclude(self):
+        """Send what only a peer that was let in may have."""
 
     def derive(self, premaster, server):
         """The session's keys, once both sides' key exchange is in the transcript."""
@@ -115,8 +124,9 @@ class Handshake:
 
     def take(self, record):
         """A record for this handshake, whatever it is. Those that are too many are forgotten."""
-        if len(self._inbox) < _INBOX:
-            self._inbox.append(bytes(record))
+        inbox = self._inbox
+        if len(inbox) < _INBOX and sum(map(len, inbox)) + len(record) <= _INBOX_BYTES:
+            inbox.append(bytes(record))
             self._event.set()
 
     async def expect(self, *kinds):
@@ -129,6 +139,7 @@ class Handshake:
                     if kind not in kinds:
                         raise Alert(_UNEXPECTED_MESSAGE)
                     self._in += 1
+                    self._part = bytearray()
                     self._before = len(self.transcript)
                     self.transcript.extend(message(kind, number, body))
                     return kind, body
@@ -142,6 +153,8 @@ class Handshake:
 
     async def _take_record(self, at_end):
         """Take one record in; meanwhile the flight is sent again whenever its time is over."""
+        if ticks_diff(ticks_ms(), self.began) > _LONGEST:
+            raise OSError(ETIMEDOUT)
         while not self._inbox:
             left = self._wait - ticks_diff(ticks_ms(), self._sent)
             if left <= 0:
@@ -207,7 +220,6 @@ class Handshake:
             part.extend(body[len(part) - offset :])
             if len(part) == length:
                 self._keep(number, kind, bytes(part))
-                self._part = bytearray()
 
     def _keep(self, number, kind, body):
         if all(entry[0] != number for entry in self._early):

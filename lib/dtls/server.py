@@ -35,8 +35,7 @@ class ServerHandshake(Handshake):
     """
 
     def __init__(self, session, send, credentials, key_pair, hello, body, number):
-        super().__init__(session, send)
-        self.hello = hello
+        super().__init__(session, send, hello)
         self._credentials = credentials
         self._key_pair = key_pair
         self._in = number + 1
@@ -44,7 +43,7 @@ class ServerHandshake(Handshake):
         self.transcript.extend(message(_CLIENT_HELLO, number, body))
 
     async def run(self):
-        """From the ServerHello to both Finished."""
+        """From the ServerHello to the Client's Finished."""
         session = self.session
         hello = self.hello
         credentials = self._credentials
@@ -74,9 +73,12 @@ class ServerHandshake(Handshake):
             self.add(_SERVER_KEY_EXCHANGE, b"".join(parts))
             await self._receive_client(kind, private, None)
         await self.finished(b"client finished")
+
+    def conclude(self):
+        """ChangeCipherSpec and Finished."""
         self.finish(b"server finished")
         self.transmit()
-        session.last = self._sent, self._flight
+        self.session.last = self._sent, self._flight
 
     def _greet(self, kind):
         """ServerHello."""

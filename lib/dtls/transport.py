@@ -17,6 +17,7 @@ _CLIENT_HELLO = const(1)
 # Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
 _CLOSE_NOTIFY = const(0)
 _HANDSHAKE_FAILURE = const(40)
+_ACCESS_DENIED = const(49)
 _INTERNAL_ERROR = const(80)
 _FATAL = const(2)
 # Content types
@@ -82,8 +83,8 @@ class DtlsTransport:
     def close(self):
         """Close every session and the socket."""
         self.drop_all()
-        for _, task in list(self._handshakes.values()):
-            task.cancel()
+        for address in list(self._handshakes):
+            self._end_handshake(address)
         for task in self._tasks:
             task.cancel()
         self._datagrams.close()
@@ -94,13 +95,18 @@ class DtlsTransport:
         """A Session with the server at `address`. Raises OSError: Alert when it or this side refuses, ETIMEDOUT."""
         with phase("dtls.client") as client:
             session = Session(address)
-            task = self._begin(
-                client.ClientHandshake(session, self._datagrams.send, self._credentials, self._key_pair)
-            )
+            handshake = client.ClientHandshake(session, self._datagrams.send, self._credentials, self._key_pair)
+            entry = self._begin(handshake)
+            error = OSError(ETIMEDOUT)
             try:
-                error = await wait_for(task, timeout_ms / 1000)
+                error = await wait_for(entry[1], timeout_ms / 1000)
             except TimeoutError:
-                error = OSError(ETIMEDOUT)
+                pass
+            except CancelledError:
+                if self._handshakes.get(address) is entry:  # else the handshake had to make place for another
+                    raise
+            finally:
+                self._forget(handshake)
         if error:
             raise error
         return session
@@ -162,7 +168,8 @@ class DtlsTransport:
         """A ClientHello. Nothing is kept of it unless it brings a good cookie."""
         size = int.from_bytes(bytes(record[14:17]), "big")
         whole = size == int.from_bytes(bytes(record[22:25]), "big") == len(record) - _BODY
-        if not whole or record[3] or record[4] or not self._credentials.suites():
+        # Nobody comes to numbers that high, of a record or a message, before there is an answer.
+        if not whole or record[5] or record[17] or not self._credentials.suites():
             return
         body = bytes(record[_BODY:])
         try:
@@ -171,10 +178,13 @@ class DtlsTransport:
             return
         session = Session(address)
         session.follow(int.from_bytes(bytes(record[5:11]), "big"))
+        known = entry and entry[0].hello
         if not hello.cookie or not self._cookies.good(hello, address):
             self._datagrams.send(self._cookies.request(session, hello), address)
-        elif entry and getattr(entry[0], "hello", hello).random == hello.random:
+        elif known and known.random == hello.random:
             entry[0].take(record)  # the same once more
+        elif entry and not known:
+            pass  # this side is connecting there
         elif address in self.sessions and self.sessions[address].randoms[32:] == hello.random:
             pass  # late, or replayed
         elif hello.choose(self._credentials.suites()) is None:
@@ -191,12 +201,11 @@ class DtlsTransport:
     # Handshakes
 
     def _begin(self, handshake):
-        """Have a handshake done instead of another one with the same peer; its task, whose result is an error or None."""
+        """Have a handshake done, instead of another one with the same peer: (it, its task with an error or None)."""
         address = handshake.session.address
         self._end_handshake(address)
-        task = create_task(self._run(handshake))
-        self._handshakes[address] = handshake, task
-        return task
+        entry = self._handshakes[address] = handshake, create_task(self._run(handshake))
+        return entry
 
     def _place(self, address):
         """Whether there is, or can be made, a place for another handshake."""
@@ -213,47 +222,58 @@ class DtlsTransport:
         if entry:
             entry[1].cancel()
 
+    def _forget(self, handshake):
+        entry = self._handshakes.get(handshake.session.address)
+        if entry and entry[0] is handshake:
+            del self._handshakes[handshake.session.address]
+        self._rest()
+
+    def _rest(self):
+        """The code of the server's handshakes leaves memory when there are none."""
+        if self._code and not self._handshakes:
+            code, self._code, self._server = self._code, None, None
+            code.__exit__()
+
     async def _run(self, handshake):
-        """Bring a handshake to its end; the error that it ended with, or None."""
+        """Bring a handshake to its end; the error that it ended with, or None. Who cancels it forgets it, too."""
         session = handshake.session
-        error = None
+        error = code = None
         try:
             await handshake.run()
             self._established(session)
+            handshake.conclude()
         except OSError as caught:
             error = caught
             if isinstance(caught, Alert) and not caught.received:
-                self._alert(session, _FATAL, caught.code, 0)
-        except CancelledError:
-            error = OSError(ETIMEDOUT)
+                code = caught.code
         except MemoryError as caught:
             collect()
             error = OSError(str(caught))
         except Exception as caught:  # noqa: BLE001 - an error of this side's must not end the endpoint
             print_exception(caught)
-            self._alert(session, _FATAL, _INTERNAL_ERROR, 0)
+            code = _INTERNAL_ERROR
             error = OSError("the handshake failed")
-        entry = self._handshakes.get(session.address)
-        if entry and entry[0] is handshake:
-            del self._handshakes[session.address]
-        if self._code and not self._handshakes:
-            code, self._code, self._server = self._code, None, None
-            code.__exit__()
+        self._forget(handshake)
+        if code:
+            self._alert(session, _FATAL, code, handshake.epoch)
         return error
 
     def _established(self, session):
+        """Let the session in. Raises Alert when it must not be; then nobody else has lost anything by it."""
         old = self.sessions.get(session.address)
+        full = not old and len(self.sessions) >= self._limit
+        able = [s for s in self.sessions.values() if not s.kept]
+        if full and not able:
+            raise Alert(_INTERNAL_ERROR)
+        if self._credentials.opened(session) is False:
+            raise Alert(_ACCESS_DENIED)
+        if full:
+            old = min(able, key=lambda s: ticks_diff(s.used, ticks_ms()))
         if old:
-            self.drop(old, False)  # the peer has begun anew (RFC 6347 section 4.2.8)
-        while len(self.sessions) >= self._limit:
-            able = [s for s in self.sessions.values() if not s.kept]
-            if not able:
-                raise Alert(_INTERNAL_ERROR)
-            self.drop(min(able, key=lambda s: ticks_diff(s.used, ticks_ms())))
+            self.drop(old, full)  # not told when it has begun anew itself (RFC 6347 section 4.2.8)
         session.open = True
         session.used = ticks_ms()
         self.sessions[session.address] = session
-        self._credentials.opened(session)
 
     def _alert(self, session, level, code, epoch):
         self._datagrams.send(session.seal(_ALERT, bytes((level, code)), epoch), session.address)
@@ -285,3 +305,4 @@ class DtlsTransport:
             for session in list(self.sessions.values()):
                 if ticks_diff(now, session.used) > (_IDLE_KEPT if session.kept else _IDLE):
                     self.drop(session)
+            self._rest()  # when the last handshake did not end, but was ended
