@@ -28,7 +28,8 @@ _HEAD = const(12)  # of a handshake message
 _LARGEST = const(6144)  # bytes of one message
 _DATAGRAM = const(1200)
 _PART = const(1100)  # bytes of a message in one record
-_INBOX = const(8)  # records that wait while this side calculates
+_INBOX = const(16)  # records that wait while this side calculates: a flight with the longest message
+_INBOX_BYTES = const(8192)
 _EARLY = const(3)  # messages kept that came before their turn
 _EARLY_BYTES = const(2048)
 _FIRST_WAIT = const(1000)  # ms
@@ -194,8 +195,9 @@ class Handshake:
 
     def take(self, record):
         """A record for this handshake, whatever it is. Those that are too many are forgotten."""
-        if len(self._inbox) < _INBOX:
-            self._inbox.append(bytes(record))
+        inbox = self._inbox
+        if len(inbox) < _INBOX and sum(map(len, inbox)) + len(record) <= _INBOX_BYTES:
+            inbox.append(bytes(record))
             self._event.set()
 
     async def expect(self, *kinds):
