@@ -120,24 +120,29 @@ async def until(condition: Callable[[], Any], what: str = "") -> None:
 class Wire(UdpTransport):
     """Datagrams over UDP, noted in `received` and `sent`.
 
-    Those for which `lose(sent, number)` is true do not arrive. `together`: all that arrive within 50 ms are there at once,
-    as after a calculation or a write to flash.
+    Those for which `lose(sent, number)` is true do not arrive; `twice`: the others do so twice. `together`: all that arrive
+    within 50 ms are there at once, as after a calculation or a write to flash.
     """
 
     def __init__(
-        self, port: int = 0, lose: Callable[[bool, int], bool] = lambda sent, number: False, together: bool = False
+        self,
+        port: int = 0,
+        lose: Callable[[bool, int], bool] = lambda sent, number: False,
+        twice: bool = False,
+        together: bool = False,
     ) -> None:
         super().__init__(LO, port, limit=1500)
         self.received: list[bytes] = []
         self.sent: list[bytes] = []
         self.lose = lose
+        self.times = 2 if twice else 1
         self.together = together
         self.waiting: list[Any] = []
 
     async def receive(self) -> Any:
         while True:
             if not self.waiting:
-                self.waiting.append(await super().receive())
+                self.waiting += [await super().receive()] * self.times
                 with contextlib.suppress(TimeoutError):
                     while self.together:
                         self.waiting.append(await asyncio.wait_for(super().receive(), 0.05))
@@ -149,7 +154,8 @@ class Wire(UdpTransport):
     def send(self, data: Any, peer: Any) -> None:
         self.sent.append(bytes(data))
         if not self.lose(True, len(self.sent) - 1):
-            super().send(data, peer)
+            for _ in range(self.times):
+                super().send(data, peer)
 
 
 def fragments(datagrams: list[bytes], kind: int) -> list[bytes]:
