@@ -22,7 +22,7 @@ _HANDSHAKE = 1.0  # seconds after which a handshake begins anew
 _WAITING = 16  # datagrams kept meanwhile
 
 
-def _outgoing(buffer: Any) -> Iterator[bytes]:
+def outgoing(buffer: Any) -> Iterator[bytes]:
     """What is to be sent, record by record."""
     data = bytes(buffer.peek_outgoing(65536))
     while len(data) >= 13:
@@ -79,7 +79,7 @@ class _Association:
 
     def flush(self) -> None:
         """Send what Mbed TLS has put together."""
-        for record in _outgoing(self.buffer):
+        for record in outgoing(self.buffer):
             try:
                 self.sock.send(record)
             except OSError:
@@ -238,7 +238,7 @@ class _Peer:
 
     def flush(self) -> None:
         """Send what Mbed TLS has put together."""
-        for record in _outgoing(self.buffer):
+        for record in outgoing(self.buffer):
             self.front.sock.sendto(record, self.client)
 
     def answer(self) -> None:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from dtls_rig import AUTHORITY, KEY, LO, NAME, PEER, Own, pem, until
 from mbedtls import tls, x509
 from mbedtls.pk import ECC
-from tunnel import _outgoing
+from tunnel import outgoing
 
 NAMES = {
     0xC037: "TLS-ECDHE-PSK-WITH-AES-128-CBC-SHA256",
@@ -138,5 +138,5 @@ class Mbed(asyncio.DatagramProtocol):
         self._flush()
 
     def _flush(self) -> None:
-        for record in _outgoing(self.buffer):
+        for record in outgoing(self.buffer):
             self.transport.sendto(record, self.peer)
