@@ -45,19 +45,17 @@ lint: $(VENV)/ready $(VENV)/typings/ready  ## ruff and mypy
 	@MYPYPATH=$(VENV)/typings:lib:board/esp32 $(RUN) mypy --config-file board/mypy.ini \
 	  --custom-typeshed-dir $(VENV)/typings lib board/esp32 firmware
 
-packages:  # programs that the tests drive and pip cannot bring
-	@command -v coap-client-notls >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing libcoap3-bin ..."; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libcoap3-bin >/dev/null; \
-	  else \
-	    echo "The tests drive the device with libcoap's client, which is missing here: sudo apt-get install libcoap3-bin"; exit 1; \
-	  fi; }
-	@command -v ip >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing iproute2 ..."; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq iproute2 >/dev/null; \
-	  else \
-	    echo "The tests make network namespaces with ip, which is missing here: sudo apt-get install iproute2"; exit 1; \
-	  fi; }
+# Programs that the tests drive and pip cannot bring, each with its package in Debian.
+PROGRAMS = coap-client-notls:libcoap3-bin openssl:openssl gnutls-cli:gnutls-bin ip:iproute2 tshark:tshark
+
+packages:
+	@missing=$$(for p in $(PROGRAMS); do command -v $${p%:*} >/dev/null || echo $${p#*:}; done); \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing" $$missing ...; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	else \
+	  echo "The tests drive programs that are missing here: sudo apt-get install" $$missing; exit 1; \
+	fi
 	@PATH="$$PATH:/usr/local/go/bin"; command -v go >/dev/null || { \
 	  echo "The tests drive the device with a Client in Go, which is missing here: install Go 1.26 or later from go.dev"; \
 	  echo "(Debian's golang-go is older)."; exit 1; }

@@ -9,9 +9,10 @@ import asyncio
 import json
 import os
 import sys
+import time
 
 if __name__ == "__main__":
-    sys.path[:0] = [sys.argv[1] + "/lib", sys.argv[1]]
+    sys.path[:0] = [sys.argv[1] + "/lib", sys.argv[1] + "/host_tests", sys.argv[1]]
 
 from binascii import hexlify, unhexlify
 
@@ -24,6 +25,40 @@ from swupdate.install.https import HttpsSource
 class Limits:
     connect_s = 1
     read_s = 1
+
+
+class Owned:
+    """What a Device of that UUID was provisioned with and given by its owner, as the composition has it."""
+
+    def __init__(self, uuid, authorities, creds, private=None):
+        from ocf.pstat import RFNOP, Pstat
+        from ocf.security import Security
+        from ocf_rig import MemoryStore
+
+        self.trusted = [unhexlify(der) for der in authorities]
+        store = MemoryStore()
+        self.security = Security(store, Pstat(store, RFNOP), os.urandom, {})
+        self.security.uuid = uuid
+        if private:
+            store.save("key", unhexlify(private))
+        empty = {"id": 1, "type": 8, "usage": "", "key": b"", "chain": [], "role": None}
+        for cred in creds:
+            full = dict(empty)
+            full.update(cred)
+            full["key"] = unhexlify(full["key"])
+            full["chain"] = [unhexlify(der) for der in full["chain"]]
+            self.security.creds.append(full)
+
+    def authorities(self):
+        return self.trusted
+
+    def now(self):
+        return time.time()
+
+    def credentials(self, host):
+        from firmware.trust import ServerTrust
+
+        return ServerTrust(host, self.security, self, self)
 
 
 def digest(data):
@@ -74,6 +109,12 @@ async def run(spec):
     resolver = Resolver(*spec.get("dns", ["127.0.0.1", 9]))
     if spec["url"].startswith("https"):
         source = HttpsSource(spec["url"], [unhexlify(ca) for ca in spec["authorities"]], resolver, Limits)
+    elif spec["url"].startswith("coaps"):
+        from firmware.sources import open_source
+
+        Limits.read_s = spec["read_s"]
+        owned = Owned(**spec["owned"])
+        source = open_source(spec["url"], owned, "127.0.0.1", Limits, owned.credentials)
     else:
         from coap.udp import UdpTransport
 
