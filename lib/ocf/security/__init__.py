@@ -50,7 +50,7 @@ class Security:
         self.random = random
         self.settings = settings
         self.doc = None  # the session of the Device onboarding connection
-        self.pin_key = None
+        self.pin_key = self.pin_task = None
         self.device = None
         # doxm
         self.uuid = None
@@ -183,7 +183,14 @@ class Security:
     def psk(self, identity):
         """(key, uuid) for the Client that names itself so, or None."""
         if self.pstat.state == RFOTM:
-            return (self.pin_key, None) if self.pin_key and identity == _PIN_IDENTITY else None
+            if not self.pin_key or identity != _PIN_IDENTITY:
+                return None
+            self.pin_tries -= 1
+            if self.pin_tries < 0:  # somebody guesses: another PIN has to be asked for
+                self.pin_key = None
+                self.oxmsel = _SELF
+                return None
+            return self.pin_key, None
         cred = self._shared_with(identity)
         return cred and (cred["key"], cred["subject"])
 
