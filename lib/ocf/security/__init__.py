@@ -124,7 +124,7 @@ class Security:
             if core:
                 return code == _GET
             return not session and (href == _DOXM and code in (_GET, _POST) or href == _PSTAT and code == _GET)
-        if not configures and state != RFNOP or not session and resource.secure:
+        if not configures and state != RFNOP or not (session or core):
             return False
         uuid = session.uuid if session else None
         if svr and uuid and uuid == self._owner(href):
