@@ -4,10 +4,8 @@ Resident: what every request and every handshake needs. What writes and shows th
 `ocf.security.update`, `.view` and `.certificates`.
 """
 
-import asyncio
 from binascii import unhexlify
 
-from cbor import decode
 from port import const, phase
 
 from ocf.pstat import NIL, RESET, RFNOP, RFOTM
@@ -62,22 +60,11 @@ class Security:
         self.aces = []
         self.cred_owner = self.acl_owner = NIL
         self.sdi = (NIL, "", True)  # uuid, name, priv
-        self._load()
+        with phase("ocf.security.records") as records:
+            records.load(self)
         names = ("doxm", "cred", "acl2", "sp", "csr", "roles", "sdi")
         self.resources = [Svr(self, name) for name in names]
         pstat.guard = self.guard
-
-    def _load(self):
-        for name in ("doxm", "cred", "acl2", "sdi"):
-            data = self.store.load(name)
-            if data:
-                with phase("ocf.security.records") as records:
-                    records.load(self, name, decode(data, max_items=2000))
-        if self.uuid is None:
-            with phase("ocf.security.records") as records:
-                records.fresh(self)
-        elif self.pstat.state == RFOTM and (self.owned or self.devowner != NIL or self.creds):
-            self.pstat.unfinished = True  # the power failed while somebody became the owner: begin anew
 
     # For the composition
 
@@ -230,7 +217,7 @@ class Security:
         if session is self.doc:
             self.doc = None
             if self.pstat.state == RFOTM:
-                asyncio.create_task(self.pstat.reset_later())
+                self.pstat.begin_reset()
 
     def _find(self, usage):
         for cred in self.creds:
