@@ -259,6 +259,8 @@ class Node:
                 endpoint.drop_observers()
             if self.dtls:
                 self.dtls.drop_all()
+        elif state == 3 and self.dtls:  # those whose credentials are gone
+            self._soon(lambda: self.dtls.drop_all(self.security.knows))
         self.updater.dos_changed(state)
 
     async def _flush(self):

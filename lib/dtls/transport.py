@@ -116,10 +116,11 @@ class DtlsTransport:
             if self.closed:
                 self.closed(session)
 
-    def drop_all(self):
-        """Close all sessions."""
+    def drop_all(self, but=None):
+        """Close all sessions, save those of which `but(session)` is true."""
         for session in list(self.sessions.values()):
-            self.drop(session)
+            if not (but and but(session)):
+                self.drop(session)
 
     # Datagrams in
 
@@ -240,7 +241,8 @@ class DtlsTransport:
         session.open = True
         session.used = ticks_ms()
         self.sessions[session.address] = session
-        self._credentials.opened(session)
+        if self._credentials.opened(session) is False:
+            self.drop(session)
 
     def _alert(self, session, level, code, epoch):
         self._datagrams.send(session.seal(_ALERT, bytes((level, code)), epoch), session.address)

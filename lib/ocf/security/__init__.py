@@ -205,12 +205,28 @@ class Security:
     def opened(self, session):
         """A handshake is complete. False when the session must not be."""
         if self.pstat.state == RFOTM:
-            if self.doc:
+            if session.suite not in self.suites():  # there is a connection already, or it was begun before a RESET
                 return False
             self.doc = session
             session.kept = True
-        session.roles = tuple(c["role"] for c in self.creds if c["role"] and c["subject"] == session.uuid)
-        return True
+            return True
+        session.proof = self._proof(session)
+        session.roles = tuple(role for _, _, role in session.proof if role)
+        return len(session.proof) > 0
+
+    def knows(self, session):
+        """Whether what `session` was opened with is still good."""
+        proof = self._proof(session)
+        return session is self.doc or all(p in proof for p in session.proof)
+
+    def _proof(self, session):
+        """What a session hangs on: its pre-shared key, or the authorities that an owner trusts."""
+        psk = session.psk
+        return [
+            (c["key"], c["chain"], c["role"])
+            for c in self.creds
+            if (c["key"] == psk and c["subject"] == session.uuid if psk else c["usage"] == "trustca")
+        ]
 
     def closed(self, session):
         """A session is gone. If the new owner's, before it was one: RESET."""
