@@ -132,7 +132,7 @@ class Rig:
 
     def drop_all(self, but=None):
         for session in self.sessions:
-            if not (but and but(session)):
+            if session.open and not (but and but(session)):
                 self.close(session)
 
     def connect(self):
