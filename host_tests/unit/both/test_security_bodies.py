@@ -158,6 +158,9 @@ def test_a_key_that_both_sides_derive():
     rig.steps(doc, reference_steps(b""))
     expected = prf.owner_psk(doc.master, doc.randoms, 96, b"oic.sec.doxm.jw", raw(OWNER), raw(DEVICE))
     assert rig.security.creds[0]["key"] == expected
+    rig.steps(doc, [("pstat", {"dos": {"s": RFPRO}})])  # from now on there is an owner, and keys are sent
+    for session in (doc, rig.open(OWNER, key=expected)):
+        refused(rig, session, CRED, {"creds": [psk(THIRD, b"")]})
 
 
 def test_what_takes_the_place_of_what():
