@@ -117,7 +117,8 @@ class Node:
         self._listen()
         tasks += [asyncio.create_task(endpoint.run()) for endpoint in self.ocf.coap]
         if self.pstat.unfinished:
-            self.pstat.reset()  # the power failed in RESET
+            self.log("warning", "RESET: " + self.pstat.unfinished)
+            self.pstat.begin_reset()
         tasks.append(asyncio.create_task(self.updater.run()))
         server = self.provision.settings.get("ntp", "pool.ntp.org")
         tasks.append(asyncio.create_task(self.clock.follow(server, self.board.dns(), self.log)))
@@ -258,6 +259,8 @@ class Node:
                 endpoint.drop_observers()
             if self.dtls:
                 self.dtls.drop_all()
+        elif state == 3 and self.dtls:  # those whose credentials are gone
+            self._soon(lambda: self.dtls.drop_all(self.security.knows))
         self.updater.dos_changed(state)
 
     async def _flush(self):

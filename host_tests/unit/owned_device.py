@@ -11,7 +11,7 @@ from dtls.transport import DtlsTransport
 from ocf.core import DeviceInfo, Maintenance, Platform
 from ocf.device import Device
 from ocf.discovery import Discovery
-from ocf.pstat import RESET, Pstat
+from ocf.pstat import RESET, RFNOP, Pstat
 from ocf.resource import Property, Resource
 from ocf.security import Security
 from ocf_rig import MemoryStore
@@ -121,3 +121,5 @@ class Board:
         self.security.entered(state)
         if state == RESET:
             self.dtls.drop_all()
+        elif state == RFNOP:  # after the answer
+            asyncio.get_running_loop().call_later(0.05, self.dtls.drop_all, self.security.knows)

@@ -91,15 +91,16 @@ class Session:
     """The association with one peer; for `coap` it is the peer.
 
     `address` is where the peer is; `uuid` its authenticated name as text, None when it is anonymous; `roles` its roles;
-    `suite` the number of the cipher suite; `master` secret, `randoms` (server's, client's) and `block` (the length of
-    the key block in bytes) are what keys can be derived from. `open` from the end of the handshake on; `kept`: not to be
-    given up for another; `used`: when it was last heard of.
+    `suite` the number of the cipher suite; `psk` the pre-shared key, if it has one; `master` secret, `randoms` (server's,
+    client's) and `block` (the length of the key block in bytes) are what keys can be derived from. `open` from the end of
+    the handshake on; `kept`: not to be given up for another; `used`: when it was last heard of.
     """
 
     uuid = None
     roles = ()
     suite = block = 0
     master = randoms = b""
+    psk = None
     open = kept = False
     last = None  # the last flight of a handshake that this side ended, until the peer is known to have it
 

@@ -115,6 +115,7 @@ class ServerHandshake(Handshake):
             if found is None:
                 raise Alert(_UNKNOWN_PSK_IDENTITY)
             psk, session.uuid = found
+            session.psk = psk
         shared = await agree(private, reader.vector(1)) if kind & _ECDHE else None
         reader.end()
         self.derive(premaster(shared, psk), True)

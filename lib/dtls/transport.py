@@ -123,10 +123,11 @@ class DtlsTransport:
             if self.closed:
                 self.closed(session)
 
-    def drop_all(self):
-        """Close all sessions."""
+    def drop_all(self, but=None):
+        """Close all sessions, save those of which `but(session)` is true."""
         for session in list(self.sessions.values()):
-            self.drop(session)
+            if not (but and but(session)):
+                self.drop(session)
 
     # Datagrams in
 

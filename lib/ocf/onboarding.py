@@ -1,7 +1,5 @@
 """Onboarding states: what may be written when, and RESET. A phase: loaded for such an UPDATE, and at the start."""
 
-import asyncio
-
 from cbor import DecodeError, decode, dumps
 from coap.message import Refused
 from port import const
@@ -32,9 +30,7 @@ def update(pstat, values):
     pstat.om = om
     pstat.rowneruuid = owner
     if state == _RESET:
-        pstat.state = state  # from now on, whatever happens
-        pstat.pending = True
-        asyncio.create_task(pstat.reset_later())
+        pstat.begin_reset()
     elif state != pstat.state:
         pstat.enter(state)
     pstat.notify()
@@ -42,14 +38,14 @@ def update(pstat, values):
 
 def reset(pstat):
     """RESET, then RFOTM. Raises Refused 5.00."""
-    if pstat.state != _RESET:
-        _save(pstat, _RESET, pstat.om, pstat.rowneruuid)
+    _save(pstat, _RESET, pstat.om, pstat.rowneruuid)
     pstat.pending = True
     pstat.enter(_RESET)
     _save(pstat, _RFOTM, _RESET_OM, NIL)
     pstat.om = _RESET_OM
     pstat.rowneruuid = NIL
-    pstat.pending = pstat.unfinished = False
+    pstat.pending = False
+    pstat.unfinished = None
     pstat.enter(_RFOTM)
     pstat.notify()
 
@@ -72,6 +68,7 @@ def _target(pstat, values):
             raise Refused(BAD_REQUEST, "rowneruuid is read-only in this state")
         if not is_uuid(values["rowneruuid"]):
             raise Refused(BAD_REQUEST, "rowneruuid is not a UUID")
+        values["rowneruuid"] = values["rowneruuid"].lower()
     if "dos" not in values:
         return state
     dos = values["dos"]

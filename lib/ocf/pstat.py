@@ -24,7 +24,8 @@ class Pstat(Resource):
     `state` is that of a Device without a record. Hooks, all optional: `guard(state)` -> None or why the state may not
     be entered; `on_tm(bits)` -> None or a refusal (CoAP code, words); `on_state(state)` after every change, RESET
     included. `show(cm, tm)` is how the update manager has its modes shown, while the Device is in RFNOP. `unfinished`
-    is true when the power failed in RESET: then `reset()` is to be called again when all who hear of it are there.
+    says why the Device has to go through RESET first, when the power failed in it or what is stored makes no sense: then
+    `begin_reset()` is to be called when all who hear of it are there.
     """
 
     href = "/oic/sec/pstat"
@@ -41,7 +42,8 @@ class Pstat(Resource):
     )
     sm = om = _SM
     rowneruuid = NIL
-    pending = unfinished = False
+    pending = False
+    unfinished = None
     guard = on_tm = on_state = None
     _modes = (0, 0)
 
@@ -53,7 +55,7 @@ class Pstat(Resource):
             self.state, self.om, self.rowneruuid = found
         if self.state == RESET:
             self.state = RFOTM
-            self.unfinished = True
+            self.unfinished = "the power failed in it"
 
     @property
     def dos(self):
@@ -109,7 +111,16 @@ class Pstat(Resource):
         if self.on_state:
             self.on_state(state)
 
-    async def reset_later(self):
-        """RESET after the answer to the present request has gone out."""
+    def begin_reset(self):
+        """RESET, once the answer to the present request has gone out. From now on nothing is served until it is done."""
+        self.state = RESET
+        self.pending = True
+        asyncio.create_task(self._reset_later())
+
+    async def _reset_later(self):
         await asyncio.sleep(0)
-        self.reset()
+        while True:
+            try:
+                return self.reset()
+            except Refused:  # the store may come to itself
+                await asyncio.sleep(1)

@@ -4,10 +4,8 @@ Resident: what every request and every handshake needs. What writes and shows th
 `ocf.security.update`, `.view` and `.certificates`.
 """
 
-import asyncio
 from binascii import unhexlify
 
-from cbor import decode
 from port import const, phase
 
 from ocf.pstat import NIL, RESET, RFNOP, RFOTM
@@ -50,7 +48,7 @@ class Security:
         self.random = random
         self.settings = settings
         self.doc = None  # the session of the Device onboarding connection
-        self.pin_key = None
+        self.pin_key = self.pin_task = None
         self.device = None
         # doxm
         self.uuid = None
@@ -62,22 +60,11 @@ class Security:
         self.aces = []
         self.cred_owner = self.acl_owner = NIL
         self.sdi = (NIL, "", True)  # uuid, name, priv
-        self._load()
+        with phase("ocf.security.records") as records:
+            records.load(self)
         names = ("doxm", "cred", "acl2", "sp", "csr", "roles", "sdi")
         self.resources = [Svr(self, name) for name in names]
         pstat.guard = self.guard
-
-    def _load(self):
-        for name in ("doxm", "cred", "acl2", "sdi"):
-            data = self.store.load(name)
-            if data:
-                with phase("ocf.security.records") as records:
-                    records.load(self, name, decode(data, max_items=2000))
-        if self.uuid is None:
-            with phase("ocf.security.records") as records:
-                records.fresh(self)
-        elif self.pstat.state == RFOTM and (self.owned or self.devowner != NIL or self.creds):
-            self.pstat.unfinished = True  # the power failed while somebody became the owner: begin anew
 
     # For the composition
 
@@ -124,7 +111,7 @@ class Security:
             if core:
                 return code == _GET
             return not session and (href == _DOXM and code in (_GET, _POST) or href == _PSTAT and code == _GET)
-        if not configures and state != RFNOP or not session and resource.secure:
+        if not configures and state != RFNOP or not (session or core):
             return False
         uuid = session.uuid if session else None
         if svr and uuid and uuid == self._owner(href):
@@ -183,7 +170,14 @@ class Security:
     def psk(self, identity):
         """(key, uuid) for the Client that names itself so, or None."""
         if self.pstat.state == RFOTM:
-            return (self.pin_key, None) if self.pin_key and identity == _PIN_IDENTITY else None
+            if not self.pin_key or identity != _PIN_IDENTITY:
+                return None
+            self.pin_tries -= 1
+            if self.pin_tries < 0:  # somebody guesses: another PIN has to be asked for
+                self.pin_key = None
+                self.oxmsel = _SELF
+                return None
+            return self.pin_key, None
         cred = self._shared_with(identity)
         return cred and (cred["key"], cred["subject"])
 
@@ -211,19 +205,35 @@ class Security:
     def opened(self, session):
         """A handshake is complete. False when the session must not be."""
         if self.pstat.state == RFOTM:
-            if self.doc:
+            if session.suite not in self.suites():  # there is a connection already, or it was begun before a RESET
                 return False
             self.doc = session
             session.kept = True
-        session.roles = tuple(c["role"] for c in self.creds if c["role"] and c["subject"] == session.uuid)
-        return True
+            return True
+        session.proof = self._proof(session)
+        session.roles = tuple(role for _, _, role in session.proof if role)
+        return len(session.proof) > 0
+
+    def knows(self, session):
+        """Whether what `session` was opened with is still good."""
+        proof = self._proof(session)
+        return session is self.doc or all(p in proof for p in session.proof)
+
+    def _proof(self, session):
+        """What a session hangs on: its pre-shared key, or the authorities that an owner trusts."""
+        psk = session.psk
+        return [
+            (c["key"], c["chain"], c["role"])
+            for c in self.creds
+            if (c["key"] == psk and c["subject"] == session.uuid if psk else c["usage"] == "trustca")
+        ]
 
     def closed(self, session):
         """A session is gone. If the new owner's, before it was one: RESET."""
         if session is self.doc:
             self.doc = None
             if self.pstat.state == RFOTM:
-                asyncio.create_task(self.pstat.reset_later())
+                self.pstat.begin_reset()
 
     def _find(self, usage):
         for cred in self.creds:

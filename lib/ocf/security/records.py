@@ -2,40 +2,105 @@
 
 from binascii import hexlify
 
-from cbor import dumps
+from cbor import EncodeError, decode, dumps
 from coap.message import Refused
 from port import const
 
-from ocf.pstat import NIL
+from ocf.onboarding import is_uuid
+from ocf.pstat import NIL, RFOTM
 from ocf.security import raw
 
 _SELF = const(4)
+_PSK = const(1)
 _INTERNAL = const(0xA0)
+_TOO_LARGE = const(0x8D)
+_LARGEST = const(16384)
+_LARGEST_RECORD = const(10240)  # so that what GET shows, which is longer, has room in 16 KB
+_OWNERS = ("cred", "acl2", "sdi", "key")  # records of an owner's; without one there are none
 
 
-def load(security, name, record):
-    """Take a record over. Members that this version does not know are of no interest."""
+def load(security):
+    """Take over what is stored. A Device whose records make no sense has no owner, rather than not to start."""
     s = security
+    why = None
+    for name in ("doxm", "cred", "acl2", "sdi"):
+        try:
+            data = s.store.load(name)
+            if data:
+                _take(s, name, decode(data, max_items=2000))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a damaged record leads to
+            why = "record %s is damaged: %s" % (name, error)
+    if s.uuid is None:
+        try:
+            fresh(s)
+        except Refused:  # it serves all the same, and has another UUID after the next start
+            pass
+    state = s.pstat.state
+    if state != RFOTM:
+        why = why or s.guard(state)
+    elif {s.devowner, s.rowner, s.pstat.rowneruuid} != {NIL} or any(s.store.load(name) for name in _OWNERS):
+        why = why or "the power failed while somebody became the owner"
+    s.pstat.unfinished = s.pstat.unfinished or why
+
+
+def _take(s, name, record):
+    """Take a record over. Members that this version does not know are of no interest. Raises whatever it is."""
+    if name == "sdi":
+        uuid, label, private = record["sdi"][:3]
+        _check(is_uuid(uuid) and isinstance(label, str) and isinstance(private, bool))
+        s.sdi = uuid, label, private
+        return
+    owner = record["rowner"]
+    _check(is_uuid(owner))
     if name == "doxm":
-        s.uuid = text(record["uuid"])
-        s.owned = record["owned"]
-        s.devowner = record["devowner"]
-        s.rowner = record["rowner"]
+        uuid, owned, devowner = record["uuid"], record["owned"], record["devowner"]
+        _check(len(uuid) == 16 and isinstance(owned, bool) and is_uuid(devowner))
+        s.uuid, s.owned, s.devowner, s.rowner = text(uuid), owned, devowner, owner
+        s.oxmsel = record.get("oxm", _SELF) if owned else _SELF
     elif name == "cred":
-        s.cred_owner = record["rowner"]
-        s.creds = [
-            {"id": i, "type": t, "subject": u, "usage": usage, "key": key, "chain": chain,
-             "role": tuple(role) if role else None}
-            for i, t, u, usage, key, chain, role in record["creds"]
-        ]  # fmt: skip
-    elif name == "acl2":
-        s.acl_owner = record["rowner"]
-        s.aces = [
-            {"id": i, "subject": (kind, tuple(value) if kind == "role" else value), "resources": r, "permission": p}
-            for i, kind, value, r, p in record["aces"]
-        ]
+        creds = [_credential(*entry[:7]) for entry in record["creds"]]
+        if len(s.store.load("key") or b"") != 96:  # without its key a certificate is of no use
+            creds = [cred for cred in creds if cred["usage"] != "cert"]
+        s.creds, s.cred_owner = creds, owner
     else:
-        s.sdi = tuple(record["sdi"])
+        aces = [_ace(*entry[:5]) for entry in record["aces"]]
+        s.aces, s.acl_owner = [ace for ace in aces if ace], owner
+
+
+def _credential(number, kind, subject, usage, key, chain, role):
+    _check(isinstance(number, int) and isinstance(kind, int) and (subject == "*" or is_uuid(subject)))
+    _check(isinstance(usage, str) and isinstance(key, bytes) and isinstance(chain, list))
+    _check(kind != _PSK or subject != "*" and len(key) in (16, 32))
+    for der in chain:
+        _check(isinstance(der, bytes))
+    role = _role(role) if role else None
+    return {
+        "id": number, "type": kind, "subject": subject, "usage": usage, "key": key, "chain": chain, "role": role,
+    }  # fmt: skip
+
+
+def _ace(number, kind, value, resources, permission):
+    """An entry, or None when it is for a kind of subject that is not known here."""
+    _check(isinstance(number, int) and isinstance(permission, int))
+    if kind == "role":
+        value = _role(value)
+    elif not (kind == "uuid" and is_uuid(value) or kind == "conntype" and value in ("auth-crypt", "anon-clear")):
+        return None
+    resources = [[href, wildcard] for href, wildcard in (r[:2] for r in resources)]
+    return {"id": number, "subject": (kind, value), "resources": resources, "permission": permission}
+
+
+def _role(value):
+    authority, role = value
+    _check(isinstance(authority, str) and isinstance(role, str))
+    return authority, role
+
+
+def _check(good):
+    if not good:
+        raise ValueError("a value of another kind")
 
 
 def save(security, name, **changed):
@@ -48,6 +113,7 @@ def save(security, name, **changed):
     if name == "doxm":
         record = {"uuid": raw(value("uuid")), "owned": value("owned"), "devowner": value("devowner")}
         record["rowner"] = value("rowner")
+        record["oxm"] = s.oxmsel
     elif name == "cred":
         members = ("id", "type", "subject", "usage", "key", "chain", "role")
         record = {"rowner": value("cred_owner"), "creds": [[c[m] for m in members] for c in value("creds")]}
@@ -58,7 +124,13 @@ def save(security, name, **changed):
         record = {"sdi": value("sdi")}
     record["v"] = 1
     try:
-        s.store.save(name, dumps(record, 16384))
+        data = dumps(record, _LARGEST)
+    except EncodeError:
+        data = None
+    if not data or len(data) > _LARGEST_RECORD:
+        raise Refused(_TOO_LARGE, name + " has no room for it")
+    try:
+        s.store.save(name, data)
     except OSError as error:
         raise Refused(_INTERNAL, "%s could not be stored: %s" % (name, error))  # noqa: B904
     for attribute in changed:
@@ -70,13 +142,15 @@ def fresh(security):
     data = bytearray(security.random(16))
     data[6] = data[6] & 0x0F | 0x40
     data[8] = data[8] & 0x3F | 0x80
-    save(security, "doxm", uuid=text(data), owned=False, devowner=NIL, rowner=NIL)
+    s = security
+    s.uuid, s.owned, s.devowner, s.rowner = text(data), False, NIL, NIL
+    save(s, "doxm")
 
 
 def wipe(security):
     """Forget the owner and all that came from it. It can be begun again after a power failure."""
     s = security
-    for name in ("cred", "acl2", "sdi", "key"):
+    for name in _OWNERS:
         s.store.remove(name)
     s.creds = []
     s.aces = []

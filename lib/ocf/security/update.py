@@ -39,21 +39,27 @@ def post(security, name, body, request):
 
 def delete(security, name, request):
     """DELETE of entries of acl2, cred or roles. Raises Refused."""
-    if name == "roles":
-        request.peer.roles = ()
-        request.peer.role_chains = ()
-        return
-    if name not in ("acl2", "cred"):
+    if name not in ("acl2", "cred", "roles"):
         raise Refused(0x85, "this Resource cannot be deleted")
-    if security.pstat.state == RFNOP:
+    if security.pstat.state == RFNOP and name != "roles":
         raise Refused(_FORBIDDEN, "not in this state of the Device")
     key, attribute = ("aceid=", "aces") if name == "acl2" else ("credid=", "creds")
     wanted = [part[len(key) :] for part in request.query if part.startswith(key)]
-    entries = getattr(security, attribute)
+    if name == "roles":
+        found = getattr(request.peer, "role_chains", ())
+        entries = [{"id": i + 1, "it": found[i]} for i in range(len(found))]
+    else:
+        entries = getattr(security, attribute)
+    if request.query and not wanted:
+        refuse("the query names no entry")  # rather than to take it for "all of them"
     kept = [entry for entry in entries if wanted and str(entry["id"]) not in wanted]
     if wanted and len(kept) == len(entries):
         raise Refused(_NOT_FOUND, "there is no such entry")
-    records.save(security, name, **{attribute: kept})
+    if name == "roles":
+        with phase("ocf.security.certificates") as certificates:
+            certificates.set_roles(request.peer, [entry["it"] for entry in kept])
+    else:
+        records.save(security, name, **{attribute: kept})
 
 
 def owner(security, body, current):
@@ -95,12 +101,14 @@ def _doxm(s, body, request):
         refuse("only the onboarding connection can write this, before there is an owner")
     if "rowneruuid" in body:
         changed["rowner"] = owner(s, body, None)
+        if state == RFOTM and not in_doc:
+            refuse("only the onboarding connection can write this")
     method = body.get("oxmsel", s.oxmsel)
     if "oxmsel" in body:
         if state != RFOTM or in_doc:
             refuse("oxmsel is read-only now")
         with phase("ocf.security.view") as view:
-            if isinstance(method, bool) or method not in view.methods(s):
+            if isinstance(method, (bool, float)) or method not in view.methods(s):
                 refuse("oxmsel is none of oxms")
     if changed:
         records.save(s, "doxm", **changed)
@@ -142,12 +150,14 @@ async def _roles(s, body, request):
     entries = body.get("roles")
     if not isinstance(entries, list) or not request.identity:
         refuse("roles must be an array, by an authenticated Client")
+    texts = []
     for entry in entries:
         data = entry.get("publicdata") if isinstance(entry, dict) else None
         if not isinstance(data, dict) or not isinstance(data.get("data"), (str, bytes)):
             refuse("a role needs publicdata")
-        with phase("ocf.security.certificates") as certificates:
-            await certificates.add_role(s, request.peer, data["data"])
+        texts.append(data["data"])
+    with phase("ocf.security.certificates") as certificates:
+        await certificates.add_roles(s, request.peer, texts)
 
 
 # Named for `lists`, which is loaded only while this module is.

@@ -15,7 +15,8 @@ def represent(svr, interface, request):
     """Pairs, or a coroutine of them."""
     security = svr.security
     if svr.name == "csr":
-        return _csr(svr, interface)
+        # Not among others, in a batch: it takes time.
+        return _csr(svr, interface) if request.path == svr.href else _dress(svr, interface, [])
     return _dress(svr, interface, _VIEWS[svr.name](security, request))
 
 
@@ -90,7 +91,7 @@ def _roles(s, request):
         roles = [
             {"credid": i + 1, "credtype": 8, "subjectuuid": request.identity or "*", "publicdata": _public(chain, pem),
              "credusage": "oic.sec.cred.rolecert"}
-            for i, chain in enumerate(chains)
+            for i, (chain, _) in enumerate(chains)
         ]  # fmt: skip
     return [("roles", roles)]
 
