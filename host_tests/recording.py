@@ -6,6 +6,7 @@ This is code of its own as far as the wire goes: records and handshake messages 
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import pcap
 from dtls import record as dtls_record
@@ -172,6 +174,22 @@ def _message(by_client: bool, record: bytes) -> Message:
     head, body = record[13:25], record[25:]
     assert head[1:4] == head[9:12] == len(body).to_bytes(3, "big") and head[6:9] == bytes(3), "in one fragment"
     return Message(by_client, head[0], int.from_bytes(head[4:6], "big"), body)
+
+
+def p_hash(secret: bytes, seed: bytes, n: int) -> bytes:
+    """P_SHA256 (RFC 5246 section 5), with nothing of `lib`."""
+    a, found = seed, b""
+    while len(found) < n:
+        a = hmac.digest(secret, a, "sha256")
+        found += hmac.digest(secret, a + seed, "sha256")
+    return found[:n]
+
+
+def owner_psk(association: Association, name: bytes, owner: str, device: str) -> bytes:
+    """What owner and Device derive from this session (OCF Security, owner PSK), with nothing of `lib`."""
+    randoms = association.server_random + association.client_random
+    block = p_hash(association.master, b"key expansion" + randoms, 96)
+    return p_hash(block, name + UUID(owner).bytes + UUID(device).bytes, 16)
 
 
 class Listed(NamedTuple):

@@ -4,7 +4,6 @@ What a recording cannot prove: the master secret from the premaster secret, and 
 """
 
 import hashlib
-import hmac
 import uuid
 
 import pytest
@@ -28,7 +27,9 @@ from recording import (
     SERVER_HELLO_DONE,
     SERVER_KEY_EXCHANGE,
     load,
+    p_hash,
 )
+from recording import owner_psk as recording_psk
 
 RECORDINGS = [load(name) for name in NAMES]
 ASSOCIATIONS = [(r.name, i, a) for r in RECORDINGS for i, a in enumerate(r.associations)]
@@ -221,21 +222,13 @@ def test_finished_by_other_code(association):
     for by_client, label in ((True, b"client finished"), (False, b"server finished")):
         finished = _recorded_finished(association, by_client)
         seed = label + hashlib.sha256(transcript).digest()
-        assert finished[12:] == _p_hash(association.master, seed, 12)
+        assert finished[12:] == p_hash(association.master, seed, 12)
         transcript += finished
 
 
 def _whole(message):
     size = len(message.body).to_bytes(3, "big")
     return bytes((message.kind,)) + size + message.number.to_bytes(2, "big") + bytes(3) + size + message.body
-
-
-def _p_hash(secret, seed, n):
-    a, found = seed, b""
-    while len(found) < n:
-        a = hmac.digest(secret, a, "sha256")
-        found += hmac.digest(secret, a + seed, "sha256")
-    return found[:n]
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=NAMES)
@@ -254,9 +247,8 @@ def test_the_owners_psk_of_the_onboarding_session(recording):
         message = parse(content) if record.content == APPLICATION else None
         if message and message.path == "/oic/sec/doxm":
             found.update(decode(message.payload))
+    expected = recording_psk(association, b"oic.sec.doxm.jw", found["devowneruuid"], found["deviceuuid"])
     owner, device = uuid.UUID(found["devowneruuid"]).bytes, uuid.UUID(found["deviceuuid"]).bytes
-    block = _p_hash(association.master, b"key expansion" + association.server_random + association.client_random, 96)
-    expected = _p_hash(block, b"oic.sec.doxm.jw" + owner + device, 16)
     assert owner_psk(session.master, session.randoms, session.block, b"oic.sec.doxm.jw", owner, device) == expected
     # In every later session until the reset, each names itself by the UUID that this key is kept under.
     for later in recording.associations[1:4]:
