@@ -46,11 +46,11 @@ lint: $(VENV)/ready $(VENV)/typings/ready  ## ruff and mypy
 	  --custom-typeshed-dir $(VENV)/typings lib board/esp32 firmware
 
 packages:  # programs that the tests drive and pip cannot bring
-	@command -v coap-client-notls >/dev/null || { \
+	@command -v coap-client-notls >/dev/null && command -v tshark >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing libcoap3-bin ..."; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libcoap3-bin >/dev/null; \
+	    echo "Installing libcoap3-bin tshark ..."; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libcoap3-bin tshark >/dev/null; \
 	  else \
-	    echo "The tests drive the device with libcoap's client, which is missing here: sudo apt-get install libcoap3-bin"; exit 1; \
+	    echo "The tests drive libcoap's client and read captures with tshark, and one is missing: sudo apt-get install libcoap3-bin tshark"; exit 1; \
 	  fi; }
 
 clean:  ## remove what was made
