@@ -132,14 +132,18 @@ async def converse(suite: int) -> tuple[list[pcap.Datagram], str]:
 
 
 def dissect(path: Path, log: str, *fields: str) -> list[dict[str, str]]:
-    """What tshark makes of each frame: protocol, info, expert information, and `fields`; checksums are verified."""
+    """What tshark makes of each frame: protocol, info, expert information, and `fields`; checksums are verified.
+
+    Without a key log it is told the pre-shared key, and calculates the rest.
+    """
     program = shutil.which("tshark")
     assert program, "captures are read with tshark, which is missing here: sudo apt-get install tshark"
     keys = path.with_suffix(".keylog")
     keys.write_text(log)
     names = ["_ws.col.Protocol", "_ws.col.Info", "_ws.expert.severity", "_ws.expert.message", "_ws.malformed", *fields]
     command = [program, "-n", "-r", str(path), "-T", "fields", "-E", "separator=/t"]
-    for option in (f"tls.keylog_file:{keys}", "udp.check_checksum:TRUE", "ip.check_checksum:TRUE"):
+    psk = [f"dtls.psk:{PSK.hex()}"] if not log else []
+    for option in (*psk, f"tls.keylog_file:{keys}", "udp.check_checksum:TRUE", "ip.check_checksum:TRUE"):
         command += ["-o", option]
     for name in names:
         command += ["-e", name]
@@ -216,6 +220,17 @@ def test_a_long_message_goes_out_in_fragments_and_is_put_together(conversations,
     assert (
         all("uuid:" + uuid in names for uuid in UUIDS) and "role number 8" in names
     )  # tshark has read the certificates
+
+
+def test_the_master_secret_by_other_code(conversations, tmp_path):
+    """Without a key log, from the pre-shared key: premaster secret, extended master secret and all keys are tshark's own."""
+    datagrams, _ = conversations[0xC0A8]
+    frames = dissect(write(tmp_path / "made.pcap", datagrams), "", "dtls.handshake.extension.type")
+    assert wrong(frames) == []
+    assert [f["_ws.col.Protocol"] for f in frames].count("CoAP") == application(datagrams)
+    assert all(
+        "23" in frames[i]["dtls.handshake.extension.type"].split(",") for i in (2, 3)
+    )  # RFC 7627 in both hellos
 
 
 def test_what_is_wrong_is_seen(conversations, tmp_path):
