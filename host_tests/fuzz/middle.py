@@ -154,3 +154,33 @@ async def settled(middle, task, ends):
                 assert len(handshake._inbox) <= MOST_INBOX + 1 and len(handshake._early) <= MOST_EARLY + 1
                 assert len(handshake._part) <= MOST_PART
                 assert sum(len(entry[2]) for entry in handshake._early) <= 2048 + MOST_PART
+
+
+async def flooded(seed, count):
+    """ClientHellos, as they are and damaged, each from another address: nothing is kept, and less is sent than came."""
+    middle = Middle(seed)
+    server = DtlsTransport(Wire(middle, SERVER), Credentials((0xC037,)))
+    client = DtlsTransport(Wire(middle, CLIENT), Credentials((0xC037,)), False)
+    ends = Endpoint(server), Endpoint(client)
+    tasks = [asyncio.ensure_future(end.run()) for end in ends]
+    middle.honest = True
+    middle.wires.pop(SERVER)
+    hellos = []
+    middle.deliver = lambda data, source, target: hellos.append(data)  # an own one, to begin with
+    connecting = asyncio.ensure_future(client.connect(SERVER))
+    while not hellos:
+        await asyncio.sleep(0)
+    connecting.cancel()
+    hello = hellos[0]
+    cookie = hello.replace(hello[25:60] + b"\0", hello[25:60] + b"\x10" + bytes(16))
+    hellos.clear()
+    sent = 0
+    for i in range(count):
+        data = mutated(middle.random, [hello, cookie], 1500) if i % 4 else hello
+        sent += len(data)
+        server._take(memoryview(data), ("stranger", i))
+        assert not server._handshakes and not server.sessions
+    assert len(hellos) >= count // 4 and sum(len(answer) for answer in hellos) < sent
+    for end in ends:
+        end.close()
+    await asyncio.gather(connecting, *tasks, return_exceptions=True)

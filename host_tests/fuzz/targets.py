@@ -14,9 +14,10 @@ from crypto.ecdsa import sign
 from crypto.p256 import key_pair
 from dtls.certificates import unpack
 from dtls.certificates import verify as verify_signed
-from dtls.handshake import Reader, extensions
+from dtls.handshake import Handshake, Reader, extensions
 from dtls.hello import ClientHello, Cookies
 from dtls.record import SUITES, Alert, Session, records
+from port import ticks_ms
 from recipe import Recipe
 from swupdate import rfc3339, url
 from swupdate.faults import Fault
@@ -48,6 +49,13 @@ VALUE = {
     "aclist2": [{"subject": {"uuid": "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"}, "permission": 14, "resources": [{"wc": "*"}]}],
     "n": [0, -1, 23, 24, 255, 65536, -(1 << 63), True, False, None, 1.5], "t": cbor.Tag(107, [b"", "\u20ac"]),
 }  # fmt: skip
+LIARS = [
+    b"\x98\xff" + bytes(255),
+    b"\x9b\0\0\0\0\xff\xff\xff\xff",
+    b"\xba\x7f\xff\xff\xff\1",
+    b"\x5b" + b"\x7f" * 8,
+    b"\x81" * 20,
+]
 INDEFINITE = b"\xbf\x61a\x9f\x01\xff\x61b\x7f\x61x\x61y\xff\x61c\x5f\x41\x00\xff\xff"
 
 
@@ -56,10 +64,23 @@ def run_cbor(data):
         strict = cbor.decode(data, strict=True, copy=False)
     except cbor.DecodeError as error:
         assert 0 <= error.offset <= len(data)
-        cbor.dumps(cbor.decode(data))
+        loose = cbor.decode(data)
+        assert items(loose, 8) <= 256
+        cbor.dumps(loose)
         return
     # What is strict is good for the other, and means the same, but for NULs at the end of text.
     assert cbor.dumps(strict) == cbor.dumps(cbor.decode(data)) or b"\0" in data
+    assert items(strict, 8) <= 256
+
+
+def items(value, depth):
+    """How many items `value` has, none of them deeper than `depth`."""
+    assert depth >= 0
+    if isinstance(value, cbor.Tag):
+        return 1 + items(value.value, depth - 1)
+    if isinstance(value, dict):
+        return 1 + sum([items(k, depth - 1) + items(value[k], depth - 1) for k in value])
+    return 1 + sum([items(v, depth - 1) for v in value]) if isinstance(value, list) else 1
 
 
 def run_cbor_prefix(data):
@@ -74,7 +95,9 @@ def run_cbor_prefix(data):
 # CoAP
 
 GET = b"\x48\x01\x52\x9c\xb0\x1c\x6f\x18\x83\xac\x1a\xf8\xb3oic\x03sec\x04doxmKowned=FALSE\x22\x27\x10\xe2\x06\xe3\x08\x00"
-POST = b"\x44\x02\x12\x34abcd\xb2oc\x03swu\x12\x27\x10\x52\x27\x10\xb1\x0e\x41\x0e\xff\xa1\x61a\x01"
+POST = b"\x44\x02\x12\x34abcd\xb2oc\x03swu\x12\x27\x10\x52\x27\x10\xa1\x08\xff0123456789abcdef"
+# The first block, of 16 bytes, of several bodies.
+POSTS = [POST.replace(b"swu", name) for name in (b"swu", b"con", b"mnt", b"abc")]
 
 
 def run_coap(data):
@@ -143,6 +166,57 @@ def run_records(data):
     assert count <= len(data)
     return taken
 
+
+# Fragments of handshake messages, seven bytes for each: number, length and offset and size (two bytes each)
+
+
+def said(number, begin, end):
+    """What the message with this number has from `begin` to `end`."""
+    return bytes([(number * 31 + i) & 255 for i in range(begin, end)])
+
+
+async def run_fragments(data):
+    """What is put together is what was said, whatever the fragments are; what waits is little."""
+    handshake = Handshake(Session("peer"), None)
+    handshake._sent = ticks_ms()
+    taken = 0
+    sizes = set()
+    for at in range(0, len(data) - 6, 7):
+        number = data[at] & 7
+        length, offset, size = [data[at + i] << 8 | data[at + i + 1] for i in (1, 3, 5)]
+        size %= 1200
+        sizes.add(length)
+        body = said(number, offset, offset + size)
+        head = (
+            b"\x0b"
+            + length.to_bytes(3, "big")
+            + bytes((0, number))
+            + offset.to_bytes(3, "big")
+            + size.to_bytes(3, "big")
+        )
+        message = head + body[: len(body) - (data[at] >> 7)]  # or one byte is missing
+        handshake.take(b"\x16\xfe\xfd" + bytes(8) + len(message).to_bytes(2, "big") + message)
+        await handshake._take_record(False)
+        assert len(handshake._part) <= 6144 and len(handshake._early) <= 4
+        assert sum([len(entry[2]) for entry in handshake._early if entry[0] != handshake._in]) <= 2048
+        for entry in handshake._early:
+            assert entry[2] == said(entry[0], 0, len(entry[2])) and len(entry[2]) in sizes, "another message"
+        while any(entry[0] == handshake._in for entry in handshake._early):
+            await handshake.expect(11)
+            taken += 1
+    return taken
+
+
+def fragment(number, length, offset, size):
+    return bytes((number, length >> 8, length & 255, offset >> 8, offset & 255, size >> 8, size & 255))
+
+
+WHOLE = b"".join([fragment(n, 2500, at, min(1000, 2500 - at)) for n in (0, 1) for at in (0, 1000, 2000)])
+AHEAD = b"".join([fragment(n, 700, 0, 700) for n in (1, 2, 3, 4, 5, 0)])
+ENDLESS = b"".join([fragment(0, 20000, at, 1000) for at in range(0, 20000, 1000)])
+SHORT = (
+    fragment(0x80, 300, 0, 300) + fragment(0, 300, 100, 200) + fragment(0, 300, 0, 150) + fragment(0, 300, 149, 151)
+)
 
 HELLO = (
     b"\xfe\xfd" + bytes(range(32)) + b"\0\0\0\x08\xc0\x37\xc0\xa8\xc0\xae\0\xff\1\0\0\x22"
@@ -220,7 +294,9 @@ def run_pem(data):
     for label in ("CERTIFICATE", None):
         found = pem.decode(data, label)
         assert 0 < len(found) <= 8 and sum([len(d) for d in found]) <= len(data)
+        joined = b"".join(data.split())
         for der_ in found:
+            assert b"".join(pem.encode("X", der_).encode().split()[1:-1])[1:-9] in joined, "what was read stands there"
             assert pem.decode(pem.encode("CERTIFICATE", der_)) == [der_]
 
 
@@ -283,11 +359,12 @@ def run_head(data):
 
 
 TARGETS = [
-    Target("cbor", [cbor.dumps(VALUE), INDEFINITE, RELEASE.manifest()], run_cbor, cbor.DecodeError, 4096),
+    Target("cbor", [cbor.dumps(VALUE), INDEFINITE, RELEASE.manifest()] + LIARS, run_cbor, cbor.DecodeError, 4096),
     Target("cbor-prefix", [cbor.dumps(1) + cbor.dumps(VALUE), INDEFINITE * 3], run_cbor_prefix, cbor.DecodeError, 4096),
     Target("coap", [GET, POST], run_coap, coap.BadMessage),
-    Target("coap-blocks", [GET, POST], run_blocks, (coap.BadMessage, coap.Refused)),
+    Target("coap-blocks", [GET, POSTS[0], POSTS[1], POSTS[2], POSTS[3]], run_blocks, (coap.BadMessage, coap.Refused)),
     Target("dtls-records", RECORDS, run_records, ()),
+    Target("dtls-fragments", [WHOLE, AHEAD, ENDLESS, SHORT], run_fragments, (), 400, slow=5),
     Target("dtls-hello", [HELLO, HELLO[:35] + b"\x10" + bytes(16) + HELLO[36:]], run_hello, Alert),
     Target("dtls-reader", [HELLO[48:], b"", b"\0\4\0\x17\0\0"], run_reader, Alert),
     Target("dtls-chain", [packed(LEAF, INTERMEDIATE), packed(), packed(b"a", b"b", b"c", b"d")], run_unpack, Alert, 6144),

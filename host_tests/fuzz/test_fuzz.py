@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("host_tests/fuzz", "host_tests
 
 import targets  # noqa: E402
 from fuzzing import once  # noqa: E402
-from middle import meddled  # noqa: E402
+from middle import flooded, meddled  # noqa: E402
 from mutator import Random, mutated  # noqa: E402
 
 
@@ -78,3 +78,7 @@ def test_handshakes_with_somebody_in_the_middle(suite, cost):
         except Exception as error:
             raise AssertionError(f"handshake of suite {suite:04x} with seed {seed}") from error
     assert done, "some come about: what is changed is ignored, what is lost is not waited for"
+
+
+def test_hellos_of_strangers_cost_nothing():
+    asyncio.run(flooded(SEED, ROUNDS))
