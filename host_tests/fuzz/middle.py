@@ -12,7 +12,7 @@ from mutator import Random, mutated
 SERVER, CLIENT, OTHER = ("server", 1), ("client", 2), ("other", 3)
 PSK = bytes(range(16))
 PATIENCE = 600  # turns of the loop in which nothing is sent, until nothing more will be
-MOST_INBOX, MOST_EARLY, MOST_PART = 8, 3, 6144
+MOST_INBOX, MOST_EARLY, MOST_PART = 16, 3, 6144
 
 
 class Credentials:

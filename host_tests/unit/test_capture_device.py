@@ -208,7 +208,7 @@ class Player:
         if association.suite == 0xC037:
             hint = Reader(association.said(SERVER_KEY_EXCHANGE)).vector(2)
             identity = Reader(association.said(CLIENT_KEY_EXCHANGE)).vector(2)
-            _, session.uuid = self.security.psk(identity)
+            session.psk, session.uuid = self.security.psk(identity)
             own = self.security.hint()
             if self.pstat.state == RFOTM:  # the UUID is drawn by each Device itself
                 assert (own[:17], own[17:], identity) == (PIN_NAME + b":", raw(self.security.uuid), PIN_NAME)
