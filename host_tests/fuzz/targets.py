@@ -12,6 +12,7 @@ from crypto import der, pem, x509
 from crypto.cose import verify_sign1
 from crypto.ecdsa import sign
 from crypto.p256 import key_pair
+from device import EXAMPLES, run_device
 from dtls.certificates import unpack
 from dtls.certificates import verify as verify_signed
 from dtls.handshake import Handshake, Reader, extensions
@@ -31,15 +32,20 @@ DATAGRAM = 1500
 
 
 class Target:
-    """`examples`: the first is good. `limit`: bytes of input at most; `slow`: one run costs as much as that many others."""
+    """`examples`: the first is good. `limit`: bytes of input at most; `slow`: one run costs as much as that many others.
 
-    def __init__(self, name, examples, run, allowed, limit=DATAGRAM, slow=1):
+    `memory`: bytes that one run may take, and 60 more for each of the input; 0 where code is loaded meanwhile, which takes
+    more than all data: there MicroPython's heap is the limit.
+    """
+
+    def __init__(self, name, examples, run, allowed, limit=DATAGRAM, slow=1, memory=30_000):
         self.name = name
         self.examples = examples
         self.run = run
         self.allowed = allowed
         self.limit = limit
         self.slow = slow
+        self.memory = memory
 
 
 # CBOR
@@ -364,6 +370,7 @@ TARGETS = [
     Target("cbor-prefix", [cbor.dumps(1) + cbor.dumps(VALUE), INDEFINITE * 3], run_cbor_prefix, cbor.DecodeError, 4096),
     Target("coap", [GET, POST], run_coap, coap.BadMessage),
     Target("coap-blocks", [GET, POSTS[0], POSTS[1], POSTS[2], POSTS[3]], run_blocks, (coap.BadMessage, coap.Refused)),
+    Target("device", EXAMPLES, run_device, (), slow=10, memory=0),
     Target("dtls-records", RECORDS, run_records, ()),
     Target("dtls-fragments", [WHOLE, AHEAD, ENDLESS, SHORT], run_fragments, (), 400, slow=5),
     Target("dtls-hello", [HELLO, HELLO[:35] + b"\x10" + bytes(16) + HELLO[36:]], run_hello, Alert),
