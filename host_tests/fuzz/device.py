@@ -102,6 +102,26 @@ MORE = [
     ("sp", {"currentprofile": "1.3.6.1.4.1.51414.0.0.1.0"}), ("doxm", {"oxmsel": 0}),
 ]  # fmt: skip
 
+ENTRY, CREDENTIAL = ENTRIES["aclist2"][0], AUTHORITY["creds"][0]
+
+
+def variants(body):
+    """`body` (a map) with each member missing, and in the place of each what it cannot be."""
+    found = []
+    for name in sorted(body):
+        for value in (None, 1 << 63, "x", {}, [{"href": 1}]):
+            found.append(dict(body))
+            found[-1][name] = value
+        found.append(dict(body))
+        del found[-1][name]
+    return found
+
+
+# A good entry before each of the others: none of them is to be kept.
+BAD = [("acl2", {"aclist2": [ENTRY, bad]}) for bad in variants(ENTRY) + [1, "x", []]]
+BAD += [("cred", {"creds": [CREDENTIAL, bad]}) for bad in variants(CREDENTIAL) + variants(OWNERSHIP[6][1]["creds"][0])]
+BAD += [(name, bad) for name, body in OWNERSHIP + MORE for bad in variants(body)]
+
 STAGES = []  # records of a Device before ownership, in RFPRO, in RFNOP
 
 
@@ -125,6 +145,7 @@ def example(stage, code, name, body):
 
 
 EXAMPLES = [example(1, POST, name, body) for name, body in MORE]
+EXAMPLES += [example(1, POST, name, body) for name, body in BAD]
 EXAMPLES += [example(0, POST, name, body) for name, body in OWNERSHIP]
 EXAMPLES += [example(2, GET, name, None) for name in ("doxm", "cred", "acl2", "light", "csr")]
 EXAMPLES += [example(1, DELETE, name, None) for name in ("cred", "acl2", "roles")]

@@ -370,7 +370,7 @@ TARGETS = [
     Target("cbor-prefix", [cbor.dumps(1) + cbor.dumps(VALUE), INDEFINITE * 3], run_cbor_prefix, cbor.DecodeError, 4096),
     Target("coap", [GET, POST], run_coap, coap.BadMessage),
     Target("coap-blocks", [GET, POSTS[0], POSTS[1], POSTS[2], POSTS[3]], run_blocks, (coap.BadMessage, coap.Refused)),
-    Target("device", EXAMPLES, run_device, (), slow=10, memory=0),
+    Target("device", EXAMPLES, run_device, (), slow=20, memory=0),
     Target("dtls-records", RECORDS, run_records, ()),
     Target("dtls-fragments", [WHOLE, AHEAD, ENDLESS, SHORT], run_fragments, (), 400, slow=5),
     Target("dtls-hello", [HELLO, HELLO[:35] + b"\x10" + bytes(16) + HELLO[36:]], run_hello, Alert),
