@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench size sim lint clean packages
+.PHONY: help demo test fuzz bench size sim lint clean packages
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,10 @@ demo: $(VENV)/ready  ## a simulated ESP32 updates itself, refuses and rolls back
 
 test: $(VENV)/ready packages  ## all tests, under CPython and MicroPython
 	@$(RUN) python -m pytest -q
+
+fuzz: $(VENV)/ready  ## damaged input for all that reads, each time another (about ten minutes)
+	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \
+	  FUZZ_SEED=$$seed FUZZ_ROUNDS=$${FUZZ_ROUNDS:-60000} PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -q host_tests/fuzz
 
 bench: $(VENV)/ready  ## speed and memory: a table, and build/bench.json beside it
 	@$(RUN) python host_tests/bench/run.py

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 from crypto import prf
-from dtls.transport import DtlsTransport
 from fargo import client, onboard, secure
 from fargo.console import Failure
 from fargo.identity import Identity, Known
@@ -119,28 +118,6 @@ async def own_by_new_pin(board, identity):
         return await onboarding.own("pin", board.pins[-1], None)
     finally:
         await onboarding.network.close()
-
-
-async def test_a_session_that_is_not_to_be_is_closed_at_once():
-    class Credentials:
-        gone = []
-
-        def opened(self, session):
-            return False
-
-        def closed(self, session):
-            self.gone.append(session)
-
-    class Wire:
-        sent = []
-
-        def send(self, data, address):
-            self.sent.append(address)
-
-    transport = DtlsTransport(Wire(), Credentials())
-    session = SimpleNamespace(address="x", open=False, kept=False, used=0, seal=lambda *_: b"")
-    transport._established(session)
-    assert transport.sessions == {} and not session.open and Credentials.gone == [session] and Wire.sent == ["x"]
 
 
 @pytest.mark.parametrize("state", [RESET, RFOTM, RFPRO, RFNOP, SRESET])
