@@ -15,9 +15,10 @@ from crypto.p256 import key_pair
 from device import EXAMPLES, run_device
 from dtls.certificates import unpack
 from dtls.certificates import verify as verify_signed
-from dtls.handshake import Handshake, Reader, extensions
+from dtls.handshake import Handshake
 from dtls.hello import ClientHello, Cookies
 from dtls.record import SUITES, Alert, Session, records
+from dtls.wire import Reader, extensions
 from port import ticks_ms
 from recipe import Recipe
 from swupdate import rfc3339, url

@@ -13,9 +13,9 @@ from cbor import decode
 from coap.endpoint import Endpoint
 from coap.message import parse
 from cryptography import x509
-from dtls.handshake import Reader
 from dtls.hello import ClientHello
 from dtls.transport import DtlsTransport
+from dtls.wire import Reader
 from ocf.core import DeviceInfo, Platform
 from ocf.device import Device
 from ocf.discovery import Discovery

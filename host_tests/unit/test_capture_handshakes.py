@@ -10,10 +10,10 @@ import pytest
 from cbor import decode
 from coap.message import parse
 from crypto.prf import owner_psk
-from dtls.handshake import Handshake, Reader, extensions
+from dtls.handshake import CURVE, Handshake
 from dtls.hello import ClientHello
 from dtls.record import SUITES, Alert, Session
-from dtls.server import CURVE
+from dtls.wire import Reader, extensions
 from recording import (
     APPLICATION,
     CHANGE_CIPHER_SPEC,
