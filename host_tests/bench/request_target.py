@@ -54,7 +54,7 @@ class Wire:
         return session.uuid
 
     def send(self, data, session):
-        session.seal(APPLICATION, bytes(data))
+        session.seal(APPLICATION, data)
 
 
 def sides():

@@ -43,17 +43,26 @@ class Cbc:
     def seal(self, pseudo, data):
         """The protected fragment; `pseudo` is epoch, sequence number, type and version (11 bytes)."""
         size = len(data)
-        mac = self._mac.of(pseudo, size.to_bytes(2, "big"), data)
         pad = 15 - (size + _MAC) % 16
         iv = urandom(16)
-        return iv + aes(self._key, _CBC, iv).encrypt(b"".join((data, mac, bytes((pad,)) * (pad + 1))))
+        # Put together in one piece and encrypted there: this is done for every answer.
+        sealed = bytearray(16 + size + _MAC + pad + 1)
+        sealed[:16] = iv
+        plain = memoryview(sealed)[16:]
+        plain[:size] = data
+        plain[size : size + _MAC] = self._mac.of(pseudo, size.to_bytes(2, "big"), data)
+        for i in range(size + _MAC, len(plain)):
+            plain[i] = pad
+        aes(self._key, _CBC, iv).encrypt(plain, plain)
+        return sealed
 
     def open(self, pseudo, data):
         """The content, or None. Bad padding and a bad MAC take the same way (RFC 5246 section 6.2.3.2, note)."""
         size = len(data) - 16
         if size < _MAC + 16 or size % 16:
             return None
-        plain = memoryview(aes(self._key, _CBC, bytes(data[:16])).decrypt(bytes(data[16:])))
+        plain = memoryview(bytearray(data[16:]))
+        aes(self._key, _CBC, bytes(data[:16])).decrypt(plain, plain)
         pad = plain[size - 1]
         good = pad <= size - _MAC - 1
         if not good:
@@ -77,7 +86,7 @@ class Aead:
     def seal(self, pseudo, data):
         """The protected fragment."""
         number = bytes(pseudo[:8])
-        return number + self._ccm.seal(self._salt + number, pseudo + len(data).to_bytes(2, "big"), data)
+        return number + self._ccm.seal(self._salt + number, pseudo + len(data).to_bytes(2, "big"), bytes(data))
 
     def open(self, pseudo, data):
         """The content, or None."""

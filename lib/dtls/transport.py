@@ -74,7 +74,7 @@ class DtlsTransport:
     def send(self, data, session):
         """Send to a peer; nothing, when its session is gone."""
         if session.open:
-            self._datagrams.send(session.seal(_APPLICATION, bytes(data)), session.address)
+            self._datagrams.send(session.seal(_APPLICATION, data), session.address)
 
     def identity(self, session):
         """The authenticated name of a peer (its UUID), None when it is anonymous."""

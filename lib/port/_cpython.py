@@ -84,15 +84,21 @@ class aes:  # as MicroPython's cryptolib has it
         self._encryptor: Any = None
         self._decryptor: Any = None
 
-    def encrypt(self, data: bytes) -> bytes:
-        """Whole blocks, encrypted."""
+    def encrypt(self, data: Any, out: Any = None) -> Any:
+        """Whole blocks, encrypted, into `out` if that is given; it may be `data` itself."""
         self._encryptor = self._encryptor or self._cipher.encryptor()
-        return self._encryptor.update(bytes(data))
+        return self._done(self._encryptor.update(bytes(data)), out)
 
-    def decrypt(self, data: bytes) -> bytes:
-        """Whole blocks, decrypted."""
+    def decrypt(self, data: Any, out: Any = None) -> Any:
+        """Whole blocks, decrypted, into `out` if that is given; it may be `data` itself."""
         self._decryptor = self._decryptor or self._cipher.decryptor()
-        return self._decryptor.update(bytes(data))
+        return self._done(self._decryptor.update(bytes(data)), out)
+
+    def _done(self, found: bytes, out: Any) -> Any:
+        if out is None:
+            return found
+        out[:] = found
+        return out
 
 
 async def readable(sock: socket.socket) -> None:

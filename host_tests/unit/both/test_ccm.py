@@ -126,3 +126,13 @@ def flipped(data, bit):
     changed = bytearray(data)
     changed[bit // 8] ^= 1 << bit % 8
     return bytes(changed)
+
+
+def test_aes_works_in_place():
+    plain = bytes(range(32))
+    expected = aes(bytes(16), 2, bytes(16)).encrypt(plain)
+    buf = memoryview(bytearray(b"head" + plain))[4:]
+    aes(bytes(16), 2, bytes(16)).encrypt(buf, buf)
+    assert bytes(buf) == expected
+    aes(bytes(16), 2, bytes(16)).decrypt(buf, buf)
+    assert bytes(buf) == plain
