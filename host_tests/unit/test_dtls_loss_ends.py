@@ -1,0 +1,71 @@
+"""Handshakes of lib/dtls that end badly or late, and what is left of sessions that are over, in simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import simtime
+from dtls.record import Alert
+from dtls_peers import SUITES, Pair
+from lossy import Way
+
+WRAP = 2**30 / 1000  # seconds after which `ticks_ms` begins anew
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+def test_a_storm(suite: int) -> None:
+    """A fifth lost, and much doubled and overtaken, both ways at the same time: it takes longer, and that is all."""
+
+    async def weather(seed: int) -> float:
+        pair = Pair(suite)
+        pair.network.random.seed(seed)
+        pair.network.fate = pair.network.chance
+        pair.network.way = Way(0.2, 0.2, 0, 0.2, held=2, jitter=0.3)
+        await pair.ready()
+        began = asyncio.get_running_loop().time()
+        session = await pair.connect()
+        took = asyncio.get_running_loop().time() - began
+        pair.network.way = Way()
+        await asyncio.sleep(10)
+        pair.same_keys(session)
+        pair.at_rest()
+        await pair.talk(session)
+        await pair.close()
+        return took
+
+    times = sorted(simtime.run(weather(seed)) for seed in range(25))
+    assert times[len(times) // 2] < 10 and times[-1] < 63
+
+
+def test_another_pre_shared_key_is_told_with_the_second_finished() -> None:
+    async def main() -> None:
+        pair = Pair(0xC0A8)
+        pair.credentials[1].psk_for = lambda hint, address: (b"client", bytes(16), "server")  # type: ignore[method-assign]
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Alert) as caught:
+            await pair.connect()
+        assert caught.value.code == 20 and caught.value.received
+        assert asyncio.get_running_loop().time() - began < 1.2
+        await asyncio.sleep(1)
+        assert not pair.client.sessions and not pair.server.sessions
+        pair.at_rest()
+        await pair.close()
+
+    simtime.run(main())
+
+
+@pytest.mark.parametrize("before", [0.005, 0.015, 0.025, 0.035])
+def test_the_counter_of_milliseconds_begins_anew_in_a_handshake(before: float) -> None:
+    """A cookie of the time before it is good after it."""
+
+    async def main() -> None:
+        pair = Pair(0xC0A8)
+        await pair.ready()
+        began = asyncio.get_running_loop().time()
+        session = await pair.connect()
+        assert asyncio.get_running_loop().time() - began < 0.1
+        await pair.talk(session)
+        await pair.close()
+
+    simtime.run(main(), WRAP - 0.2 - before)
