@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 import simtime
+from coap.client import Client
+from coap.endpoint import Endpoint
+from coap.message import Response
+from crypto.ccm import Ccm
+from crypto.prf import Hmac
 from dtls.record import Alert
-from dtls_peers import SUITES, Pair
-from lossy import Way
+from dtls.transport import DtlsTransport
+from dtls_peers import CLIENT, SERVER, SUITES, Credentials, Pair
+from lossy import Network, Way
 
 WRAP = 2**30 / 1000  # seconds after which `ticks_ms` begins anew
 
@@ -69,3 +76,35 @@ def test_the_counter_of_milliseconds_begins_anew_in_a_handshake(before: float) -
         await pair.close()
 
     simtime.run(main(), WRAP - 0.2 - before)
+
+
+@pytest.mark.parametrize("suite", [0xC0A8, 0xC037])
+def test_a_closed_session_has_no_keys(suite: int) -> None:
+    """An endpoint remembers whom it answered (RFC 7252 section 4.5): of a peer that is gone, a name and no keys."""
+
+    async def main() -> None:
+        network = Network()
+        server = DtlsTransport(network.end(SERVER), Credentials("server", (suite,)))
+        endpoint = Endpoint(server, lambda request: Response(0x44))
+        task = asyncio.ensure_future(endpoint.run())
+        for _ in range(5):
+            transport = DtlsTransport(network.end(CLIENT), Credentials("client", (suite,)), False)
+            client = Client(Endpoint(transport))
+            running = asyncio.ensure_future(client.endpoint.run())
+            session = await transport.connect(SERVER)
+            assert (await client.request(session, 2, "/")).code == 0x44
+            assert keys() > 0
+            client.endpoint.close()
+            await asyncio.gather(running, return_exceptions=True)
+            await asyncio.sleep(1)
+            assert not server.sessions
+            del transport, client, session
+            assert keys() == 0
+        endpoint.close()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def keys() -> int:
+        gc.collect()
+        return sum(isinstance(one, Ccm | Hmac) for one in gc.get_objects())
+
+    simtime.run(main())
