@@ -86,7 +86,8 @@ class Pair:
         self.network = Network(fate=fate)
         self.credentials = Credentials("server", (suite,)), Credentials("client", (suite,))
         self.server = DtlsTransport(self.network.end(SERVER), self.credentials[0])
-        self.client = DtlsTransport(self.network.end(CLIENT), self.credentials[1], False)
+        self.client_end = self.network.end(CLIENT)
+        self.client = DtlsTransport(self.client_end, self.credentials[1], False)
         self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
         self._chips = [Chip(seconds) if seconds else None for seconds in slow]
         self._tasks = [self._start(0, self._echo()), self._start(1, self._listen())]
@@ -104,6 +105,14 @@ class Pair:
         while True:
             data, _, _ = await self.client.receive()
             self.inbox.put_nowait(bytes(data))
+
+    def restart_client(self) -> None:
+        """The client, whose end was unplugged, is a new one at the same address."""
+        self._tasks.pop().cancel()
+        self.client.close()
+        self.client_end = self.network.end(CLIENT)
+        self.client = DtlsTransport(self.client_end, self.credentials[1], False)
+        self._tasks.append(self._start(1, self._listen()))
 
     async def connect(self, timeout_ms: int = 70_000) -> Any:
         """The client's session: the transport's own limit of time is not to be met before that of the handshake's timers."""

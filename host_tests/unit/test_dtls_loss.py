@@ -178,7 +178,7 @@ async def changed(suite: int, key: Key, spot: int) -> bool:
     began = loop.time()
     try:
         session = await pair.connect()
-        assert loop.time() - began < within(6 * HOP, 1)
+        assert loop.time() - began < within(6 * HOP, 2)  # two timers until another cookie is taken
         fine = True
     except OSError:
         assert not pair.client.sessions and loop.time() - began < 70 + SLACK
@@ -203,7 +203,8 @@ def test_each_datagram_changed(suite: int) -> None:
         for i, record in enumerate(key[1]):
             for spot in range(8):
                 fine = simtime.run(changed(suite, key, 8 * i + spot))
-                assert fine or record[:2] == (22, 0) and spot >= _BODY, (key, record, spot)
+                clear = record[:2] == (22, 0) and key != found[0]  # the first ClientHello is only asked for its cookie
+                assert fine or clear and spot >= _BODY, (key, record, spot)
 
 
 @pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)

@@ -15,7 +15,7 @@ from crypto.prf import Hmac
 from dtls.record import Alert
 from dtls.transport import DtlsTransport
 from dtls_peers import CLIENT, SERVER, SUITES, Credentials, Pair
-from lossy import Network, Way
+from lossy import Datagram, Network, Way
 
 WRAP = 2**30 / 1000  # seconds after which `ticks_ms` begins anew
 
@@ -43,6 +43,55 @@ def test_a_storm(suite: int) -> None:
 
     times = sorted(simtime.run(weather(seed)) for seed in range(25))
     assert times[len(times) // 2] < 10 and times[-1] < 63
+
+
+@pytest.mark.parametrize("back", [0.05, 0.005])
+@pytest.mark.parametrize("suite", [0xC0A8, 0xC037, 0xC0AE])
+def test_a_client_begins_anew_from_the_same_port_at_any_moment(suite: int, back: float) -> None:
+    """It loses power when the datagram `number` is sent, and is `back` before or after that has arrived.
+
+    If before, it is told what the one before it asked for: the wrong cookie, which it finds out after two timers, or a
+    choice of keys, which fails, and the next attempt must succeed.
+    """
+
+    async def main(number: int) -> bool:
+        def fate(datagram: Datagram) -> list[tuple[float, bytes]]:
+            if datagram.number == number:
+                end.unplug()
+                cut.set()
+            return [(0.01, datagram.data)]
+
+        cut = asyncio.Event()
+        pair = Pair(suite, fate)
+        end = pair.client_end
+        await pair.ready()
+        first = asyncio.ensure_future(pair.connect())
+        waiter = asyncio.ensure_future(cut.wait())
+        done, _ = await asyncio.wait((waiter, first), timeout=2, return_when=asyncio.FIRST_COMPLETED)
+        waiter.cancel()
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        end.unplug()
+        await asyncio.sleep(back)
+        pair.restart_client()
+        began = asyncio.get_running_loop().time()
+        try:
+            session = await pair.connect()
+        except Alert:
+            assert number > 1 and back < 0.01
+            session = await pair.connect()
+        waited = 3 if number < 2 and back < 0.01 else 1
+        assert asyncio.get_running_loop().time() - began < waited + 0.3
+        await asyncio.sleep(65)
+        pair.same_keys(session)
+        await pair.talk(session)
+        await pair.close()
+        return first in done
+
+    number = 0
+    while not simtime.run(main(number)):
+        number += 1
+    assert number == (9 if suite == 0xC0AE else 6)
 
 
 def test_another_pre_shared_key_is_told_with_the_second_finished() -> None:
