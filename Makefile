@@ -6,7 +6,8 @@ BIN = $(VENV)/bin
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench size sim lint clean packages
+SEEDS ?= 1 2 3
+.PHONY: help demo test day bench size sim lint clean packages
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +29,9 @@ demo: $(VENV)/ready  ## a simulated ESP32 updates itself, refuses and rolls back
 
 test: $(VENV)/ready packages  ## all tests, under CPython and MicroPython
 	@$(RUN) python -m pytest -q
+
+day: $(VENV)/ready  ## days of a device on a bad network, simulated, one for each of SEEDS (about 3 minutes a day)
+	@$(RUN) python host_tests/day.py --seed $(SEEDS)
 
 bench: $(VENV)/ready  ## speed and memory: a table, and build/bench.json beside it
 	@$(RUN) python host_tests/bench/run.py
