@@ -14,4 +14,4 @@ def test_two_hours_of_loss_silence_and_power_cuts(capsys: Any) -> None:
     counts = report.counts
     assert counts["handshakes"] > 100 and counts["answered"] > 1000
     assert min(counts[name] for name in ("silences", "closed", "powered off", "notifications")) > 10
-    assert min(counts[name] for name in ("lost", "doubled", "held", "changed")) > 100
+    assert min(counts[name] for name in ("lost", "doubled", "held", "changed")) > 50

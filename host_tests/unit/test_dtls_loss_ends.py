@@ -94,6 +94,27 @@ def test_a_client_begins_anew_from_the_same_port_at_any_moment(suite: int, back:
     assert number == (9 if suite == 0xC0AE else 6)
 
 
+@pytest.mark.parametrize("suite", [0xC0A8, 0xC037])
+def test_data_comes_once_however_often_and_late_its_datagram_does(suite: int) -> None:
+    async def main() -> None:
+        def fate(datagram: Datagram) -> list[tuple[float, bytes]]:
+            again = (0.02, 0.5, 30) if datagram.data[0] == 23 else ()
+            return [(delay, datagram.data) for delay in (0.01, *again)]
+
+        pair = Pair(suite, fate)
+        session = await pair.connect()
+        sent = [b"%d" % i for i in range(100)]
+        for data in sent:
+            pair.client.send(data, session)
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(40)
+        echoes = [pair.inbox.get_nowait() for _ in range(pair.inbox.qsize())]
+        assert echoes == [b"echo " + data for data in sent]
+        await pair.close()
+
+    simtime.run(main())
+
+
 def test_another_pre_shared_key_is_told_with_the_second_finished() -> None:
     async def main() -> None:
         pair = Pair(0xC0A8)
