@@ -45,6 +45,35 @@ def test_a_storm(suite: int) -> None:
     assert times[len(times) // 2] < 10 and times[-1] < 63
 
 
+@pytest.mark.parametrize("jitter", [0, 1])
+@pytest.mark.parametrize("delay", [0.4, 1.5, 3, 5])
+@pytest.mark.parametrize("suite", [0xC0A8, 0xC0AE])
+def test_a_network_slower_than_the_timers(suite: int, delay: float, jitter: float) -> None:
+    """Everything is sent again before it is answered; nobody answers what was sent again for ever."""
+
+    async def main() -> None:
+        pair = Pair(suite)
+        network = pair.network
+        network.fate = network.chance
+        network.way = Way(delay=delay, jitter=jitter)
+        await pair.ready()
+        began = asyncio.get_running_loop().time()
+        session = await pair.connect()
+        assert asyncio.get_running_loop().time() - began < 6 * (delay + jitter) + 4
+        assert network.counts["sent"] < (100 if suite == 0xC0AE else 50)
+        await asyncio.sleep(70)
+        before = network.counts["sent"]
+        await asyncio.sleep(70)
+        assert network.counts["sent"] == before
+        pair.same_keys(session)
+        pair.at_rest()
+        network.way = Way()
+        await pair.talk(session)
+        await pair.close()
+
+    simtime.run(main())
+
+
 @pytest.mark.parametrize("back", [0.05, 0.005])
 @pytest.mark.parametrize("suite", [0xC0A8, 0xC037, 0xC0AE])
 def test_a_client_begins_anew_from_the_same_port_at_any_moment(suite: int, back: float) -> None:
