@@ -44,23 +44,27 @@ class Credentials:
         return self.name.encode()
 
     def psk(self, identity: bytes) -> tuple[bytes, str]:
-        return _key(identity, self.hint()), identity.decode()
+        return _key(identity, self.hint()), _text(identity)
 
     def psk_for(self, hint: bytes, _address: Address) -> tuple[bytes, bytes, str]:
-        return self.hint(), _key(self.hint(), hint), hint.decode()
+        return self.hint(), _key(self.hint(), hint), _text(hint)
 
     def certificate(self) -> tuple[list[bytes], bytes]:
         private, public = _EC[0]
         return [public + self.name.encode().ljust(536, b"\0"), bytes(700)], private
 
     async def trust(self, chain: list[bytes]) -> tuple[bytes, str]:
-        return chain[0][:64], chain[0][64:].rstrip(b"\0").decode()
+        return chain[0][:64], _text(chain[0][64:].rstrip(b"\0"))
 
     def opened(self, session: Any) -> None:
         self.sessions.append(session)
 
     def closed(self, session: Any) -> None:
         self.sessions.remove(session)
+
+
+def _text(name: bytes) -> str:
+    return name.decode(errors="replace")  # it may have changed under way
 
 
 def _key(client: bytes, server: bytes) -> bytes:

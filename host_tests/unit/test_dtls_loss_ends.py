@@ -177,6 +177,22 @@ def test_the_counter_of_milliseconds_begins_anew_in_a_handshake(before: float) -
     simtime.run(main(), WRAP - 0.2 - before)
 
 
+def test_two_cookies_are_not_two_handshakes() -> None:
+    """ClientHello was sent again before it was answered, and the server's cookies change in between: the first is used."""
+
+    async def main() -> None:
+        pair = Pair(0xC0A8)
+        pair.network.fate = pair.network.chance
+        pair.network.way = Way(delay=0.6)
+        await pair.ready()
+        session = await pair.connect()
+        await asyncio.sleep(10)
+        pair.same_keys(session)
+        await pair.close()
+
+    simtime.run(main(), 2**17 / 1000 - 0.2 - 1.1)
+
+
 @pytest.mark.parametrize("suite", [0xC0A8, 0xC037])
 def test_a_closed_session_has_no_keys(suite: int) -> None:
     """An endpoint remembers whom it answered (RFC 7252 section 4.5): of a peer that is gone, a name and no keys."""
