@@ -6,7 +6,8 @@ BIN = $(VENV)/bin
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz bench size sim lint clean packages
+.PHONY: help demo test day fuzz bench size sim lint clean packages
+SEEDS ?= 1 2 3
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +29,9 @@ demo: $(VENV)/ready  ## a simulated ESP32 updates itself, refuses and rolls back
 
 test: $(VENV)/ready packages  ## all tests, under CPython and MicroPython
 	@$(RUN) python -m pytest -q
+
+day: $(VENV)/ready  ## days of a device on a bad network, simulated, one for each of SEEDS (about 3 minutes a day)
+	@$(RUN) python host_tests/day.py --seed $(SEEDS)
 
 fuzz: $(VENV)/ready  ## damaged input for all that reads, each time another (about ten minutes)
 	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \

@@ -30,6 +30,8 @@ _SIGNATURES = const(13)
 _MASTER_SECRET = const(23)
 _RENEGOTIATION = const(0xFF01)
 _RENEGOTIATION_SCSV = const(0x00FF)
+_COOKIE = const(28)  # where the cookie begins in the record of a HelloVerifyRequest
+_IN_VAIN = const(2)  # times that ClientHello was sent again before another cookie is taken
 # Key exchange
 _ECDHE = const(1)
 _PSK = const(2)
@@ -42,6 +44,7 @@ _EXTENSIONS = (
     (_POINT_FORMATS, b"\1\0"),
     (_MASTER_SECRET, b""),
 )
+_VERIFY = b"\x16\xfe\xfd\0\0\3"  # of a record: content type, version, epoch; and of a message: HelloVerifyRequest
 
 
 class ClientHandshake(Handshake):
@@ -51,6 +54,8 @@ class ClientHandshake(Handshake):
         super().__init__(session, send)
         self._credentials = credentials
         self._key_pair = key_pair
+        self._hello = None  # what comes before and after the cookie, until the server has chosen
+        self._cookie = b""
 
     async def run(self):
         """From the first ClientHello to both Finished."""
@@ -73,21 +78,21 @@ class ClientHandshake(Handshake):
         offered = self._credentials.suites()
         suites = vector(2, *(n.to_bytes(2, "big") for n in offered), _RENEGOTIATION_SCSV.to_bytes(2, "big"))
         parts = vector(2, *(n.to_bytes(2, "big") + vector(2, data) for n, data in _EXTENSIONS))
-        cookie = b""
-        while True:
-            hello = b"".join((b"\xfe\xfd", random, b"\0", vector(1, cookie), suites, b"\1\0", parts))
-            self.add(_CLIENT_HELLO, hello)
-            self.transmit()
-            kind, body = await self.expect(*(_SERVER_HELLO,) if cookie else (_HELLO_VERIFY_REQUEST, _SERVER_HELLO))
+        self._hello = b"\xfe\xfd" + random + b"\0", suites + b"\1\0" + parts
+        self._ask(b"")
+        kind, body = await self.expect(_HELLO_VERIFY_REQUEST, _SERVER_HELLO)
+        if kind == _HELLO_VERIFY_REQUEST:
             reader = Reader(body)
-            version = reader.take(2)
-            if kind == _SERVER_HELLO:
-                break
+            reader.take(2)
             cookie = reader.vector(1)
             reader.end()
-            self.transcript = bytearray()
             if not cookie:
                 raise Alert(_ILLEGAL_PARAMETER)
+            self._ask(cookie)
+            _, body = await self.expect(_SERVER_HELLO)
+        self._hello = None
+        reader = Reader(body)
+        version = reader.take(2)
         session.randoms = reader.take(32) + random
         reader.vector(1)
         session.suite = reader.number(2)
@@ -101,6 +106,27 @@ class ClientHandshake(Handshake):
                     raise Alert(_HANDSHAKE_FAILURE)
             elif number != _POINT_FORMATS:
                 raise Alert(_UNSUPPORTED_EXTENSION)
+
+    def _ask(self, cookie):
+        """Send ClientHello with `cookie`."""
+        self._cookie = cookie
+        self._out = 1 if cookie else 0
+        self.transcript = bytearray()
+        self.add(_CLIENT_HELLO, vector(1, cookie).join(self._hello))
+        self.transmit()
+
+    def take(self, record):
+        """As any handshake does; but a server that does not choose may ask for another cookie.
+
+        The first was not this server's, or has changed under way, or was for who was at this address before. It is not
+        taken at once: the server may choose in answer to the first yet, and then the transcript must have that.
+        """
+        if not (self._hello and self._cookie) or bytes(record[:5]) + bytes(record[13:14]) != _VERIFY:
+            super().take(record)
+        elif self._tries >= _IN_VAIN and not self._inbox and len(record) > _COOKIE:
+            cookie = bytes(record[_COOKIE:])
+            if record[_COOKIE - 1] == len(cookie) and cookie != self._cookie:
+                self._ask(cookie)
 
     async def _answer(self, kind, certificates):
         """Take the rest of the server's flight, and answer it up to the keys."""

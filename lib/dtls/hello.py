@@ -2,7 +2,7 @@
 
 from crypto.compare import equal
 from crypto.prf import hmac
-from port import const, ticks_ms, urandom
+from port import const, ticks_add, ticks_ms, urandom
 
 from dtls.record import SUITES
 from dtls.wire import Reader, extensions, message, vector
@@ -78,13 +78,13 @@ class Cookies:
 
     def good(self, hello, address):
         """Whether the Client at `address` has seen its cookie."""
-        now = ticks_ms() >> 17
-        return any(equal(hello.cookie, self._cookie(hello, address, age)) for age in (now, now - 1))
+        now = ticks_ms()
+        return any(equal(hello.cookie, self._cookie(hello, address, at)) for at in (now, ticks_add(now, -(1 << 17))))
 
     def request(self, session, hello):
         """The record of a HelloVerifyRequest for the Client of `session`."""
-        body = _VERSION + vector(1, self._cookie(hello, session.address, ticks_ms() >> 17))
+        body = _VERSION + vector(1, self._cookie(hello, session.address, ticks_ms()))
         return session.seal(_HANDSHAKE, message(_HELLO_VERIFY_REQUEST, 0, body), 0)
 
-    def _cookie(self, hello, address, age):
-        return hmac(self._secret, repr((address, age)).encode(), hello.signed)[:16]
+    def _cookie(self, hello, address, at):
+        return hmac(self._secret, repr((address, at >> 17)).encode(), hello.signed)[:16]

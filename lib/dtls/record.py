@@ -102,7 +102,7 @@ class Session:
     `address` is where the peer is; `uuid` its authenticated name as text, None when it is anonymous; `roles` its roles;
     `suite` the number of the cipher suite; `psk` the pre-shared key, if it has one; `master` secret, `randoms` (server's,
     client's) and `block` (the length of the key block in bytes) are what keys can be derived from. `open` from the end of
-    the handshake on; `kept`: not to be given up for another; `used`: when it was last heard of.
+    the handshake on, until `close`; `kept`: not to be given up for another; `used`: when it was last heard of.
     """
 
     uuid = None
@@ -140,6 +140,11 @@ class Session:
         else:
             sides = [Cbc(keys[32 * i : 32 * i + 32], keys[64 + 16 * i : 80 + 16 * i]) for i in (0, 1)]
         self._read, self._write = sides if server else sides[::-1]
+
+    def close(self):
+        """Forget the keys: whoever remembers the peer, as `coap` does for minutes, need not hold them in memory."""
+        self.open = False
+        self.master = self.psk = self.last = self._read = self._write = None
 
     @property
     def keyed(self):

@@ -118,7 +118,7 @@ class DtlsTransport:
         if session.open:
             if alert:
                 self._alert(session, 1, _CLOSE_NOTIFY, 1)
-            session.open = False
+            session.close()
             self._credentials.closed(session)
             if self.closed:
                 self.closed(session)

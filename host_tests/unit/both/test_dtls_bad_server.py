@@ -45,8 +45,8 @@ UNSUPPORTED = 110
 LIAR = ("liar", 1)
 
 
-async def refuses(world, code, suite, alter=None, **more):
-    """The World's server, as the client, must refuse that server with the alert `code`, at once; that server."""
+async def refuses(world, code, suite, alter=None, within=100, **more):
+    """The World's server, as the client, must refuse that server with the alert `code`, `within` ms; that server."""
     server = ForgedServer(world.network, alter, Credentials((suite,)), LIAR, **more)
     allowed, world.server.credentials.allowed = world.server.credentials.allowed, (suite,)
     world.network.log.clear()
@@ -55,7 +55,7 @@ async def refuses(world, code, suite, alter=None, **more):
         await world.server.connect(LIAR)
     world.server.credentials.allowed = allowed
     assert not caught.value.received and caught.value.code == code, caught.value
-    assert since(began) < 100
+    assert since(began) < within
     assert alerts(world.network.sent(SERVER, LIAR)) == [(2, code)]
     assert world.server.handshakes == 0 and LIAR not in world.server.transport.sessions
     server.task.cancel()
@@ -138,9 +138,11 @@ async def test_hello_verify_requests_without_end():
                         count.append(1)
 
         task = create_task(serve())
-        with raises(Alert) as caught:
+        began = now()
+        with raises(OSError) as caught:
             await world.server.connect(LIAR)
-        assert caught.value.code == UNEXPECTED and len(count) == 2
+        assert not isinstance(caught.value, Alert) and since(began) <= 20_000
+        assert len(count) < 30  # with every other timer a new cookie is taken, and no faster
         task.cancel()
 
 
@@ -232,9 +234,9 @@ async def test_messages_that_are_missing_twice_or_not_expected():
         for suite, kind in ((ANON, SERVER_HELLO), (CERT_CCM8, SERVER_HELLO), (CERT_CCM8, CERTIFICATE)):
             await refuses(world, UNEXPECTED, suite, {kind: lambda body: None})
         for suite, after in ((ANON, SERVER_HELLO), (ANON, SERVER_KEY), (CERT_CCM8, CERTIFICATE)):
+            # Not a HelloVerifyRequest: until the server has chosen it may be for a hello before, and is passed over.
             for kind in (
                 SERVER_HELLO,
-                VERIFY_REQUEST,
                 HELLO_REQUEST,
                 CERTIFICATE,
                 CERTIFICATE_REQUEST,
@@ -307,7 +309,7 @@ async def test_a_server_with_another_pre_shared_key():
             server = ForgedServer(world.network, None, credentials, LIAR)
             world.server.credentials.allowed = (suite,)
             task = create_task(world.server.connect(LIAR, 3000))
-            await settle()
+            await sleep_ms(1100)  # the first Finished that cannot be read may have changed under way
             assert isinstance(server.error, Alert) and server.error.code == BAD_MAC
             world.network.inject(LIAR, SERVER, record(ALERT, bytes((2, BAD_MAC))))
             with raises(Alert) as caught:
@@ -346,10 +348,12 @@ async def test_a_protected_record_of_other_keys_instead_of_finished():
             return [record(HANDSHAKE, urandom(96), 1) if source == LIAR and data[0] == CCS else data]
 
         world.network.rule = rule
-        began = now()
+        task = create_task(world.server.connect(LIAR))
+        await settle()
+        world.network.inject(LIAR, SERVER, record(HANDSHAKE, urandom(96), 1, 1))
         with raises(Alert) as caught:
-            await world.server.connect(LIAR)
-        assert caught.value.code == BAD_MAC and not caught.value.received and since(began) < 100
+            await task
+        assert caught.value.code == BAD_MAC and not caught.value.received
 
 
 @simulated
