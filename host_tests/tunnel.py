@@ -1,7 +1,6 @@
-"""DTLS for programs that have none, by Mbed TLS (python-mbedtls) and nothing of ours.
+"""DTLS for Clients that have none, by Mbed TLS (python-mbedtls) and nothing of ours.
 
-A Tunnel is for a Client: it sends clear CoAP to the tunnel's port, and each of its ports gets a session of its own. A Front
-stands before a server in the clear.
+A Client sends clear CoAP to the tunnel's port, and each of its ports gets a session of its own.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ class _Association:
                 except Exception:  # closed by the device, or not to be read
                     self.buffer = None
                     break
-                if not plain:
+                if not plain:  # nothing more; the session is as it was
                     break
                 self.asked = 0.0
                 self.tunnel.sock.sendto(plain, self.client)
@@ -183,122 +182,3 @@ class Tunnel:
                 if client not in self.associations:
                     self.associations[client] = _Association(self, client)
                 self.associations[client].send(data)
-
-
-class _Peer:
-    """A Client of a Front: its session, and a port of its own towards the server."""
-
-    def __init__(self, front: Front, client: Any) -> None:
-        self.front = front
-        self.client = client
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.setblocking(False)
-        self.sock.connect(front.server)
-        self.begin()
-
-    def begin(self) -> None:
-        """Wait for a ClientHello."""
-        self.buffer = tls.ServerContext(self.front.configuration).wrap_buffers()
-        self.buffer.setcookieparam(repr(self.client).encode())
-        self.done = False
-
-    def receive(self, data: bytes) -> None:
-        """A datagram of the Client's."""
-        if self.done and data[0] == 22 and data[3:5] == b"\0\0":
-            self.begin()  # it has begun anew
-        self.buffer.receive_from_network(data)
-        while not self.done:
-            try:
-                self.buffer.do_handshake()
-            except tls.WantReadError:
-                return
-            except tls.WantWriteError:
-                pass
-            except tls.HelloVerifyRequest:
-                self.flush()
-                self.begin()
-                return
-            except Exception:
-                self.flush()
-                self.begin()
-                return
-            self.flush()
-            self.done = self.buffer._handshake_state is tls.HandshakeStep.HANDSHAKE_OVER
-        while True:
-            try:
-                plain = self.buffer.read(2048)
-            except (tls.WantReadError, tls.WantWriteError):
-                return
-            except Exception:
-                self.begin()
-                return
-            if not plain:
-                return
-            self.sock.send(plain)
-
-    def flush(self) -> None:
-        """Send what Mbed TLS has put together."""
-        for record in _outgoing(self.buffer):
-            self.front.sock.sendto(record, self.client)
-
-    def answer(self) -> None:
-        """What the server says."""
-        while True:
-            try:
-                data = self.sock.recv(2048)
-            except OSError:
-                return
-            if self.done:
-                self.buffer.write(data)
-                self.flush()
-
-
-class Front:
-    """DTLS before the server in the clear at 127.0.0.1:`port`; `keys`: identity of a Client -> key.
-
-    `port` is then its own. `forget()` loses all sessions, as a restart does.
-    """
-
-    def __init__(self, port: int, keys: dict[str, bytes], own_port: int = 0) -> None:
-        self.server = ("127.0.0.1", port)
-        self.configuration = tls.DTLSConfiguration(
-            pre_shared_key_store=keys,
-            ciphers=[SUITE],
-            validate_certificates=False,
-            lowest_supported_version=tls.DTLSVersion.DTLSv1_2,
-            highest_supported_version=tls.DTLSVersion.DTLSv1_2,
-        )
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", own_port))
-        self.port = self.sock.getsockname()[1]
-        self.peers: dict[Any, _Peer] = {}
-        self._open = True
-        self._thread = threading.Thread(target=self._run, name="front", daemon=True)
-
-    def __enter__(self) -> Front:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._open = False
-        self._thread.join(5)
-        self.sock.close()
-
-    def forget(self) -> None:
-        """Lose every session."""
-        self.peers = {}
-
-    def _run(self) -> None:
-        while self._open:
-            peers = dict(self.peers)
-            ready, _, _ = select.select([self.sock, *(p.sock for p in peers.values())], [], [], 0.05)
-            for peer in peers.values():
-                if peer.sock in ready:
-                    peer.answer()
-            if self.sock in ready:
-                data, client = self.sock.recvfrom(2048)
-                if client not in self.peers:
-                    if data[0] != 22 or data[3:5] != b"\0\0":
-                        continue
-                    self.peers[client] = _Peer(self, client)
-                self.peers[client].receive(data)
