@@ -21,6 +21,8 @@ def load(security, name, record):
         s.owned = record["owned"]
         s.devowner = record["devowner"]
         s.rowner = record["rowner"]
+        if s.owned:  # before, nothing is chosen after a start
+            s.oxmsel = record.get("oxm", _SELF)
     elif name == "cred":
         s.cred_owner = record["rowner"]
         s.creds = [
@@ -48,6 +50,7 @@ def save(security, name, **changed):
     if name == "doxm":
         record = {"uuid": raw(value("uuid")), "owned": value("owned"), "devowner": value("devowner")}
         record["rowner"] = value("rowner")
+        record["oxm"] = s.oxmsel
     elif name == "cred":
         members = ("id", "type", "subject", "usage", "key", "chain", "role")
         record = {"rowner": value("cred_owner"), "creds": [[c[m] for m in members] for c in value("creds")]}
