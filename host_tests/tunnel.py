@@ -17,7 +17,7 @@ from mbedtls import tls
 SUITE = "TLS-ECDHE-PSK-WITH-AES-128-CBC-SHA256"
 PORT = 5684
 _SILENT = 0.8  # seconds without an answer after which the device is taken to have restarted
-_HANDSHAKE = 1.0  # seconds after which a handshake begins anew
+_HANDSHAKE = 1.0  # seconds after which a handshake by key begins anew
 _WAITING = 16  # datagrams kept meanwhile
 
 
@@ -68,6 +68,7 @@ class _Association:
             except Exception:
                 self.flush()
                 self.buffer = None  # refused: begun again with the next datagram
+                self.tunnel.refused += 1
                 return
             self.flush()
             self.done = self.buffer._handshake_state is tls.HandshakeStep.HANDSHAKE_OVER
@@ -95,7 +96,7 @@ class _Association:
         elif not self.done:
             if len(self.waiting) < _WAITING:
                 self.waiting.append(data)
-            if now - self.began > _HANDSHAKE:
+            if now - self.began > self.tunnel.patience:
                 self.begin()
         else:
             if data[0] & 0x30 == 0:  # a confirmable message wants an answer, others do not
@@ -134,15 +135,26 @@ class Tunnel:
     """Between a Client in the clear and the device at `host`; use it in a `with` block.
 
     `identity` is the Client's UUID as text, `key` what it shares with the device. `port` is where the Client sends to.
-    `starts()`, where known, counts the device's: after another one there is no session to be asked for.
+    `starts()`, where known, counts the device's: after another one there is no session to be asked for. `configuration`
+    takes the place of the key. `patience`: seconds after which a handshake begins anew, when the Client sends again.
+    `refused` counts the handshakes that ended with an error.
     """
 
     def __init__(
-        self, host: str, identity: str, key: bytes, port: int = PORT, starts: Callable[[], int] = lambda: 0
+        self,
+        host: str,
+        identity: str,
+        key: bytes,
+        port: int = PORT,
+        starts: Callable[[], int] = lambda: 0,
+        configuration: Any = None,
+        patience: float = _HANDSHAKE,
     ) -> None:
         self.device = (host, port)
         self.starts = starts
-        self.configuration = tls.DTLSConfiguration(
+        self.patience = patience
+        self.refused = 0
+        self.configuration = configuration or tls.DTLSConfiguration(
             pre_shared_key=(identity, key),
             ciphers=[SUITE],
             validate_certificates=False,
