@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 UUID = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
-NOW = datetime.datetime(2026, 11, 23, 20, 0, 0, tzinfo=datetime.UTC)
+NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)  # certificates of tests are good today
 DAY = datetime.timedelta(days=1)
 SERVER, CLIENT = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
 IDENTITY, ROLE, ANY = "1.3.6.1.4.1.44924.1.6", "1.3.6.1.4.1.44924.1.7", "2.5.29.37.0"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiocoap
 import cbor2
-from certificates import DAY, Party
+from certificates import Party
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fargo.flash import BLOCK, table
@@ -123,12 +122,6 @@ async def refused(client: Foreign) -> None:
         await asyncio.gather(asking, return_exceptions=True)
 
 
-def valid_now() -> dict[str, datetime.datetime]:
-    """`begin` and `end` of a certificate."""
-    now = datetime.datetime.now(datetime.UTC)
-    return {"begin": now - DAY, "end": now + DAY}
-
-
 def pem(*parties: Party) -> str:
     """A chain as text."""
     return "".join(party.certificate.public_bytes(Encoding.PEM).decode() for party in parties)
@@ -180,7 +173,7 @@ async def certify(client: Foreign, authority: Party) -> Party:
     """Have the device make a certificate request, and give it an identity certificate; to be called in `provisioning`."""
     request = x509.load_pem_x509_csr((await client.get(CSR))["csr"].encode())
     assert request.is_signature_valid
-    device = Party(request.subject, authority, key=_Public(request.public_key()), **valid_now())  # type: ignore[no-untyped-call]
+    device = Party(request.subject, authority, key=_Public(request.public_key()))  # type: ignore[no-untyped-call]
     uuid = (await client.get(DOXM))["deviceuuid"]
     await write(
         client, CRED, "creds", certificate("trustca", "*", pem(authority)), certificate("cert", uuid, pem(device))

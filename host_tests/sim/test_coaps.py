@@ -13,7 +13,7 @@ from fargo.bundle import ROOT
 from fargo.identity import Identity, Known
 from fargo.serve import Server
 from sim.rig import IDLE, ISVV, SWU, UPGRADE
-from sim.security_rig import CRED, certificate, certify, partition, provisioning, shared_key, valid_now, write
+from sim.security_rig import CRED, certificate, certify, partition, provisioning, shared_key, write
 
 KEY = bytes.fromhex("00112233445566778899aabbccddeeff")
 
@@ -108,7 +108,7 @@ async def test_by_certificates(rig, tmp_path, monkeypatch):
         return await trust(self, chain)
 
     monkeypatch.setattr(secure.ServerCredentials, "trust", seen)
-    household = Party("Household", ca=True, **valid_now())
+    household = Party("Household", ca=True)
     authority, other = Authority(tmp_path / "authority"), Authority(tmp_path / "other")
 
     def serve(by, name):

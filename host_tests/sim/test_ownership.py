@@ -24,7 +24,6 @@ from sim.security_rig import (
     rights,
     shared_key,
     stored,
-    valid_now,
     write,
 )
 
@@ -46,8 +45,8 @@ class Household:
 
     def __init__(self, rig):
         self.rig = rig
-        self.authority = Party("Household", ca=True, **valid_now())
-        self.member = Party("uuid:" + MEMBER, self.authority, **valid_now())
+        self.authority = Party("Household", ca=True)
+        self.member = Party("uuid:" + MEMBER, self.authority)
         self.owner = rig.stage.identity.uuid
 
     async def move_in(self):
