@@ -52,6 +52,7 @@ class _Association:
         self.done = False
         self.starts = self.tunnel.starts()
         self.began = time.monotonic()
+        self.tunnel.begun += 1
         context = tls.ClientContext(self.tunnel.configuration)
         self.buffer = context.wrap_buffers(None)
         self.step()
@@ -137,7 +138,7 @@ class Tunnel:
     `identity` is the Client's UUID as text, `key` what it shares with the device. `port` is where the Client sends to.
     `starts()`, where known, counts the device's: after another one there is no session to be asked for. `configuration`
     takes the place of the key. `patience`: seconds after which a handshake begins anew, when the Client sends again.
-    `refused` counts the handshakes that ended with an error.
+    `begun` counts handshakes, `refused` those that ended with an error.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class Tunnel:
         self.device = (host, port)
         self.starts = starts
         self.patience = patience
-        self.refused = 0
+        self.begun = self.refused = 0
         self.configuration = configuration or tls.DTLSConfiguration(
             pre_shared_key=(identity, key),
             ciphers=[SUITE],
