@@ -16,8 +16,10 @@ from mbedtls import tls
 
 SUITE = "TLS-ECDHE-PSK-WITH-AES-128-CBC-SHA256"
 PORT = 5684
-_SILENT = 0.8  # seconds without an answer after which the device is taken to have restarted
-_HANDSHAKE = 1.0  # seconds after which a handshake by key begins anew
+# Seconds without an answer after which the device is taken to have restarted, and after which a handshake begins anew.
+# Where its starts are not known that is all there is to go by; where they are, a busy machine gets the time that it needs.
+_SILENT, _SILENT_UNKNOWN = 8.0, 0.8
+_HANDSHAKE, _HANDSHAKE_UNKNOWN = 4.0, 1.0
 _WAITING = 16  # datagrams kept meanwhile
 
 
@@ -65,6 +67,7 @@ class _Association:
             except tls.WantWriteError:
                 pass
             except tls.WantReadError:
+                self.flush()  # a flight that was repeated
                 break
             except Exception:
                 self.flush()
@@ -89,7 +92,7 @@ class _Association:
     def send(self, data: bytes) -> None:
         """Data of the Client's."""
         now = time.monotonic()
-        lost = self.done and self.asked and now - self.asked > _SILENT
+        lost = self.done and self.asked and now - self.asked > self.tunnel.silent
         if self.buffer is None or lost or self.starts != self.tunnel.starts():
             self.asked = 0.0
             self.waiting.append(data)
@@ -147,13 +150,14 @@ class Tunnel:
         identity: str,
         key: bytes,
         port: int = PORT,
-        starts: Callable[[], int] = lambda: 0,
+        starts: Callable[[], int] | None = None,
         configuration: Any = None,
-        patience: float = _HANDSHAKE,
+        patience: float = 0,
     ) -> None:
         self.device = (host, port)
-        self.starts = starts
-        self.patience = patience
+        self.starts = starts or (lambda: 0)
+        self.silent = _SILENT if starts else _SILENT_UNKNOWN
+        self.patience = patience or (_HANDSHAKE if starts else _HANDSHAKE_UNKNOWN)
         self.begun = self.refused = 0
         self.configuration = configuration or tls.DTLSConfiguration(
             pre_shared_key=(identity, key),
@@ -187,6 +191,8 @@ class Tunnel:
             for association in list(self.associations.values()):
                 if association.sock in ready:
                     association.receive()
+                elif association.buffer is not None and not association.done:
+                    association.step()  # Mbed TLS looks at its timer only then
             if self.sock in ready:
                 try:
                     data, client = self.sock.recvfrom(2048)
