@@ -109,6 +109,34 @@ def test_own_with_certificates(home, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_every_verb_prints_one_object_with_json(board, home, monkeypatch, capsys):
+    at = ("--device", board.address)
+
+    def done(*arguments):
+        assert main(["device", *arguments, "--json"]) == OK
+        captured = capsys.readouterr()
+        assert (captured.out.count("\n"), captured.err) == (1, "")
+        return json.loads(captured.out)
+
+    def be(name):
+        monkeypatch.setenv("FARGO_IDENTITY", str(home / f"{name}.json"))
+
+    be("other")
+    other = done("list")
+    be("identity")
+    device = done("own", *at)["uuid"]
+    psk = str(home / "psk")
+    given = done("grant", *at, "--client", other["identity"], "--psk-out", psk)
+    assert (given["device"], given["client"], given["permission"]) == (device, other["identity"], 22)
+    be("other")
+    assert done("accept", psk) == {"uuid": device, "name": "lamp"}
+    assert done("list")["devices"] == [{"uuid": device, "name": "lamp", "address": board.address, "owned": False}]
+    assert done("forget", "--device", device, "--yes") == {"uuid": device}
+    be("identity")
+    assert done("reset", *at, "--yes", "--dry-run")["uuid"] == done("disown", *at, "--yes")["uuid"] == device
+    assert done("list")["devices"] == []
+
+
 class Errors:
     """What a command says when it fails, and what it leaves behind."""
 
