@@ -6,8 +6,8 @@ import aiocoap
 from fargo import secure
 from fargo.network import Network
 from port import address
-from sim.rig import PSTAT
-from sim.security_rig import DOXM, RFNOP, RFOTM, RFPRO, Clear
+from sim.rig import PSTAT, UPGRADE
+from sim.security_rig import ACL, DOXM, RFNOP, RFOTM, RFPRO, Clear, write
 
 CORE = {"/oic/res", "/oic/d", "/oic/p"}
 ALL = CORE | {
@@ -39,6 +39,15 @@ async def test_in_the_clear_there_is_only_what_ocf_demands(make):
         assert (await client.get(PSTAT))["dos"]["s"] == RFNOP
         assert await answers(clear) == core  # as the owner's entry for everybody allows
         assert (await client.post(PSTAT, {"dos": {"s": RFPRO}})).code == aiocoap.CHANGED
+        assert await answers(clear) == core
+        assert (await client.tm(128)).code == aiocoap.FORBIDDEN  # actions start in RFNOP only (A22)
+        assert (await client.update("https://h/x", UPGRADE, "now")).code == aiocoap.FORBIDDEN
+        # An owner who gives everybody everything opens nothing that is not reached in the clear.
+        hrefs = [{"wc": "*"}, *({"href": href} for href in sorted((ALL | HIDDEN) - CORE)[:15])]
+        entry = {"subject": {"conntype": "anon-clear"}, "resources": hrefs, "permission": 31}
+        await write(client, ACL, "aclist2", entry)
+        assert await answers(clear) == core
+        assert (await client.post(PSTAT, {"dos": {"s": RFNOP}})).code == aiocoap.CHANGED
         assert await answers(clear) == core
         assert (await client.get(DOXM))["owned"] is True
         assert (await client.post(PSTAT, {"dos": {"s": 0}})).code == aiocoap.CHANGED

@@ -54,7 +54,7 @@ class Serve:
 @pytest.fixture
 def rig(make):
     """A board that was provisioned without any authority: whom it believes is the owner's choice."""
-    rig = make(manufacturer={"authorities": []})
+    rig = make(manufacturer={"authorities": []}, settings={"read_s": 15})  # certificates take their time
     rig.stage.release("1.1.0", 2)
     return rig
 
