@@ -11,8 +11,8 @@ _RESTART_S = 5
 class App:
     """Runs the module `app` of the release, when there is one.
 
-    Its contract: `async main(device)`; optional `health()`, `pause()`, `resume()`, plain or async. `crashed` is the last
-    error's text, or None.
+    Its contract: `async main(device)`; optional `health()`, `pause()`, `resume()`, `reset()`, plain or async. `crashed` is
+    the last error's text, or None.
     """
 
     def __init__(self, device, log):
@@ -57,6 +57,10 @@ class App:
     async def resume(self):
         """The update is over, or failed."""
         await self._call("resume", None)
+
+    async def reset(self):
+        """The owner is gone, and what was in the app's folder."""
+        await self._call("reset", None)
 
     async def _call(self, name, default):
         function = getattr(self._module, name, None)

@@ -10,21 +10,29 @@ from swupdate import url as urls
 from swupdate.faults import Fault
 from swupdate.install.reference import locate
 
+_ALERTS = {  # RFC 5246 section 7.2, RFC 4279 section 6
+    20: "the keys of both sides differ",
+    51: "the keys of both sides differ",
+    40: "it has no key and no certificate for this Device",
+    115: "it does not know this Device",
+}
+
 
 class CoapSource:
     """A Source over CoAP, through `transport`, which it closes.
 
     `url` is what relative URLs are resolved against; `resolver` has `async resolve(name) -> numeric address`; `limits`
-    may have `read_s` (15), how long a handshake or a block may take. Every method may raise Fault: "lost", "status"
-    (4.04 is 404), "url", "scheme".
+    may have `read_s` (15), how long a handshake or a block may take; `trust` the credentials of the transport, which say
+    why a server was `refused`. Every method may raise Fault: "lost", "status" (4.04 is 404), "url", "scheme".
     """
 
-    def __init__(self, url, resolver, transport, limits=None):
+    def __init__(self, url, resolver, transport, limits=None, trust=None):
         self._base = url
         self._resolver = resolver
         self._timeout = getattr(limits, "read_s", 15) * 1000
         self._schemes = ("coaps" if transport.secure else "coap",)
         self._transport = transport
+        self._trust = trust
         self._endpoint = Endpoint(transport)
         self._task = None
         self._peer = self._url = self._download = None
@@ -107,7 +115,11 @@ class CoapSource:
         """A session with `server`: the one that is open, or a new one."""
         peer = self._peer
         if not peer or not peer.open or peer.address != server:
-            peer = self._peer = await self._transport.connect(server, self._timeout)
+            try:
+                peer = self._peer = await self._transport.connect(server, self._timeout)
+            except OSError as error:
+                why = getattr(self._trust, "refused", "") or _ALERTS.get(getattr(error, "code", 0), error)
+                raise Fault("lost", "no secured connection with the server: %s" % why) from None
         return peer
 
 

@@ -74,7 +74,8 @@ class Node:
         self.watchdog = board.watchdog(_WATCHDOG_MS)
         self.provision = Provision()
         root = board.mount_data()
-        self.data = root
+        with phase("firmware.folder") as folder:
+            self.data = folder.made(root + "/app")
         self.store = Store(root)
         self.slots = Slots(board)
         label = self.slots.label(self.slots.running) or {}
@@ -255,6 +256,9 @@ class Node:
         self.security.entered(state)
         if state == 0:
             self._names.reset()
+            with phase("firmware.folder") as folder:
+                folder.empty(self.data)
+            asyncio.create_task(self.app.reset())
             for endpoint in self.ocf.coap:
                 endpoint.drop_observers()
             if self.dtls:

@@ -35,5 +35,6 @@ def open_source(url, trust, server, limits, credentials):
     if scheme != "coaps":
         raise Fault("scheme", "%s is not a way to fetch a release" % scheme)
     with phase("firmware.coap_source") as coap:
-        transport = DtlsTransport(UdpTransport(port=0, limit=_DATAGRAM), credentials(parse(url, ("coaps",))[1]), False)
-        return coap.CoapSource(url, resolver, transport, limits)
+        known = credentials(parse(url, ("coaps",))[1])
+        transport = DtlsTransport(UdpTransport(port=0, limit=_DATAGRAM), known, False)
+        return coap.CoapSource(url, resolver, transport, limits, known)

@@ -32,11 +32,12 @@ class Store:
         sync()
 
     def remove(self, name):
-        """Forget record `name`; one that is not there is no error."""
-        try:
-            os.remove(self._file(name))
-        except OSError:
-            pass
+        """Forget record `name`, and what a power failure has left of a newer one; none at all is no error."""
+        for file in (name, name + ".new"):
+            try:
+                os.remove(self._file(file))
+            except OSError:
+                pass
 
     def open(self, name, mode):
         """A file for tables that are too large for memory; not atomic, so its reader checks a digest."""

@@ -10,8 +10,10 @@ class ServerTrust:
     """The `credentials` of DTLS (docs/architecture.md) for the release server `host`.
 
     The server shows a certificate for its name by an authority that was provisioned or that an owner added, or it knows a
-    key that an owner gave to both. This Device shows its own certificate, if it has one.
+    key that an owner gave to both. This Device shows its own certificate, if it has one. `refused`: why the server was.
     """
+
+    refused = ""
 
     def __init__(self, host, security, provision, clock):
         self._host = host
@@ -25,7 +27,10 @@ class ServerTrust:
 
     def psk_for(self, hint, _address):
         """The key shared with the server that gives this hint, if any."""
-        return self._security.psk_for(hint, None)
+        found = self._security.psk_for(hint, None)
+        if found is None:
+            self.refused = "this Device shares no key with it"
+        return found
 
     def certificate(self):
         """This Device's own."""
@@ -33,11 +38,15 @@ class ServerTrust:
 
     async def trust(self, chain):
         """(public key, None) of the server. Raises ValueError."""
-        with phase("crypto.x509") as x509:
-            leaf = await x509.verify_chain(chain, self._authorities(), "server", self._clock.now() or None)
-            if not x509.names_host(leaf, self._host):
-                raise ValueError("the certificate is for another server")
-            return leaf.public, None
+        try:
+            with phase("crypto.x509") as x509:
+                leaf = await x509.verify_chain(chain, self._authorities(), "server", self._clock.now() or None)
+                if not x509.names_host(leaf, self._host):
+                    raise ValueError("it is for another server")
+                return leaf.public, None
+        except ValueError as error:
+            self.refused = "its certificate: %s" % error
+            raise
 
     def opened(self, _session):
         """Nothing hangs on it."""

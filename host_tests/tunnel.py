@@ -1,4 +1,4 @@
-"""DTLS for programs that have none, by Mbed TLS (python-mbedtls) and nothing of ours.
+"""DTLS for Clients that have none, by Mbed TLS (python-mbedtls) and nothing of ours.
 
 A Tunnel is for a Client: it sends clear CoAP to the tunnel's port, and each of its ports gets a session of its own.
 """
@@ -16,8 +16,10 @@ from mbedtls import tls
 
 SUITE = "TLS-ECDHE-PSK-WITH-AES-128-CBC-SHA256"
 PORT = 5684
-_SILENT = 0.8  # seconds without an answer after which the device is taken to have restarted
-_HANDSHAKE = 1.0  # seconds after which a handshake begins anew
+# Seconds without an answer after which the device is taken to have restarted, and after which a handshake begins anew.
+# Where its starts are not known that is all there is to go by; where they are, a busy machine gets the time that it needs.
+_SILENT, _SILENT_UNKNOWN = 8.0, 0.8
+_HANDSHAKE, _HANDSHAKE_UNKNOWN = 4.0, 1.0
 _WAITING = 16  # datagrams kept meanwhile
 
 
@@ -52,6 +54,7 @@ class _Association:
         self.done = False
         self.starts = self.tunnel.starts()
         self.began = time.monotonic()
+        self.tunnel.begun += 1
         context = tls.ClientContext(self.tunnel.configuration)
         self.buffer = context.wrap_buffers(None)
         self.step()
@@ -64,10 +67,12 @@ class _Association:
             except tls.WantWriteError:
                 pass
             except tls.WantReadError:
+                self.flush()  # a flight that was repeated
                 break
             except Exception:
                 self.flush()
                 self.buffer = None  # refused: begun again with the next datagram
+                self.tunnel.refused += 1
                 return
             self.flush()
             self.done = self.buffer._handshake_state is tls.HandshakeStep.HANDSHAKE_OVER
@@ -87,7 +92,7 @@ class _Association:
     def send(self, data: bytes) -> None:
         """Data of the Client's."""
         now = time.monotonic()
-        lost = self.done and self.asked and now - self.asked > _SILENT
+        lost = self.done and self.asked and now - self.asked > self.tunnel.silent
         if self.buffer is None or lost or self.starts != self.tunnel.starts():
             self.asked = 0.0
             self.waiting.append(data)
@@ -95,7 +100,7 @@ class _Association:
         elif not self.done:
             if len(self.waiting) < _WAITING:
                 self.waiting.append(data)
-            if now - self.began > _HANDSHAKE:
+            if now - self.began > self.tunnel.patience:
                 self.begin()
         else:
             if data[0] & 0x30 == 0:  # a confirmable message wants an answer, others do not
@@ -124,7 +129,7 @@ class _Association:
                 except Exception:  # closed by the device, or not to be read
                     self.buffer = None
                     break
-                if not plain:
+                if not plain:  # nothing more; the session is as it was
                     break
                 self.asked = 0.0
                 self.tunnel.sock.sendto(plain, self.client)
@@ -134,15 +139,27 @@ class Tunnel:
     """Between a Client in the clear and the device at `host`; use it in a `with` block.
 
     `identity` is the Client's UUID as text, `key` what it shares with the device. `port` is where the Client sends to.
-    `starts()`, where known, counts the device's: after another one there is no session to be asked for.
+    `starts()`, where known, counts the device's: after another one there is no session to be asked for. `configuration`
+    takes the place of the key. `patience`: seconds after which a handshake begins anew, when the Client sends again.
+    `begun` counts handshakes, `refused` those that ended with an error.
     """
 
     def __init__(
-        self, host: str, identity: str, key: bytes, port: int = PORT, starts: Callable[[], int] = lambda: 0
+        self,
+        host: str,
+        identity: str,
+        key: bytes,
+        port: int = PORT,
+        starts: Callable[[], int] | None = None,
+        configuration: Any = None,
+        patience: float = 0,
     ) -> None:
         self.device = (host, port)
-        self.starts = starts
-        self.configuration = tls.DTLSConfiguration(
+        self.starts = starts or (lambda: 0)
+        self.silent = _SILENT if starts else _SILENT_UNKNOWN
+        self.patience = patience or (_HANDSHAKE if starts else _HANDSHAKE_UNKNOWN)
+        self.begun = self.refused = 0
+        self.configuration = configuration or tls.DTLSConfiguration(
             pre_shared_key=(identity, key),
             ciphers=[SUITE],
             validate_certificates=False,
@@ -174,6 +191,8 @@ class Tunnel:
             for association in list(self.associations.values()):
                 if association.sock in ready:
                     association.receive()
+                elif association.buffer is not None and not association.done:
+                    association.step()  # Mbed TLS looks at its timer only then
             if self.sock in ready:
                 try:
                     data, client = self.sock.recvfrom(2048)

@@ -63,7 +63,8 @@ class SimBoard:
         self.lines: list[str] = []
         self.times: list[float] = []
         self.resets: list[str] = []  # the causes of all starts, oldest first
-        self.operations = 0  # of the flash, since power on
+        self.operations = 0  # of the flash, since power on, as of the last time the watchdog was fed
+        self.feeds = 0
         self.dead = False
         self._news = threading.Condition()
         self._on = False
@@ -211,6 +212,7 @@ class SimBoard:
             elif what == "feed":
                 self._deadline = time.monotonic() + self._watchdog
                 self.operations = before + int(value)
+                self.feeds += 1
             elif what == "running":
                 self._running = value
             elif what == "rtc":

@@ -236,7 +236,7 @@ class Seen:
 class Foreign:
     """A Client made of aiocoap, cbor2 and Mbed TLS, and of nothing of ours. It is the owner."""
 
-    def __init__(self, host: str, uuid: str, key: bytes, starts: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, host: str, uuid: str, key: bytes, starts: Callable[[], int] | None = None) -> None:
         self._tunnel = Tunnel(host, uuid, key, starts=starts)
         self.host = f"127.0.0.1:{self._tunnel.port}"
 
@@ -259,7 +259,7 @@ class Foreign:
         path: str,
         payload: bytes = b"",
         content_format: int | None = None,
-        timeout: float = 10,
+        timeout: float = WAIT / 2,
         **more: Any,
     ) -> Any:
         """One exchange."""
@@ -295,7 +295,7 @@ class Foreign:
             warnings.simplefilter("ignore", DeprecationWarning)
             request.observation.register_callback(seen.add)
             request.observation.register_errback(lambda error: None)
-        first = await asyncio.wait_for(request.response, 10)
+        first = await asyncio.wait_for(request.response, WAIT / 2)
         assert first.code == aiocoap.CONTENT and first.opt.observe is not None
         seen.messages.insert(0, first)
         seen.values.insert(0, cbor2.loads(first.payload))

@@ -1,4 +1,4 @@
-"""What survives a loss of power in every state, what interrupts what, and what a RESET undoes."""
+"""What survives a loss of power in every state, and what interrupts what. RESET is in test_ownership.py."""
 
 import asyncio
 
@@ -125,37 +125,8 @@ async def test_one_action_at_a_time(make):
         assert (await client.get(SWU))["purl"] == url
 
 
-async def test_reset(make):
-    """pstat RESET: defaults, schedule and transfer cancelled, another identity; then RFOTM (IoTivity: default())."""
-    rig = make()
-    rig.stage.release("1.1.0", 2)
-    rig.stage.server.delay = 0.05
-    async with rig.client() as client:
-        fresh = await client.get(SWU)
-        identity = await client.get("oic/d")
-        await client.post("oc/con", {"n": "cellar"})
-        await client.update(rig.stage.url("1.1.0"), UPGRADE, "now")
-        await client.until(lambda v: v["done"] > 10_000, path=STATUS)
-        assert (await client.post(PSTAT, {"dos": {"s": 0}})).code == aiocoap.CHANGED
-        pstat = await client.until(lambda v: v["dos"] == {"s": 1, "p": False}, path=PSTAT)
-        assert (pstat["isop"], pstat["cm"], pstat["tm"]) == (False, 2, 0)
-        assert await client.get(SWU) == fresh
-        device = await client.get("oic/d")
-        assert device["n"] == identity["n"] != "cellar" and device["sv"] == "1.0.0"
-        assert device["di"] != identity["di"] and device["piid"] == identity["piid"]
-        rig.stage.server.delay = 0
-        served = rig.stage.server.total().bytes
-        await asyncio.sleep(1)
-        assert rig.stage.server.total().bytes == served and rig.board.resets == ["power"]
-        reply = await client.update(rig.stage.url("1.1.0"), UPGRADE, "now")
-        assert reply.code == aiocoap.FORBIDDEN  # actions start in RFNOP only (A22)
-        assert (await client.tm(128)).code == aiocoap.FORBIDDEN
-        await power_cycle(rig)
-        assert await client.get(SWU) == fresh and (await client.get("oic/d"))["di"] == device["di"]
-
-
 async def test_coap_update(make):
-    """The same update over CoAP (the test transport only). LwM2M 771."""
+    """The same update over CoAP, secured by DTLS. LwM2M 771."""
     rig = make()
     rig.stage.release("1.1.0", 2, firmware=True)
     async with rig.client() as client:

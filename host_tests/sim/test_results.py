@@ -326,6 +326,11 @@ async def test_8_a_release_that(trials, bad):
         assert (await client.post("oc/con", {"n": "attic"})).code == aiocoap.CHANGED
         assert (await client.update(trials.stage.url(version), UPGRADE, "now")).code == aiocoap.CHANGED
         await trials.log(f"Fargo, version {version} in")
+        if bad == "is not well":  # it is on trial until the deadline, and meanwhile nothing else begins
+            await client.until(lambda v: not v["confirmed"], path=STATUS)
+            reply = await client.update(trials.stage.url(version), ISAC, "now")
+            assert reply.code == aiocoap.SERVICE_UNAVAILABLE and reply.payload
+            assert (await client.tm(256)).code == aiocoap.SERVICE_UNAVAILABLE
         await rolled_back(trials, client, words)
 
 
@@ -338,12 +343,11 @@ async def test_8_no_proof(trials):
         assert swu["swupdatestate"] == "sva"
         trials.stage.server.stop()
         try:
+            at = len(trials.board.lines)
             await client.tm(128)
-            await trials.log(f"version {version} is on trial", len(trials.board.lines))
-            # while it is on trial nothing else begins
-            reply = await client.update(trials.stage.url(version), ISAC, "now")
-            assert reply.code == aiocoap.SERVICE_UNAVAILABLE and reply.payload
-            assert (await client.tm(256)).code == aiocoap.SERVICE_UNAVAILABLE
+            await trials.log(
+                "version 1.0.0 in", at
+            )  # nobody speaks with it until then: a Client that is let in is a proof
             await rolled_back(trials, client, "no proof")
         finally:
             trials.stage.server.start()

@@ -2,14 +2,15 @@
 
 import io
 import json
+import socket
 import sys
 
 import pytest
-from certificates import Party
+from certificates import DAY, NOW, Party
 from cryptography.hazmat.primitives import serialization
 from fargo.cli import main
-from fargo.console import FAILED, INTERRUPTED, OK, REFUSED, USAGE
-from fargo.identity import Identity
+from fargo.console import CONNECTION, FAILED, INTERRUPTED, OK, REFUSED, USAGE
+from fargo.identity import Identity, Known
 from foreign_device import Running
 from owned_device import Board
 
@@ -106,6 +107,155 @@ def test_own_with_certificates(home, capsys):
         assert fargo(board, "own", *files, ca_key) == REFUSED  # another's key
         assert fargo(board, "own", *files, key) == OK
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_every_verb_prints_one_object_with_json(board, home, monkeypatch, capsys):
+    at = ("--device", board.address)
+
+    def done(*arguments):
+        assert main(["device", *arguments, "--json"]) == OK
+        captured = capsys.readouterr()
+        assert (captured.out.count("\n"), captured.err) == (1, "")
+        return json.loads(captured.out)
+
+    def be(name):
+        monkeypatch.setenv("FARGO_IDENTITY", str(home / f"{name}.json"))
+
+    be("other")
+    other = done("list")
+    be("identity")
+    device = done("own", *at)["uuid"]
+    psk = str(home / "psk")
+    given = done("grant", *at, "--client", other["identity"], "--psk-out", psk)
+    assert (given["device"], given["client"], given["permission"]) == (device, other["identity"], 22)
+    be("other")
+    assert done("accept", psk) == {"uuid": device, "name": "lamp"}
+    assert done("list")["devices"] == [{"uuid": device, "name": "lamp", "address": board.address, "owned": False}]
+    assert done("forget", "--device", device, "--yes") == {"uuid": device}
+    be("identity")
+    assert done("reset", *at, "--yes", "--dry-run")["uuid"] == done("disown", *at, "--yes")["uuid"] == device
+    assert done("list")["devices"] == []
+
+
+class Errors:
+    """What a command says when it fails, and what it leaves behind."""
+
+    def __init__(self, capsys, home, monkeypatch):
+        self.capsys, self.home, self.monkeypatch = capsys, home, monkeypatch
+
+    def be(self, name):
+        """Be another operator."""
+        self.monkeypatch.setenv("FARGO_IDENTITY", str(self.home / f"{name}.json"))
+
+    def expect(self, code, words, what_to_do, *arguments):
+        """With --json: one object, one line beside it, the exit code, and what to do."""
+        self.capsys.readouterr()
+        assert main(["device", *arguments, "--json"]) == code
+        captured = self.capsys.readouterr()
+        value = json.loads(captured.out)
+        assert (value["code"], captured.out.count("\n"), captured.err.count("\n")) == (code, 1, 1)
+        assert words in value["error"], value
+        assert what_to_do in value["hint"] and value["hint"], value
+        assert value["hint"] in captured.err
+
+
+@pytest.fixture
+def errors(capsys, home, monkeypatch):
+    return Errors(capsys, home, monkeypatch)
+
+
+def test_every_error_of_ownership_says_what_to_do(board, errors, home, capsys):
+    at = ("--device", board.address)
+    errors.expect(REFUSED, "has no owner yet", "fargo device own", "info", *at)
+    errors.expect(USAGE, "cannot be owned by certificate", "just-works", *_certificate(home, "own", *at))
+    assert fargo(board, "own") == OK
+    errors.expect(REFUSED, "is yours already", "disown", "own", *at)
+    capsys.readouterr()
+    owner = Identity()
+    errors.be("other")
+    errors.expect(REFUSED, "has an owner", "fargo device grant", "info", *at)
+    errors.expect(REFUSED, "has an owner", "fargo device grant", "own", *at)
+    other = Identity()
+    other.keep()
+    errors.be("identity")
+    assert (
+        fargo(
+            board,
+            "grant",
+            "--client",
+            other.uuid,
+            "--href",
+            "/oc/swu",
+            "--permission",
+            "2",
+            "--psk-out",
+            str(home / "psk"),
+        )
+        == OK
+    )
+    errors.expect(FAILED, "is for", owner.uuid, "accept", str(home / "psk"))
+    errors.be("other")
+    assert main(["device", "accept", str(home / "psk")]) == OK
+    # It may read, and no more.
+    errors.expect(REFUSED, "4.01", "fargo device grant", "update", "--url", "https://h/x", *at)
+    errors.expect(REFUSED, "4.01", "fargo device grant", "disown", "--yes", *at)
+    errors.expect(REFUSED, "4.01", "fargo device grant", "grant", "--client", owner.uuid, *at)
+    errors.expect(USAGE, "known as", "fargo device list", "forget", "--yes", "--device", "nothing")
+    # Somebody else may read its keys.
+    (home / "other.json").chmod(0o644)
+    errors.expect(FAILED, "can be read by others", "chmod 600", "info", *at)
+    (home / "other.json").chmod(0o600)
+    (uuid,) = Identity().devices
+    Identity().remember(Known(uuid, bytes(16), "lamp", board.address, "shared"))
+    errors.expect(REFUSED, "the keys of both sides differ", "fargo device", "info", *at)
+
+
+def test_nobody_there(errors):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    with sock:
+        at = ("--device", f"127.0.0.1:{sock.getsockname()[1]}", "--timeout", "0.5")
+        for verb in (("own",), ("disown", "--yes"), ("grant", "--client", Identity().uuid)):
+            errors.expect(CONNECTION, "no answer", "", *verb, *at)
+
+
+def _certificate(home, *arguments, device=MAKER, **dates):
+    """`arguments`, by the certificate of a tool that this maker has certified."""
+    cert, key = _files(home, Party("tool", MAKER, **dates), "tool")
+    ca, _ = _files(home, device, "maker")
+    return [*arguments, "--method", "certificate", "--ca", ca, "--cert", cert, "--key", key]
+
+
+def test_certificates_that_are_out_of_date_or_of_others(home, errors):
+    old = {"begin": NOW - 3 * DAY, "end": NOW - 2 * DAY}
+    for ours, theirs, authority, code, words, what_to_do in (
+        (old, {}, MAKER, FAILED, "has expired", "make a new one"),
+        ({}, old, MAKER, REFUSED, "its certificate: certificate has expired", "out of date"),
+        ({}, {}, Party("Other", ca=True), REFUSED, "its certificate: issuer is not trusted", "--ca"),
+    ):
+        device = Party("device", MAKER, **theirs)
+        private = device.key.private_numbers().private_value.to_bytes(32, "big")
+        with Running(Board, mfgcert=([device.der], private), mfgtrust=[MAKER.der]) as board:
+            arguments = _certificate(home, "own", "--device", board.address, device=authority, **ours)
+            errors.expect(code, words, what_to_do, *arguments)
+            assert not board.security.owned
+    assert Identity().devices == {}
+
+
+def test_a_wrong_pin(board, errors):
+    errors.expect(
+        REFUSED,
+        "no secured connection",
+        "Is the PIN right",
+        "own",
+        "--device",
+        board.address,
+        "--method",
+        "pin",
+        "--pin",
+        "x",
+    )
+    assert not board.security.owned and Identity().devices == {}
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,10 @@ _PIN_ROUNDS = 1000
 # What an owner wants to use, beside the app's own Resources, which the wildcard names: it covers none of these.
 UPDATING = ("/oc/swu", "/fargo/update")
 _OWNERS = (*UPDATING, "/oic/mnt", "/oc/con", "/oc/wk/introspection")
+_HINTS = {  # when the onboarding connection is refused
+    "pin": "Is the PIN right, and the one that the device shows now?",
+    "certificate": "Do --ca, --cert and --key belong together and to this device's maker, and is none out of date?",
+}
 _RESET_WAIT, _RESET_POLL = 6.0, 0.5  # seconds
 
 
@@ -72,7 +76,7 @@ class Onboarding:
         else:
             chosen = credentials or secure.JustWorks(self.identity)
         link = self.network.link(chosen)
-        hint = "Is the PIN right, and the one that the device shows now?" if method == "pin" else ""
+        hint = _HINTS.get(method, "")
         try:
             session = await link.connect(peer, self.clear.timeout)
         except OSError as error:
@@ -98,7 +102,8 @@ class Onboarding:
         if not isinstance(found, dict) or found.get("owned"):
             known = self.identity.devices.get(uuid)
             if known and known.owned:
-                raise Failure(f"{self.address} is yours already: {uuid}", code=REFUSED)
+                hint = "Use it as it is, or give it up first: fargo device disown."
+                raise Failure(f"{self.address} is yours already: {uuid}", hint, REFUSED)
             raise owned_by_another(self.address)
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import dtls.server  # noqa: F401 - phases on a device; here they stay, for anoth
 from crypto import pem, x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import load_der_x509_certificate
 from dtls.record import Alert
 
 from fargo.console import CONNECTION, REFUSED, Failure
@@ -174,6 +176,22 @@ def read_chain(path: Path) -> list[bytes]:
         raise Failure(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise Failure(f"{path} holds no certificate: {error}") from None
+
+
+def read_own_chain(path: Path) -> list[bytes]:
+    """As read_chain, for certificates that are to be shown: they must not be out of date."""
+    chain = read_chain(path)
+    now = datetime.now(UTC)
+    for der in chain:
+        try:
+            end = load_der_x509_certificate(der).not_valid_after_utc
+        except ValueError as error:
+            raise Failure(f"{path} holds no certificate: {error}") from None
+        if end < now:
+            raise Failure(
+                f"a certificate in {path} has expired ({end:%Y-%m-%d})", "Have its authority make a new one."
+            )
+    return chain
 
 
 def read_key(path: Path) -> bytes:

@@ -40,7 +40,7 @@ def own(
     if method == "certificate":
         if not (ca and cert and key):
             raise Failure("certificates need --ca, --cert and --key", code=USAGE)
-        chain = secure.read_chain(cert)
+        chain = secure.read_own_chain(cert)
         credentials = secure.Manufacturer(identity, secure.read_chain(ca), (chain, secure.read_key(key)))
 
     async def work() -> dict[str, Any]:
