@@ -28,6 +28,7 @@ PHASES = {
     "UPDATE of cred": ("ocf.security.update", "ocf.security.lists", "crypto.prf", "crypto.pem", "crypto.x509"),
     "UPDATE of doxm": ("ocf.security.update", "ocf.security.view", "ocf.security.pin"),
     "GET of csr": ("ocf.security.view", "crypto.pem", "ocf.security.certificates"),
+    "RESET": ("ocf.onboarding", "ocf.security.records", "firmware.folder"),
     "introspection": ("ocf.introspection",),
     "trial": ("swupdate.trial",),
     "update, name": (*_WORK, "swupdate.install.dns"),
