@@ -206,14 +206,16 @@ class Security:
     def opened(self, session):
         """A handshake is complete. False when the session must not be."""
         if self.pstat.state == RFOTM:
-            if session.suite not in self.suites():  # there is a connection already, or it was begun before a RESET
+            # There is a connection already, or it was begun before a RESET (then it may have a name) or with another PIN.
+            if session.suite not in self.suites() or session.uuid or session.psk != self.pin_key:
                 return False
             self.doc = session
             session.kept = True
+            session.proof = ()
             return True
         session.proof = self._proof(session)
         session.roles = tuple(role for _, _, role in session.proof if role)
-        return len(session.proof) > 0
+        return session.uuid is not None and len(session.proof) > 0  # without a name: begun before there was an owner
 
     def knows(self, session):
         """Whether what `session` was opened with is still good."""
