@@ -116,8 +116,11 @@ class DtlsTransport:
         if self.sessions.get(session.address) is session:
             del self.sessions[session.address]
         if session.open:
-            if alert:
-                self._alert(session, 1, _CLOSE_NOTIFY, 1)
+            try:
+                if alert:
+                    self._alert(session, 1, _CLOSE_NOTIFY, 1)
+            except MemoryError:
+                collect()  # not told, but closed
             session.close()
             self._credentials.closed(session)
             if self.closed:
@@ -255,7 +258,9 @@ class DtlsTransport:
             code = _INTERNAL_ERROR
             error = OSError("the handshake failed")
         self._forget(handshake)
-        if code:
+        if error and session.open:  # it had been let in
+            self.drop(session)
+        elif code:
             self._alert(session, _FATAL, code, handshake.epoch)
         return error
 
@@ -268,13 +273,14 @@ class DtlsTransport:
             raise Alert(_INTERNAL_ERROR)
         if self._credentials.opened(session) is False:
             raise Alert(_ACCESS_DENIED)
+        # First of all: what fails from now on closes it, and the credentials hear of that.
+        session.open = True
+        session.used = ticks_ms()
+        self.sessions[session.address] = session
         if full:
             old = min(able, key=lambda s: ticks_diff(s.used, ticks_ms()))
         if old:
             self.drop(old, full)  # not told when it has begun anew itself (RFC 6347 section 4.2.8)
-        session.open = True
-        session.used = ticks_ms()
-        self.sessions[session.address] = session
 
     def _alert(self, session, level, code, epoch):
         self._datagrams.send(session.seal(_ALERT, bytes((level, code)), epoch), session.address)
@@ -303,7 +309,10 @@ class DtlsTransport:
         while True:
             await sleep_ms(_SWEEP)
             now = ticks_ms()
-            for session in list(self.sessions.values()):
-                if ticks_diff(now, session.used) > (_IDLE_KEPT if session.kept else _IDLE):
-                    self.drop(session)
+            try:
+                for session in list(self.sessions.values()):
+                    if ticks_diff(now, session.used) > (_IDLE_KEPT if session.kept else _IDLE):
+                        self.drop(session)
+            except Exception as error:  # noqa: BLE001 - the silent would keep others out for ever
+                print_exception(error)
             self._rest()  # when the last handshake did not end, but was ended
