@@ -217,7 +217,7 @@ class Node:
         add(self.pstat)
         for resource in self.security.resources:
             add(resource)
-        add(Maintenance(lambda: self._soon(self.pstat.reset), lambda: self._soon(self.reboot)))
+        add(Maintenance(lambda: self._soon(self.pstat.begin_reset), lambda: self._soon(self.reboot)))
         add(SoftwareUpdate(self.updater, p.settings.get("href")))
         add(UpdateStatus(self.updater))
         self._names = names
