@@ -280,8 +280,8 @@ def test_a_batch_shows_what_the_client_may_read():
         ace(OTHER, 4, "/oc/swu"), ace(THIRD, 2, "*", "/oic/p"),
     )  # fmt: skip
     assert set(batch(rig, None)) == {"/oic/d"}
-    assert set(batch(rig, other)) == {"/oic/d", "/light", "/oic/sec/sdi", *SHOWN}
-    assert set(batch(rig, by_certificate)) == {"/oic/d", "/light", "/oic/p", "/open", "/oc/con", *SHOWN}
+    assert set(batch(rig, other)) == {"/oic/d", "/light", "/oic/sec/sdi"} | set(SHOWN)
+    assert set(batch(rig, by_certificate)) == {"/oic/d", "/light", "/oic/p", "/open", "/oc/con"} | set(SHOWN)
     assert set(batch(rig, owner)) == {"/oic/d"} | set(ROWNED + SHOWN)
     assert batch(rig, other)["/light"]["rt"] == ["oic.r.switch.binary"]
 
