@@ -180,7 +180,7 @@ class Node:
         clear = UdpTransport(address, _PORT, (_GROUP,), address)
         self.dtls = DtlsTransport(UdpTransport(address, _SECURE_PORT, limit=_DATAGRAM), self.security)
         secured = Endpoint(self.dtls, self.ocf.handle)
-        self.dtls.closed = lambda session: secured.drop_observers(lambda request: request.peer is session)
+        self.dtls.closed = secured.drop_peer
         self.ocf.coap += [Endpoint(clear, self.ocf.handle), secured]
 
     def _urls(self, resource, _request):

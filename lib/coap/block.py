@@ -22,10 +22,10 @@ class Blocks:
         self._bodies = []  # [key, ticks, Response] of answers
         self._timer = None
 
-    def forget(self):
-        """Drop everything."""
-        self._parts.clear()
-        self._bodies.clear()
+    def forget(self, peer=None):
+        """Drop everything, or what is `peer`'s: others may be in the middle of a transfer."""
+        for kept in (self._parts, self._bodies):
+            kept[:] = [entry for entry in kept if peer is not None and entry[0][0] != peer]
 
     def _sweep(self):
         now = ticks_ms()

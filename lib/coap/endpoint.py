@@ -440,7 +440,12 @@ class Endpoint:
     def drop_observers(self, predicate=None):
         """End the observations whose request `predicate(request)` is true for (all, without one), silently.
 
-        Call it also when access or a session changes: blocks of earlier answers are forgotten too.
+        Call it also when access changes: blocks of earlier answers are forgotten too.
         """
         self._observers.drop(predicate)
         self.blocks.forget()
+
+    def drop_peer(self, peer):
+        """`peer` is gone: end its observations, silently, and forget its transfers in blocks."""
+        self._observers.drop(lambda request: request.peer == peer)
+        self.blocks.forget(peer)
