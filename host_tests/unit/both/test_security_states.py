@@ -109,6 +109,15 @@ def test_a_rowneruuid_needs_a_credential_of_its_own():
     rig.steps(doc, [("cred", {"creds": [psk(OTHER)]}), ("pstat", {"dos": {"s": RFPRO}})])
 
 
+def test_a_rowneruuid_that_comes_with_the_state_is_the_one_that_needs_a_credential():
+    rig, session = begun(SRESET)
+    before = rig.facts()
+    code, why = rig.ask(session, POST, PSTAT, {"rowneruuid": THIRD_PARTY, "dos": {"s": RFPRO}})
+    assert (code, why) == (BAD, "a rowneruuid has no credential") and rig.facts() == before
+    assert rig.ask(session, POST, PSTAT, {"rowneruuid": OTHER, "dos": {"s": RFPRO}})[0] == CHANGED
+    assert rig.pstat.rowneruuid == OTHER and rig.pstat.state == RFPRO
+
+
 def test_the_last_credential_of_an_owner_can_go_but_the_state_cannot_change_then():
     rig, session = begun(RFPRO)
     assert rig.ask(session, DELETE, CRED)[0] == DELETED
