@@ -17,7 +17,7 @@ import uuid
 
 import pytest
 from cryptography import x509
-from dtls_rig import (
+from dtls_ends import (
     AUTHORITY,
     DEVICE,
     EXPIRED,
