@@ -120,6 +120,17 @@ async def own_by_new_pin(board, identity):
         await onboarding.network.close()
 
 
+async def test_just_works_can_be_left_out(identity):
+    async with Board(oxms=[1]) as board:
+        with pytest.raises(Failure, match="cannot be owned by just-works"):
+            await own(board, identity)
+        onboarding = await onboard.begin(board.address, identity, timeout=3.0)
+        with pytest.raises(Failure, match="none of oxms"):
+            await onboarding.select(0)
+        await onboarding.network.close()
+        assert board.security.suites() == () and not board.security.owned
+
+
 @pytest.mark.parametrize("state", [RESET, RFOTM, RFPRO, RFNOP, SRESET])
 def test_what_the_node_does_when_the_state_changes(state):
     """The product's own hook: RESET drops all, RFNOP those that the security does not know, after the answer."""
