@@ -27,9 +27,9 @@ from security_rig import (
 
 CORE = ("/oic/res", "/oic/d", "/oic/p")
 ROWNED = ("/oic/sec/doxm", "/oic/sec/pstat", "/oic/sec/cred", "/oic/sec/acl2")
-SVRS = ROWNED + tuple("/oic/sec/" + name for name in ("sp", "csr", "roles", "sdi"))
+SVRS = ROWNED + tuple("/oic/sec/" + name for name in ("sp", "csr", "sdi"))
+ROLES = "/oic/sec/roles"  # each session's own: it has a rule of its own
 DCRS = ("/oc/swu", "/oic/mnt")
-SHOWN = ("/oic/sec/roles",)  # by everybody who has a name, without an entry
 NCRS = ("/light", "/hidden", "/open", "/oc/con")
 ALL = CORE + SVRS + DCRS + NCRS
 METHODS = (GET, POST, PUT, DELETE)
@@ -110,8 +110,8 @@ def test_without_entries():
     for state in (RFPRO, RFNOP, SRESET):
         rig, owner, other, by_certificate = owned(state)
         assert allowed(rig, None) == set()
-        assert allowed(rig, owner) == grid(ROWNED + SHOWN)
-        assert allowed(rig, other) == allowed(rig, by_certificate) == grid(SHOWN)
+        assert allowed(rig, owner) == grid(ROWNED)
+        assert allowed(rig, other) == allowed(rig, by_certificate) == set()
 
 
 def test_the_onboarding_connection_configures_until_it_closes():
@@ -131,10 +131,10 @@ def test_each_rowneruuid_is_for_its_own_resource():
     s = rig.security
     for i, href in enumerate(ROWNED):
         s.rowner, rig.pstat.rowneruuid, s.cred_owner, s.acl_owner = [OTHER if i == k else OWNER for k in range(4)]
-        assert allowed(rig, other) == grid((href,) + SHOWN)
-        assert allowed(rig, owner) == grid(ROWNED + SHOWN) - grid((href,))
+        assert allowed(rig, other) == grid((href,))
+        assert allowed(rig, owner) == grid(ROWNED) - grid((href,))
     s.rowner = THIRD
-    assert allowed(rig, by_certificate) == grid(("/oic/sec/doxm",) + SHOWN)
+    assert allowed(rig, by_certificate) == grid(("/oic/sec/doxm",))
 
 
 def test_entries_by_name_and_kind_of_subject():
@@ -158,8 +158,6 @@ def test_entries_by_name_and_kind_of_subject():
             ):
                 if session is owner:
                     rights = rights - more
-                if session:
-                    rights = rights | grid(SHOWN)
                 assert allowed(rig, session) == rights, (subject, state, session and session.uuid)
 
 
@@ -169,10 +167,10 @@ def test_wildcards_are_about_the_makers_resources():
         for subject in (OTHER, "auth-crypt", "anon-clear"):
             for state in (RFPRO, RFNOP, SRESET):
                 rig, owner, other, by_certificate = owned(state, ace(subject, 31, wildcard))
-                here = grid(SHOWN) | (covered if state == RFNOP else set())
+                here = covered if state == RFNOP else set()
                 assert allowed(rig, None) == set()
                 assert allowed(rig, other) == here, (wildcard, subject, state)
-                assert allowed(rig, by_certificate) == (grid(SHOWN) if subject == OTHER else here)
+                assert allowed(rig, by_certificate) == (set() if subject == OTHER else here)
 
 
 def test_permissions():
@@ -180,7 +178,7 @@ def test_permissions():
     for permission in range(32):
         rig.security.aces = []
         write(rig, ace(OTHER, permission, "/light", "/oic/sec/sdi"))
-        expected = grid(SHOWN)
+        expected = set()
         for bits, method in ((2 | 16, GET), (1 | 4, POST), (1 | 4, PUT), (8, DELETE)):
             if permission & bits:
                 expected |= grid(("/light", "/oic/sec/sdi"), (method,))
@@ -197,7 +195,7 @@ def test_entries_add_up():
 
 def test_an_address_is_compared_as_a_whole():
     rig, _, other, _ = owned(RFNOP, ace(OTHER, 31, "/ligh", "/light/", "/LIGHT", "/"))
-    assert allowed(rig, other) == grid(SHOWN)
+    assert allowed(rig, other) == set()
 
 
 def test_roles():
@@ -213,9 +211,8 @@ def test_roles():
     for subject, role, good in rows:
         rig, _, other, by_certificate = owned(RFNOP, ace(subject, 2, "/light", "/oic/sec/sdi", "/oc/swu"))
         by_certificate.roles = (("", "else"), role)
-        opened = grid(("/light", "/oic/sec/sdi", "/oc/swu"), (GET,)) if good else set()
-        assert allowed(rig, by_certificate) == opened | grid(SHOWN)
-        assert allowed(rig, other) == grid(SHOWN)
+        assert allowed(rig, by_certificate) == (grid(("/light", "/oic/sec/sdi", "/oc/swu"), (GET,)) if good else set())
+        assert allowed(rig, other) == set()
 
 
 def test_a_role_that_comes_with_a_key():
@@ -224,7 +221,7 @@ def test_a_role_that_comes_with_a_key():
     rig.steps(owner, [("cred", {"creds": [psk(THIRD, roleid={"role": "admin", "authority": "Maker"})]})])
     rig.steps(owner, [("pstat", {"dos": {"s": RFNOP}})])
     third = rig.open(THIRD)
-    assert third.roles == (("Maker", "admin"),) and allowed(rig, third) == {(GET, "/light")} | grid(SHOWN)
+    assert third.roles == (("Maker", "admin"),) and allowed(rig, third) == {(GET, "/light")}
 
 
 def test_who_has_the_role_of_owner_may_do_all_that_the_state_allows():
@@ -233,7 +230,19 @@ def test_who_has_the_role_of_owner_may_do_all_that_the_state_allows():
         other.roles = (("", "oic.role.owner"),)
         assert allowed(rig, other) == grid(ALL) - (set() if state == RFNOP else grid(NCRS))
         other.roles = (("oic.role.owner", "x"), ("", "oic.role.owner2"))
-        assert allowed(rig, other) == grid(SHOWN)
+        assert allowed(rig, other) == set()
+
+
+def test_whoever_has_a_name_may_show_its_roles_and_nobody_else():
+    methods = (GET, POST, DELETE)
+    for state in (RFPRO, RFNOP, SRESET):
+        rig, owner, other, by_certificate = owned(state, ace("anon-clear", 31, ROLES), ace("auth-crypt", 31, ROLES))
+        stray = Session("stray")
+        for session, may in ((owner, True), (other, True), (by_certificate, True), (stray, False), (None, False)):
+            for method in methods:
+                request = Request(method, ROLES, peer=session or "x", secure=session is not None)
+                request.identity = session and session.uuid
+                assert rig.security.check(request, rig.device.find(ROLES)) == may, (state, method)
 
 
 def test_a_session_without_a_name_has_no_role():
@@ -263,7 +272,7 @@ def test_every_interface_is_as_closed_as_the_default():
     rig, _, other, _ = owned(RFNOP)
     for path in ALL:
         for interface in ("oic.if.rw", "oic.if.baseline", "oic.if.ll", "oic.if.b", "oic.if.r"):
-            for session in (None,) if path in SHOWN else (None, other):
+            for session in (None, other):
                 assert rig.ask(session, GET, path + "?if=" + interface)[0] == UNAUTHORIZED
 
 
@@ -280,9 +289,9 @@ def test_a_batch_shows_what_the_client_may_read():
         ace(OTHER, 4, "/oc/swu"), ace(THIRD, 2, "*", "/oic/p"),
     )  # fmt: skip
     assert set(batch(rig, None)) == {"/oic/d"}
-    assert set(batch(rig, other)) == {"/oic/d", "/light", "/oic/sec/sdi"} | set(SHOWN)
-    assert set(batch(rig, by_certificate)) == {"/oic/d", "/light", "/oic/p", "/open", "/oc/con"} | set(SHOWN)
-    assert set(batch(rig, owner)) == {"/oic/d"} | set(ROWNED + SHOWN)
+    assert set(batch(rig, other)) == {"/oic/d", "/light", "/oic/sec/sdi", ROLES}
+    assert set(batch(rig, by_certificate)) == {"/oic/d", "/light", "/oic/p", "/open", "/oc/con", ROLES}
+    assert set(batch(rig, owner)) == {"/oic/d", ROLES} | set(ROWNED)
     assert batch(rig, other)["/light"]["rt"] == ["oic.r.switch.binary"]
 
 
