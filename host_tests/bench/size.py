@@ -25,7 +25,7 @@ PHASES = {
     "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),
     "UPDATE of /oc/swu": ("swupdate.rfc3339", "swupdate.url"),
     "UPDATE of pstat": ("ocf.onboarding",),
-    "UPDATE of cred": ("ocf.security.update", "ocf.security.lists", "crypto.prf", "crypto.pem", "crypto.x509"),
+    "UPDATE of cred": ("ocf.security.update", "ocf.security.lists", "crypto.prf", "crypto.pem", "crypto.certificate"),
     "UPDATE of doxm": ("ocf.security.update", "ocf.security.view", "ocf.security.pin"),
     "GET of csr": ("ocf.security.view", "crypto.pem", "ocf.security.certificates"),
     "RESET": ("ocf.onboarding", "ocf.security.records", "firmware.folder"),
@@ -40,6 +40,7 @@ PHASES = {
         "dtls.client",
         "dtls.certificates",
         "firmware.trust",
+        "crypto.x509",
     ),
     "update by CoAP, envelope": (*_WORK, "firmware.coap_source", "swupdate.install.policy"),
 }

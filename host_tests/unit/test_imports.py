@@ -23,7 +23,8 @@ ONLY_PORT = {
 }  # fmt: skip
 # What no idle device may hold.
 PHASED = (
-    "swupdate.install", "swupdate.work", "crypto.p256", "crypto.x509", "crypto.der", "crypto.ecdsa", "crypto.cose",
+    "swupdate.install", "swupdate.work", "crypto.p256", "crypto.x509", "crypto.certificate", "crypto.der", "crypto.ecdsa",
+    "crypto.cose",
     "dtls.server", "dtls.client", "dtls.handshake", "dtls.certificates", "coap.client", "coap.download",
     "ocf.introspection", "ocf.onboarding", "ocf.security.update", "ocf.security.lists", "ocf.security.view",
 )  # fmt: skip

@@ -165,7 +165,7 @@ def _chain(s, data, usage):
     if not isinstance(text, (str, bytes)):
         refuse("a certificate needs publicdata")
     encoding = data.get("encoding", "oic.sec.encoding.pem")
-    with phase("crypto.pem", "crypto.x509") as (pem, x509):
+    with phase("crypto.pem", "crypto.certificate") as (pem, certificate):
         try:
             if encoding == "oic.sec.encoding.der":
                 chain = [text.encode() if isinstance(text, str) else text]
@@ -173,13 +173,13 @@ def _chain(s, data, usage):
                 chain = pem.decode(text)
             else:
                 raise ValueError("encoding is not supported")
-            found = [x509.parse(der) for der in chain]
+            found = [certificate.parse(der) for der in chain]
             if not found:
                 raise ValueError("there is no certificate")
             if usage != "cert":
-                if not all(certificate.ca for certificate in found):
+                if not all(one.ca for one in found):
                     raise ValueError("an authority's certificate is not a CA's")
-            elif found[0].public != (s.store.load("key") or b"")[32:] or x509.uuid_of(found[0]) != s.uuid:
+            elif found[0].public != (s.store.load("key") or b"")[32:] or certificate.uuid_of(found[0]) != s.uuid:
                 raise ValueError("the certificate is not for this Device's key and uuid")
         except ValueError as error:
             refuse("certificate: %s" % error)
