@@ -20,14 +20,23 @@ from modules import ROOT, closure, path_of, resident, roots  # noqa: E402
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.sources")
 # What is in memory together, by the roots of the phases.
 PHASES = {
-    "start": ("swupdate.boot", "swupdate.rfc3339", "ocf.onboarding", "ocf.security.records"),
-    "handshake": ("dtls.server", "crypto.p256"),
-    "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),
+    "start": ("swupdate.boot", "swupdate.rfc3339", "ocf.onboarding", "ocf.security.load"),
+    "handshake": ("dtls.server", "crypto.p256", "ocf.security.credentials"),
+    "handshake, certificates": (
+        "dtls.server",
+        "dtls.certificates",
+        "ocf.security.certificates",
+        "ocf.security.credentials",
+    ),
     "UPDATE of /oc/swu": ("swupdate.rfc3339", "swupdate.url"),
-    "UPDATE of pstat": ("ocf.onboarding",),
-    "UPDATE of cred": ("ocf.security.update", "ocf.security.lists", "crypto.prf", "crypto.pem", "crypto.certificate"),
-    "UPDATE of doxm": ("ocf.security.update", "ocf.security.view", "ocf.security.pin"),
-    "GET of csr": ("ocf.security.view", "crypto.pem", "ocf.security.certificates"),
+    "UPDATE of pstat": ("ocf.onboarding", "ocf.security.credentials"),
+    "UPDATE of cred": ("ocf.security.update", "ocf.security.cred", "crypto.prf", "crypto.pem", "crypto.certificate"),
+    "UPDATE of acl2": ("ocf.security.update", "ocf.security.acl2"),
+    "UPDATE of doxm": ("ocf.security.update", "ocf.security.doxm", "ocf.security.view", "ocf.security.pin"),
+    "UPDATE of roles": ("ocf.security.update", "ocf.security.roles"),
+    "DELETE of cred": ("ocf.security.delete",),
+    "GET of cred": ("ocf.security.view", "crypto.pem"),
+    "GET of csr": ("ocf.security.view", "ocf.security.csr"),
     "RESET": ("ocf.onboarding", "ocf.security.records", "firmware.folder"),
     "introspection": ("ocf.introspection",),
     "trial": ("swupdate.trial",),
@@ -41,6 +50,7 @@ PHASES = {
         "dtls.certificates",
         "firmware.trust",
         "crypto.x509",
+        "ocf.security.credentials",
     ),
     "update by CoAP, envelope": (*_WORK, "firmware.coap_source", "swupdate.install.policy"),
 }

@@ -21,7 +21,8 @@ from ocf.device import Device
 from ocf.discovery import Discovery
 from ocf.pstat import RESET, RFNOP, RFOTM, Pstat
 from ocf.resource import Property, Resource
-from ocf.security import Security, raw
+from ocf.security import Security
+from ocf.uuids import raw
 from ocf.wellknown import Introspection
 from ocf_rig import MemoryStore
 from recording import (

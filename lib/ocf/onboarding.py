@@ -6,6 +6,7 @@ from port import const
 
 from ocf.pstat import NIL
 from ocf.resource import BAD_REQUEST
+from ocf.uuids import is_uuid
 
 _RESET = const(0)
 _RFOTM = const(1)
@@ -13,7 +14,6 @@ _SRESET = const(4)
 _RESET_OM = const(3)  # what a Device shows until its onboarding tool says how it will work
 # What `dos.s` may be written to, by state: RESET (which ends by itself), RFOTM, RFPRO, RFNOP, SRESET.
 _LEGAL = ((), (0, 2, 3), (0, 2, 3, 4), (0, 2, 3, 4), (0, 2, 4))
-_HEX = "0123456789abcdefABCDEF"
 
 
 def update(pstat, values):
@@ -97,10 +97,3 @@ def record(data):
         return None
     good = isinstance(om, int) and isinstance(state, int) and 0 <= state <= _SRESET and is_uuid(owner)
     return (state, om, owner) if good else None
-
-
-def is_uuid(text):
-    """Whether `text` is a UUID in its 36-character form (RFC 9562)."""
-    if not isinstance(text, str) or len(text) != 36:
-        return False
-    return all(text[i] == "-" if i in (8, 13, 18, 23) else text[i] in _HEX for i in range(36))

@@ -4,7 +4,7 @@ import asyncio
 
 from crypto import prf
 from ocf.pstat import RFNOP, RFPRO, SRESET
-from ocf.security import raw
+from ocf.uuids import raw
 from security_rig import (
     CHANGED,
     CONTENT,

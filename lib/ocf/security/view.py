@@ -105,6 +105,6 @@ _VIEWS = {"doxm": _doxm, "cred": _cred, "acl2": _acl2, "sp": _sp, "roles": _role
 
 
 async def _csr(svr, interface):
-    with phase("ocf.security.certificates") as certificates:
-        pem = await certificates.request(svr.security)
+    with phase("ocf.security.csr") as csr:
+        pem = await csr.request(svr.security)
     return _dress(svr, interface, [("csr", pem), ("encoding", _PEM)])
