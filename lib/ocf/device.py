@@ -36,7 +36,7 @@ class Device:
         self.endpoints = lambda resource, request: []
         self.seen = None
         self.sdi = None
-        self._buf = bytearray(buffer)
+        self.buf = bytearray(buffer)
 
     def add(self, resource):
         """Serve `resource`. Raises ValueError when its href is taken."""
@@ -144,62 +144,10 @@ class Device:
 
     def _answer(self, code, found, request, observe):
         if isinstance(found, Pairs):
-            found = self.encode(found)
-        return Response(code, found, request.accept or _OCF_CBOR, observe)
-
-    def encode(self, found):
-        """CBOR of `found`: Pairs, or a function that writes what is too large for that with the Stream it is given.
-
-        A view that the next call overwrites. Raises EncodeError when it cannot be encoded or not in 16 KB.
-        """
-        if not isinstance(found, Pairs):
-            stream = Stream(self._buf)
-            found(stream)
-            return stream.end()
-        encoder = Encoder(self._buf)
-        try:
-            encoder.encode(found)
-        except EncodeError:
-            return dumps(found, _LARGEST)
-        return encoder.view()
-
-
-class Stream:
-    """CBOR without an end in sight: written into `buf`, and kept elsewhere whenever that is full."""
-
-    def __init__(self, buf):
-        self._encoder = Encoder(buf)
-        self._kept = None
-
-    def head(self, major, n):
-        """The head of an array (4) or map (5) of `n` items, which are to follow."""
-        if self._encoder.pos + 9 > len(self._encoder.buf):
-            self._keep()
-        self._encoder.head(major, n)
-
-    def each(self, *values):
-        """Write items, one after the other. Raises EncodeError."""
-        encoder = self._encoder
-        for value in values:
-            begin = encoder.pos
+            encoder = Encoder(self.buf)
             try:
-                encoder.encode(value)
+                encoder.encode(found)
+                found = encoder.view()
             except EncodeError:
-                encoder.pos = begin
-                self._keep()
-                self._kept.extend(dumps(value, _LARGEST))
-
-    def end(self):
-        """All that was written."""
-        if self._kept is None:
-            return self._encoder.view()
-        self._keep()
-        return self._kept
-
-    def _keep(self):
-        if self._kept is None:
-            self._kept = bytearray()
-        self._kept.extend(self._encoder.view())
-        self._encoder.reset()
-        if len(self._kept) > _LARGEST:
-            raise EncodeError("a representation is too large")
+                found = dumps(found, _LARGEST)
+        return Response(code, found, request.accept or _OCF_CBOR, observe)

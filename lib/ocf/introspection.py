@@ -2,12 +2,21 @@
 
 from cbor import Pairs
 
+from ocf.stream import written
+
 _TYPES = ((bool, "boolean"), (int, "integer"), (float, "number"), (list, "array"), (dict, "object"))
 
 
 def document(device, title, version):
     """The introspection document of `device` in CBOR: a view of the device's buffer, or of a larger one."""
-    return device.encode(lambda out: _write(out, device, title, version))
+    return written(device, lambda out: _write(out, device, title, version))
+
+
+def places(resource, request):
+    """One URL of the introspection data for each way in which `resource` is reached."""
+    kind = ("content-type", "application/cbor")
+    urls = resource.device.endpoints(resource, request)
+    return [Pairs((("protocol", url.split(":")[0]), kind, ("url", url + "/oc/introspection"))) for url in urls]
 
 
 def _write(out, device, title, version):

@@ -4,10 +4,8 @@ from cbor import EncodeError, dumps
 from check import raises
 from coap.message import Refused, Request
 from ocf import Property, Resource
-from ocf.core import Configuration, DeviceInfo, Maintenance, Platform
+from ocf.core import Configuration, DeviceInfo, Discovery, Introspection, IntrospectionData, Maintenance, Platform
 from ocf.device import Device
-from ocf.discovery import Discovery
-from ocf.wellknown import Introspection, IntrospectionData
 from ocf_rig import Ears, MemoryStore, Open, ask, get, post
 
 DI = "12345678-1234-1234-1234-123456789abc"
