@@ -26,7 +26,7 @@ PHASED = (
     "swupdate.install", "swupdate.work", "crypto.p256", "crypto.x509", "crypto.certificate", "crypto.der", "crypto.ecdsa",
     "crypto.cose",
     "dtls.server", "dtls.client", "dtls.handshake", "dtls.certificates", "coap.client", "coap.download",
-    "ocf.introspection", "ocf.discovery", "ocf.onboarding", "ocf.uuids", "ocf.security.",
+    "ocf.introspection", "ocf.discovery", "ocf.refusal", "ocf.onboarding", "ocf.uuids", "ocf.security.",
 )  # fmt: skip
 
 

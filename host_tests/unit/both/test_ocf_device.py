@@ -162,8 +162,9 @@ def test_rules_that_do_not_exist_are_not_overlooked():
 
 def test_no_range_has_room_for_what_is_no_number():
     for bound in ({"minimum": 0}, {"maximum": 0}):
+        resource = Resource(properties=(Property("gain", float, "rw", **bound),))
         with raises(Refused, "out of range"):
-            Property("gain", float, "rw", **bound).check(float("nan"))
+            resource.validate({"gain": float("nan")})
 
 
 def test_refusals_name_the_property_and_change_nothing():
