@@ -38,7 +38,7 @@ PHASES = {
     "GET of cred": ("ocf.security.view", "crypto.pem"),
     "GET of csr": ("ocf.security.view", "ocf.security.csr"),
     "RESET": ("ocf.onboarding", "ocf.security.records", "firmware.folder"),
-    "refused UPDATE": ("ocf.refusal",),
+    "refused request": ("ocf.refusal",),
     "discovery": ("ocf.discovery",),
     "introspection": ("ocf.introspection",),
     "trial": ("swupdate.trial",),

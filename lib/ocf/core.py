@@ -1,9 +1,8 @@
 """The core Resources: discovery, introspection, Device, Platform, configuration and maintenance (OCF Core)."""
 
-from coap.message import Refused
 from port import phase
 
-from ocf.resource import BASELINE, Property, Resource
+from ocf.resource import BASELINE, Property, Resource, refuse
 
 _READ = ("oic.if.r", BASELINE)
 
@@ -130,7 +129,7 @@ class Configuration(Resource):
             try:
                 self._store.save("name", values["n"].encode())
             except OSError as error:
-                raise Refused(0xA0, "the name could not be stored: %s" % error)  # noqa: B904
+                refuse("store", error)
             super().update(values)
         return True
 

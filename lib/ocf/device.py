@@ -4,7 +4,7 @@ from cbor import DecodeError, EncodeError, Encoder, Pairs, decode, dumps
 from coap.message import Refused, Response
 from port import const
 
-from ocf.resource import BAD_REQUEST
+from ocf.resource import refuse
 
 _GET = const(1)
 _POST = const(2)
@@ -76,7 +76,7 @@ class Device:
         if not self.access.check(request, resource):
             raise Refused(0x81, "not authorized")
         if request.accept not in _FORMATS:
-            raise Refused(0x86, "only content formats 60 and 10000 can be had")
+            refuse("accept")
         if request.code == _GET:
             answer = self._get(resource, request)
         elif request.code == _POST:
@@ -84,7 +84,7 @@ class Device:
         elif request.code == _DELETE:
             answer = Response(resource.delete(request) or 0x42)
         else:
-            raise Refused(0x85, "only RETRIEVE and UPDATE")
+            refuse("code")
         if self.seen:
             identity = self.access.identity(request)
             if identity:
@@ -97,7 +97,7 @@ class Device:
         if found is None:
             if request.multicast:
                 return None
-            raise Refused(BAD_REQUEST, "nothing matches the query")
+            refuse("rt")
         if hasattr(found, "send"):
             return self._later(found, request)
         key = None
@@ -108,19 +108,19 @@ class Device:
     def _post(self, resource, request):
         interface = self._interface(resource, request)
         if resource.interfaces[0] in _READ_ONLY:
-            raise Refused(0x85, "this Resource is for reading")
+            refuse("access")
         if interface in _READ_ONLY or not resource.matches(request):
-            raise Refused(BAD_REQUEST, "the query is not for an UPDATE of this Resource")
+            refuse("query")
         if request.content_format not in _FORMATS:
-            raise Refused(0x8F, "the content format must be 60 or 10000")
+            refuse("content_format")
         if len(request.payload) > _LARGEST_BODY:
-            raise Refused(0x8D, "the payload is longer than %d" % _LARGEST_BODY)
+            refuse("payload", _LARGEST_BODY)
         try:
             body = decode(request.payload)
         except DecodeError as error:
-            raise Refused(BAD_REQUEST, "the payload is not CBOR: %s" % error)  # noqa: B904 - no `from` on MicroPython
+            refuse("decode", error)
         if not isinstance(body, dict):
-            raise Refused(BAD_REQUEST, "the payload is not a map")
+            refuse("dict")
         done = resource.post(body, request)
         if hasattr(done, "send"):
             return self._later(done, request)
@@ -138,7 +138,7 @@ class Device:
         for part in request.query:
             if part.startswith("if="):
                 if part[3:] not in resource.interfaces:
-                    raise Refused(BAD_REQUEST, "this Resource has no such Interface")
+                    refuse("if")
                 return part[3:]
         return resource.interfaces[0]
 

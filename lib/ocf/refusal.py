@@ -1,11 +1,35 @@
-"""Why an UPDATE is refused, in words. A phase: loaded when one is."""
+"""Why a request is refused, in words. A phase: loaded when one is."""
 
-from ocf.resource import broken
+from ocf.resource import BAD_REQUEST, broken
 
+_METHOD = 0x85  # not allowed
+# What Resources and the Device call it -> CoAP code, words
+_WORDS = {
+    "access": (_METHOD, "this Resource is for reading"),
+    "accept": (0x86, "only content formats 60 and 10000 can be had"),
+    "code": (_METHOD, "only RETRIEVE and UPDATE"),
+    "content_format": (0x8F, "the content format must be 60 or 10000"),
+    "decode": (BAD_REQUEST, "the payload is not CBOR: %s"),
+    "delete": (_METHOD, "this Resource cannot be deleted"),
+    "dict": (BAD_REQUEST, "the payload is not a map"),
+    "if": (BAD_REQUEST, "this Resource has no such Interface"),
+    "payload": (0x8D, "the payload is longer than %d"),
+    "query": (BAD_REQUEST, "the query is not for an UPDATE of this Resource"),
+    "rt": (BAD_REQUEST, "nothing matches the query"),
+    "store": (0xA0, "the name could not be stored: %s"),
+}
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "text", bytes: "bytes", list: "array", dict: "object"}
 
 
-def why(properties, body):
+def words(reason, *about):
+    """(CoAP code, text) of a refusal."""
+    if reason == "body":
+        return BAD_REQUEST, _why(*about)
+    code, text = _WORDS[reason]
+    return code, text % about if about else text
+
+
+def _why(properties, body):
     """What is wrong with the UPDATE `body` of a Resource that declares `properties`."""
     for name, kind, access, rules in properties:
         if name in body:

@@ -47,6 +47,12 @@ def broken(value, kind, rules):
     return None if good else "range"
 
 
+def refuse(reason, *about):
+    """Raise Refused with the code and the words that `ocf.refusal` has for `reason`."""
+    with phase("ocf.refusal") as refusal:
+        raise Refused(*refusal.words(reason, *about))
+
+
 class Resource:
     """A Resource: what it is stands in class attributes, its Properties' values in attributes of the same names.
 
@@ -111,8 +117,7 @@ class Resource:
             if bad:
                 break
         if bad or known < len(body):
-            with phase("ocf.refusal") as refusal:
-                raise Refused(BAD_REQUEST, refusal.why(self.properties, body))
+            refuse("body", self.properties, body)
 
     def update(self, values):
         """Take an UPDATE that was validated. True makes the answer carry the new representation. Raises Refused."""
@@ -133,4 +138,4 @@ class Resource:
 
     def delete(self, request):
         """A DELETE; refused unless a Resource defines it."""
-        raise Refused(0x85, "this Resource cannot be deleted")
+        refuse("delete")
