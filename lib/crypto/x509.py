@@ -6,7 +6,7 @@ from port import const
 
 from crypto.certificate import Certificate, attribute, names_host, parse, uuid_of  # noqa: F401
 from crypto.der import check
-from crypto.ecdsa import verify_async
+from crypto.verify import verify_async
 
 _DEEPEST = const(4)  # certificates of a chain
 

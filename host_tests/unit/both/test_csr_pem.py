@@ -3,7 +3,8 @@
 import hashlib
 
 from check import raises
-from crypto import csr, der, ecdsa, p256, pem, x509
+from crypto import csr, der, p256, pem, x509
+from crypto.verify import verify
 from port import urandom
 
 BLOCK = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n"
@@ -79,7 +80,7 @@ async def test_request():
     unused, signature = request.bits()
     request.end()
     assert unused == 0
-    assert ecdsa.verify(public, hashlib.sha256(info).digest(), der.decode_signature(signature))
+    assert verify(public, hashlib.sha256(info).digest(), der.decode_signature(signature))
     reader = der.only(info)
     assert reader.unsigned() == 0
     assert x509.attribute(reader.whole()) == name
