@@ -26,7 +26,6 @@ PHASES = {
         "dtls.server",
         "dtls.certificates",
         "ocf.security.certificates",
-        "ocf.security.credentials",
     ),
     "UPDATE of /oc/swu": ("swupdate.rfc3339", "swupdate.url"),
     "UPDATE of pstat": ("ocf.onboarding", "ocf.security.credentials"),
@@ -52,7 +51,6 @@ PHASES = {
         "dtls.certificates",
         "firmware.trust",
         "crypto.x509",
-        "ocf.security.credentials",
     ),
     "update by CoAP, envelope": (*_WORK, "firmware.coap_source", "swupdate.install.policy"),
 }

@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 
 from check import unhex
-from crypto.comb import POINTS
 from crypto.compare import equal
 from crypto.curve import add, affine, double, on_curve
+from crypto.p256 import POINTS
 from crypto.verify import verify, verify_async
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF

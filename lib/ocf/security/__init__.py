@@ -164,8 +164,8 @@ class Security:
         return self._ask("certificate")
 
     def authorities(self):
-        """The authorities (DER) that an owner trusts."""
-        return self._ask("authorities")
+        """The authorities (DER) that an owner trusts. Here, because it is asked when memory is shortest."""
+        return [der for cred in self.creds if cred["usage"] == "trustca" for der in cred["chain"]]
 
     async def trust(self, chain):
         """(public key, uuid) of the peer with this chain. Raises ValueError."""

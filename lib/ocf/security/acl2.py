@@ -4,8 +4,18 @@ from coap.message import Refused
 from port import const
 
 from ocf.security import records
-from ocf.security.lists import append, merged, number, role_of, unlimited
-from ocf.security.update import TOO_LARGE, known, owner, refuse, uuid
+from ocf.security.update import (
+    TOO_LARGE,
+    append,
+    known,
+    merged,
+    number,
+    owner,
+    refuse,
+    role_of,
+    unlimited,
+    uuid,
+)
 
 _MOST = const(32)
 _RESOURCES = const(16)

@@ -6,8 +6,7 @@ from port import const, phase
 
 from ocf.pstat import RFOTM
 from ocf.security import records
-from ocf.security.lists import append, merged, number, role_of, unlimited
-from ocf.security.update import known, owner, refuse, uuid
+from ocf.security.update import append, known, merged, number, owner, refuse, role_of, unlimited, uuid
 from ocf.uuids import raw
 
 _MOST = const(16)

@@ -66,11 +66,6 @@ def certificate(s):
     return None
 
 
-def authorities(s):
-    """The authorities (DER) that an owner trusts."""
-    return [der for cred in s.creds if cred["usage"] == "trustca" for der in cred["chain"]]
-
-
 def opened(s, session):
     """A handshake is complete. False when the session must not be."""
     if s.pstat.state == RFOTM:
