@@ -13,7 +13,7 @@ _RFOTM = const(1)
 _SRESET = const(4)
 _RESET_OM = const(3)  # what a Device shows until its onboarding tool says how it will work
 # What `dos.s` may be written to, by state: RESET (which ends by itself), RFOTM, RFPRO, RFNOP, SRESET.
-_LEGAL = ((), (0, 2, 3), (0, 2, 3, 4), (0, 2, 3, 4), (0, 2, 4))
+_LEGAL = const(((), (0, 2, 3), (0, 2, 3, 4), (0, 2, 3, 4), (0, 2, 4)))
 
 
 def update(pstat, values):

@@ -1,8 +1,10 @@
 """Why a request is refused, in words. A phase: loaded when one is."""
 
+from port import const
+
 from ocf.resource import BAD_REQUEST, broken
 
-_METHOD = 0x85  # not allowed
+_METHOD = const(0x85)  # not allowed
 # What Resources and the Device call it -> CoAP code, words
 _WORDS = {
     "access": (_METHOD, "this Resource is for reading"),

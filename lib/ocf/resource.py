@@ -9,7 +9,7 @@ BAD_REQUEST = const(0x80)  # 4.00
 BASELINE = "oic.if.baseline"
 
 
-_RULES = ("needed", "optional", "enum", "minimum", "maximum", "max_length", "declared_length", "format")
+_RULES = const(("needed", "optional", "enum", "minimum", "maximum", "max_length", "declared_length", "format"))
 _NO_RULES = {}
 
 

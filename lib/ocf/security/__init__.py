@@ -17,10 +17,10 @@ _PIN = const(1)
 _CERTIFICATE = const(2)
 _SELF = const(4)  # the value of oxmsel while no transfer method is chosen
 _PSK = const(1)  # credtype
-_SUITES_PSK = (0xC037, 0xC0A8)
+_SUITES_PSK = const((0xC037, 0xC0A8))
 _SUITES_CERTIFICATE = (0xC0AE, 0xC0AC)
 _SUITES = {_JUST_WORKS: (0xFF00,), _PIN: (0xC037,), _CERTIFICATE: _SUITES_CERTIFICATE}  # by oxmsel
-_CORE = ("/oic/res", "/oic/d", "/oic/p")
+_CORE = const(("/oic/res", "/oic/d", "/oic/p"))
 _DOXM = "/oic/sec/doxm"
 _PSTAT = "/oic/sec/pstat"
 # What a method needs of an entry's permission: RETRIEVE or NOTIFY, CREATE or UPDATE, DELETE.

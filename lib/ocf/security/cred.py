@@ -12,8 +12,8 @@ from ocf.uuids import raw
 _MOST = const(16)
 _PSK = const(1)
 _CERTIFICATE = const(8)
-_USAGES = ("trustca", "cert", "mfgtrustca")
-_OXMS = (b"oic.sec.doxm.jw", b"oic.sec.doxm.rdp", b"oic.sec.doxm.mfgcert")
+_USAGES = const(("trustca", "cert", "mfgtrustca"))
+_OXMS = const((b"oic.sec.doxm.jw", b"oic.sec.doxm.rdp", b"oic.sec.doxm.mfgcert"))
 
 
 def post(s, body, request):

@@ -7,10 +7,10 @@ from ocf.uuids import raw
 
 _SELF = const(4)
 _PSK = const(1)
-_PIN_IDENTITY = b"oic.sec.doxm.rdp"
+_PIN_IDENTITY = const(b"oic.sec.doxm.rdp")
 
 
-def guard(s, _state):
+def guard(s, state):
     """Why the Device may not enter RFPRO, RFNOP or SRESET, or None."""
     if not s.owned or NIL in (s.devowner, s.uuid):
         return "the Device is not owned"

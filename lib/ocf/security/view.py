@@ -1,13 +1,13 @@
 """What the SVRs show. A phase."""
 
 from cbor import Pairs
-from port import phase
+from port import const, phase
 
 from ocf.resource import BASELINE
 
-_RAW = "oic.sec.encoding.raw"
-_PEM = "oic.sec.encoding.pem"
-_PROFILE = "1.3.6.1.4.1.51414.0.0.1.0"  # the baseline security profile
+_RAW = const("oic.sec.encoding.raw")
+_PEM = const("oic.sec.encoding.pem")
+_PROFILE = const("1.3.6.1.4.1.51414.0.0.1.0")  # the baseline security profile
 SCT = 9  # symmetric pair-wise keys, asymmetric signing keys with certificates
 
 
