@@ -5,12 +5,10 @@ import asyncio
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
 from dtls.transport import DtlsTransport
-from ocf.core import Configuration, DeviceInfo, Maintenance, Platform
+from ocf.core import Configuration, DeviceInfo, Discovery, Introspection, IntrospectionData, Maintenance, Platform
 from ocf.device import Device
-from ocf.discovery import Discovery
 from ocf.pstat import Pstat
 from ocf.security import Security
-from ocf.wellknown import Introspection, IntrospectionData
 from port import collect, const, phase, print_exception, sleep_ms, urandom
 from swupdate.manager import Updater
 from swupdate.resource import SoftwareUpdate, UpdateStatus

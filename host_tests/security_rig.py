@@ -5,9 +5,8 @@ import asyncio
 from cbor import decode, dumps
 from coap.message import Refused, Request
 from dtls.record import Session
-from ocf.core import Configuration, DeviceInfo, Maintenance, Platform
+from ocf.core import Configuration, DeviceInfo, Discovery, Maintenance, Platform
 from ocf.device import Device
-from ocf.discovery import Discovery
 from ocf.pstat import RFNOP, Pstat
 from ocf.resource import Property, Resource
 from ocf.security import Security

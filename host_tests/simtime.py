@@ -16,7 +16,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import crypto.p256
+import crypto.curve
 import port._cpython
 
 _STEPS = 68  # of a multiplication: 64 with the base point, 72 with another
@@ -65,7 +65,7 @@ class Loop(asyncio.SelectorEventLoop):
 
 
 async def _pause(_ms: int) -> None:
-    """What `crypto.p256` does after each step: on a chip that takes no time, nobody could come in between."""
+    """What `crypto.curve` does after each step: on a chip that takes no time, nobody could come in between."""
     chip = _chip.get()
     if chip:
         await chip.step()
@@ -73,12 +73,12 @@ async def _pause(_ms: int) -> None:
 
 @contextmanager
 def _clock(loop: Loop) -> Iterator[None]:
-    real = port._cpython.time, crypto.p256.sleep_ms
-    port._cpython.time, crypto.p256.sleep_ms = loop, _pause
+    real = port._cpython.time, crypto.curve.sleep_ms
+    port._cpython.time, crypto.curve.sleep_ms = loop, _pause
     try:
         yield
     finally:
-        port._cpython.time, crypto.p256.sleep_ms = real
+        port._cpython.time, crypto.curve.sleep_ms = real
 
 
 def run(main: Coroutine[Any, Any, Any], start: float = 0.0) -> Any:

@@ -16,7 +16,7 @@ ROOT = (__file__.rpartition("/")[0] or ".") + "/../.."
 sys.path.insert(0, ROOT + "/lib")
 
 from cbor import Encoder, Pairs, decode  # noqa: E402
-from crypto.ecdsa import verify_async  # noqa: E402
+from crypto.verify import verify_async  # noqa: E402
 
 # A softwareupdate representation with all its Properties (oic.if.baseline), 268 bytes of CBOR.
 REPRESENTATION = [

@@ -8,9 +8,8 @@ from cbor import decode
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
 from dtls.transport import DtlsTransport
-from ocf.core import DeviceInfo, Maintenance, Platform
+from ocf.core import DeviceInfo, Discovery, Maintenance, Platform
 from ocf.device import Device
-from ocf.discovery import Discovery
 from ocf.pstat import RESET, RFNOP, Pstat
 from ocf.resource import Property, Resource
 from ocf.security import Security

@@ -16,13 +16,12 @@ from cryptography import x509
 from dtls.hello import ClientHello
 from dtls.transport import DtlsTransport
 from dtls.wire import Reader
-from ocf.core import DeviceInfo, Platform
+from ocf.core import DeviceInfo, Discovery, Introspection, Platform
 from ocf.device import Device
-from ocf.discovery import Discovery
 from ocf.pstat import RESET, RFNOP, RFOTM, Pstat
 from ocf.resource import Property, Resource
-from ocf.security import Security, raw
-from ocf.wellknown import Introspection
+from ocf.security import Security
+from ocf.uuids import raw
 from ocf_rig import MemoryStore
 from recording import (
     ALERT,

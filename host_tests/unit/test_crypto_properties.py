@@ -5,9 +5,10 @@ import hashlib
 import hmac as standard
 
 from crypto.ccm import Ccm
-from crypto.ecdsa import nonces, sign, verify
+from crypto.ecdsa import nonces, sign
 from crypto.p256 import N, P, agree, key_pair, on_curve
 from crypto.prf import hmac, p_hash, pbkdf2
+from crypto.verify import verify
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM

@@ -5,8 +5,8 @@ import hashlib
 
 import cbor2
 from crypto.cose import ES256, verify_sign1
-from crypto.ecdsa import verify
-from crypto.p256 import on_curve
+from crypto.curve import on_curve
+from crypto.verify import verify
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256

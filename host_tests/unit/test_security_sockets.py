@@ -9,7 +9,7 @@ from fargo import client, onboard, secure
 from fargo.console import Failure
 from fargo.identity import Identity, Known
 from ocf.pstat import RESET, RFNOP, RFOTM, RFPRO, SRESET
-from ocf.security import raw
+from ocf.uuids import raw
 from owned_device import LO, Board
 from test_onboard import connect, own, until
 

@@ -205,7 +205,7 @@ def test_swapped_issuers_and_foreign_keys():
 def test_forged_signatures():
     certificate = LEAF.certificate
     r, s = decode_dss_signature(certificate.signature)
-    head = LEAF.der[4 : 4 + len(certificate.tbs_certificate_bytes)] + x509.SHA256
+    head = LEAF.der[4 : 4 + len(certificate.tbs_certificate_bytes)] + der.SHA256
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     for pair, why in (
         ((r, s), None),

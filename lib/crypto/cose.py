@@ -6,7 +6,7 @@ of four strings.
 
 import hashlib
 
-from crypto.ecdsa import verify_async
+from crypto.verify import verify_async
 
 # The protected header {1: -7} (alg: ES256) in its only deterministic form.
 ES256 = b"\xa1\x01\x26"

@@ -2,9 +2,8 @@
 
 import hashlib
 
-from crypto.der import encode, encode_signature
+from crypto.der import P256, SHA256, encode, encode_signature
 from crypto.ecdsa import sign_async
-from crypto.x509 import P256, SHA256
 
 
 async def make(private, public, name):

@@ -5,6 +5,11 @@ What is not DER is refused with ValueError: indefinite lengths, lengths that cou
 that go on behind their element.
 """
 
+# AlgorithmIdentifier of ecdsa-with-SHA256 (RFC 5758 section 3.2).
+SHA256 = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
+# SubjectPublicKeyInfo of an uncompressed point of P-256 up to x (RFC 5480 section 2).
+P256 = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04"
+
 
 def check(good, why="malformed DER"):
     """ValueError(why) unless `good`."""

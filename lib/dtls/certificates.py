@@ -3,7 +3,8 @@
 from hashlib import sha256
 
 from crypto import der
-from crypto.ecdsa import sign_async, verify_async
+from crypto.ecdsa import sign_async
+from crypto.verify import verify_async
 from port import const
 
 from dtls.record import Alert

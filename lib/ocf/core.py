@@ -1,17 +1,69 @@
-"""The core Resources: Device, Platform, configuration and maintenance (OCF Core)."""
+"""The core Resources: discovery, introspection, Device, Platform, configuration and maintenance (OCF Core)."""
 
-from coap.message import Refused
+from port import phase
 
-from ocf.resource import BASELINE, Property, Resource
+from ocf.resource import BASELINE, Property, Resource, refuse
 
-READ = ("oic.if.r", BASELINE)
+_READ = ("oic.if.r", BASELINE)
+
+
+class Discovery(Resource):
+    """/oic/res: the links of all discoverable Resources; their representations through the batch Interface.
+
+    The batch shows what the Client that asks may read. `rt=` in the query selects by type, several by any of them.
+    """
+
+    href = "/oic/res"
+    rt = ("oic.wk.res",)
+    interfaces = ("oic.if.ll", "oic.if.b", BASELINE)
+    secure = False
+
+    def represent(self, interface, request):
+        """CBOR of it, or None when no Resource matches the query: for those that ask for others, nothing is loaded."""
+        if not any(r.discoverable and r.matches(request) for r in self.device.resources):
+            return None
+        with phase("ocf.discovery") as discovery:
+            return discovery.represent(self, interface, request)
+
+
+class Introspection(Resource):
+    """/oc/wk/introspection: says where the introspection data is."""
+
+    href = "/oc/wk/introspection"
+    rt = ("oic.wk.introspection",)
+    interfaces = _READ
+    observable = False
+    properties = (Property("urlInfo", list),)
+
+    def represent(self, interface, request):
+        """One URL for each way in which this Device is reached."""
+        with phase("ocf.introspection") as introspection:
+            self.urlInfo = introspection.places(self, request)
+        return super().represent(interface, request)
+
+
+class IntrospectionData(Resource):
+    """/oc/introspection: the data, made anew for each reader (who fetches it in blocks)."""
+
+    href = "/oc/introspection"
+    rt = ("x.fargo.introspection",)
+    interfaces = _READ
+    observable = discoverable = False
+
+    def __init__(self, title, version):
+        super().__init__(title=title, version=version)
+
+    def represent(self, interface, request):
+        """The document of all Resources."""
+        with phase("ocf.introspection") as introspection:
+            return introspection.document(self.device, self.title, self.version)
 
 
 class DeviceInfo(Resource):
     """/oic/d. `sv` is the running version, `piid` is permanent, `di` follows the Device's."""
 
     href = "/oic/d"
-    interfaces = READ
+    interfaces = _READ
     secure = False
     properties = (
         Property("n", str),
@@ -42,7 +94,7 @@ class Platform(Resource):
 
     href = "/oic/p"
     rt = ("oic.wk.p",)
-    interfaces = READ
+    interfaces = _READ
     secure = False
     properties = (
         Property("pi", str, format="uuid"),
@@ -77,7 +129,7 @@ class Configuration(Resource):
             try:
                 self._store.save("name", values["n"].encode())
             except OSError as error:
-                raise Refused(0xA0, "the name could not be stored: %s" % error)  # noqa: B904
+                refuse("store", error)
             super().update(values)
         return True
 

@@ -4,7 +4,7 @@ from cbor import DecodeError, EncodeError, Encoder, Pairs, decode, dumps
 from coap.message import Refused, Response
 from port import const
 
-from ocf.resource import BAD_REQUEST
+from ocf.resource import refuse
 
 _GET = const(1)
 _POST = const(2)
@@ -36,7 +36,7 @@ class Device:
         self.endpoints = lambda resource, request: []
         self.seen = None
         self.sdi = None
-        self._buf = bytearray(buffer)
+        self.buf = bytearray(buffer)
 
     def add(self, resource):
         """Serve `resource`. Raises ValueError when its href is taken."""
@@ -76,7 +76,7 @@ class Device:
         if not self.access.check(request, resource):
             raise Refused(0x81, "not authorized")
         if request.accept not in _FORMATS:
-            raise Refused(0x86, "only content formats 60 and 10000 can be had")
+            refuse("accept")
         if request.code == _GET:
             answer = self._get(resource, request)
         elif request.code == _POST:
@@ -84,7 +84,7 @@ class Device:
         elif request.code == _DELETE:
             answer = Response(resource.delete(request) or 0x42)
         else:
-            raise Refused(0x85, "only RETRIEVE and UPDATE")
+            refuse("code")
         if self.seen:
             identity = self.access.identity(request)
             if identity:
@@ -97,7 +97,7 @@ class Device:
         if found is None:
             if request.multicast:
                 return None
-            raise Refused(BAD_REQUEST, "nothing matches the query")
+            refuse("rt")
         if hasattr(found, "send"):
             return self._later(found, request)
         key = None
@@ -108,19 +108,19 @@ class Device:
     def _post(self, resource, request):
         interface = self._interface(resource, request)
         if resource.interfaces[0] in _READ_ONLY:
-            raise Refused(0x85, "this Resource is for reading")
+            refuse("access")
         if interface in _READ_ONLY or not resource.matches(request):
-            raise Refused(BAD_REQUEST, "the query is not for an UPDATE of this Resource")
+            refuse("query")
         if request.content_format not in _FORMATS:
-            raise Refused(0x8F, "the content format must be 60 or 10000")
+            refuse("content_format")
         if len(request.payload) > _LARGEST_BODY:
-            raise Refused(0x8D, "the payload is longer than %d" % _LARGEST_BODY)
+            refuse("payload", _LARGEST_BODY)
         try:
             body = decode(request.payload)
         except DecodeError as error:
-            raise Refused(BAD_REQUEST, "the payload is not CBOR: %s" % error)  # noqa: B904 - no `from` on MicroPython
+            refuse("decode", error)
         if not isinstance(body, dict):
-            raise Refused(BAD_REQUEST, "the payload is not a map")
+            refuse("dict")
         done = resource.post(body, request)
         if hasattr(done, "send"):
             return self._later(done, request)
@@ -138,68 +138,16 @@ class Device:
         for part in request.query:
             if part.startswith("if="):
                 if part[3:] not in resource.interfaces:
-                    raise Refused(BAD_REQUEST, "this Resource has no such Interface")
+                    refuse("if")
                 return part[3:]
         return resource.interfaces[0]
 
     def _answer(self, code, found, request, observe):
         if isinstance(found, Pairs):
-            found = self.encode(found)
-        return Response(code, found, request.accept or _OCF_CBOR, observe)
-
-    def encode(self, found):
-        """CBOR of `found`: Pairs, or a function that writes what is too large for that with the Stream it is given.
-
-        A view that the next call overwrites. Raises EncodeError when it cannot be encoded or not in 16 KB.
-        """
-        if not isinstance(found, Pairs):
-            stream = Stream(self._buf)
-            found(stream)
-            return stream.end()
-        encoder = Encoder(self._buf)
-        try:
-            encoder.encode(found)
-        except EncodeError:
-            return dumps(found, _LARGEST)
-        return encoder.view()
-
-
-class Stream:
-    """CBOR without an end in sight: written into `buf`, and kept elsewhere whenever that is full."""
-
-    def __init__(self, buf):
-        self._encoder = Encoder(buf)
-        self._kept = None
-
-    def head(self, major, n):
-        """The head of an array (4) or map (5) of `n` items, which are to follow."""
-        if self._encoder.pos + 9 > len(self._encoder.buf):
-            self._keep()
-        self._encoder.head(major, n)
-
-    def each(self, *values):
-        """Write items, one after the other. Raises EncodeError."""
-        encoder = self._encoder
-        for value in values:
-            begin = encoder.pos
+            encoder = Encoder(self.buf)
             try:
-                encoder.encode(value)
+                encoder.encode(found)
+                found = encoder.view()
             except EncodeError:
-                encoder.pos = begin
-                self._keep()
-                self._kept.extend(dumps(value, _LARGEST))
-
-    def end(self):
-        """All that was written."""
-        if self._kept is None:
-            return self._encoder.view()
-        self._keep()
-        return self._kept
-
-    def _keep(self):
-        if self._kept is None:
-            self._kept = bytearray()
-        self._kept.extend(self._encoder.view())
-        self._encoder.reset()
-        if len(self._kept) > _LARGEST:
-            raise EncodeError("a representation is too large")
+                found = dumps(found, _LARGEST)
+        return Response(code, found, request.accept or _OCF_CBOR, observe)

@@ -2,12 +2,21 @@
 
 from cbor import Pairs
 
+from ocf.stream import written
+
 _TYPES = ((bool, "boolean"), (int, "integer"), (float, "number"), (list, "array"), (dict, "object"))
 
 
 def document(device, title, version):
     """The introspection document of `device` in CBOR: a view of the device's buffer, or of a larger one."""
-    return device.encode(lambda out: _write(out, device, title, version))
+    return written(device, lambda out: _write(out, device, title, version))
+
+
+def places(resource, request):
+    """One URL of the introspection data for each way in which `resource` is reached."""
+    kind = ("content-type", "application/cbor")
+    urls = resource.device.endpoints(resource, request)
+    return [Pairs((("protocol", url.split(":")[0]), kind, ("url", url + "/oc/introspection"))) for url in urls]
 
 
 def _write(out, device, title, version):
@@ -51,7 +60,7 @@ def _find(names, resource):
 
 
 def _writable(resource):
-    return any(p.access == "rw" for p in resource.properties)
+    return any(access == "rw" for _name, _kind, access, _rules in resource.properties)
 
 
 def _path(resource, name):
@@ -77,28 +86,28 @@ def _definition(resource, update):
         for name, values in (("rt", resource.rt), ("if", resource.interfaces)):
             items = Pairs((("type", "string"), ("enum", values)))
             properties.append((name, Pairs((("type", "array"), ("readOnly", True), ("items", items)))))
-    for p in resource.properties:
-        if update and p.access == "r":
+    for name, kind, access, rules in resource.properties:
+        if update and access == "r":
             continue
-        properties.append((p.name, _property(p)))
-        if p.needed if update else not p.optional:
-            needed.append(p.name)
+        properties.append((name, _property(kind, access, rules)))
+        if rules.get("needed") if update else not rules.get("optional"):
+            needed.append(name)
     found = [("type", "object"), ("properties", Pairs(properties))]
     if needed:  # OpenAPI allows no empty list
         found.append(("required", needed))
     return Pairs(found)
 
 
-def _property(p):
-    found = [("type", next((name for kind, name in _TYPES if kind is p.kind), "string"))]
-    if p.access == "r":
+def _property(kind, access, rules):
+    found = [("type", next((name for known, name in _TYPES if known is kind), "string"))]
+    if access == "r":
         found.append(("readOnly", True))
-    if p.kind is list:
+    if kind is list:
         found.append(("items", Pairs()))
-    elif p.kind in (str, bytes) and not p.enum:
-        found.append(("maxLength", p.declared_length or p.max_length))
+    elif kind in (str, bytes) and not rules.get("enum"):
+        found.append(("maxLength", rules.get("declared_length") or rules.get("max_length", 64)))
     for name in ("enum", "minimum", "maximum", "format"):
-        value = getattr(p, name)
+        value = rules.get(name)
         if value is not None:
             found.append((name, value))
     return Pairs(found)

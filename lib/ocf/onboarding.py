@@ -6,14 +6,14 @@ from port import const
 
 from ocf.pstat import NIL
 from ocf.resource import BAD_REQUEST
+from ocf.uuids import is_uuid
 
 _RESET = const(0)
 _RFOTM = const(1)
 _SRESET = const(4)
 _RESET_OM = const(3)  # what a Device shows until its onboarding tool says how it will work
 # What `dos.s` may be written to, by state: RESET (which ends by itself), RFOTM, RFPRO, RFNOP, SRESET.
-_LEGAL = ((), (0, 2, 3), (0, 2, 3, 4), (0, 2, 3, 4), (0, 2, 4))
-_HEX = "0123456789abcdefABCDEF"
+_LEGAL = const(((), (0, 2, 3), (0, 2, 3, 4), (0, 2, 3, 4), (0, 2, 4)))
 
 
 def update(pstat, values):
@@ -82,8 +82,10 @@ def _target(pstat, values):
         raise Refused(BAD_REQUEST, "dos.s cannot go from %d to %d" % (state, to))
     kept = pstat.rowneruuid
     pstat.rowneruuid = values.get("rowneruuid", kept)  # the guard is about what will be
-    why = pstat.guard(to) if pstat.guard and to != _RESET else None
-    pstat.rowneruuid = kept
+    try:
+        why = pstat.guard(to) if pstat.guard and to != _RESET else None
+    finally:
+        pstat.rowneruuid = kept
     if why:
         raise Refused(BAD_REQUEST, why)
     return to
@@ -100,10 +102,3 @@ def record(data):
         return None
     good = isinstance(om, int) and isinstance(state, int) and 0 <= state <= _SRESET and is_uuid(owner)
     return (state, om, owner) if good else None
-
-
-def is_uuid(text):
-    """Whether `text` is a UUID in its 36-character form (RFC 9562)."""
-    if not isinstance(text, str) or len(text) != 36:
-        return False
-    return all(text[i] == "-" if i in (8, 13, 18, 23) else text[i] in _HEX for i in range(36))

@@ -13,7 +13,7 @@ RESET, RFOTM, RFPRO, RFNOP, SRESET = range(5)
 NIL = "00000000-0000-0000-0000-000000000000"
 
 # cm by state, where no update is shown; tm is 0, save in RESET
-_CM = b"\x01\x02\x00\x00\x01"
+_CM = const(b"\x01\x02\x00\x00\x01")
 _RESET_TM = const(2)
 _SM = const(4)  # client-directed provisioning
 

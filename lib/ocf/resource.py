@@ -2,61 +2,55 @@
 
 from cbor import Pairs
 from coap.message import Refused
-from port import const
+from port import const, phase
 
 BAD_REQUEST = const(0x80)  # 4.00
 
 BASELINE = "oic.if.baseline"
 
 
-class Property:
-    """One Property of a Resource.
+_RULES = const(("needed", "optional", "enum", "minimum", "maximum", "max_length", "declared_length", "format"))
+_NO_RULES = {}
+
+
+def Property(name, kind, access="r", **rules):  # noqa: N802 - a declaration, like a class
+    """One Property of a Resource: the tuple (name, kind, access, rules). An object would cost twice its memory.
 
     `kind`: bool, int, float, str, bytes, list or dict. `access`: "r" or "rw". The rules, by keyword: `needed`: an
     UPDATE must have it; `optional`: left out of the representation while it is None; `enum`: the values it may take;
-    `minimum` and `maximum` of numbers; `max_length` of text, bytes, arrays and objects (what is accepted) and
-    `declared_length` (what introspection says, when a model is stricter than its users); `format`: as in OpenAPI.
+    `minimum` and `maximum` of numbers; `max_length` of text, bytes, arrays and objects (what is accepted, 64 unless
+    told) and `declared_length` (what introspection says, when a model is stricter than its users); `format`: as in OpenAPI.
     """
-
-    # On the class, because an attribute of an instance costs memory in every Property.
-    needed = optional = False
-    enum = minimum = maximum = declared_length = format = None
-    max_length = 64
-
-    def __init__(self, name, kind, access="r", **rules):
-        self.name = name
-        self.kind = kind
-        self.access = access
-        for rule in rules:
-            if not hasattr(Property, rule):
-                raise TypeError(rule)
-            setattr(self, rule, rules[rule])
-
-    def check(self, value):
-        """Raise Refused 4.00 when `value` (decoded CBOR) is not one of this Property."""
-        kind = self.kind
-        # bool is an int here, and is not on MicroPython
-        if isinstance(value, bool):
-            good = kind is bool
-        else:
-            good = isinstance(value, kind) or kind is float and isinstance(value, int)
-        if not good:
-            why = "must be of type " + _TYPES[kind]
-        elif self.enum is not None and value not in self.enum:
-            why = "must be one of " + ", ".join(str(v) for v in self.enum)
-        elif kind in (str, bytes, list, dict) and len(value) > self.max_length:
-            why = "is longer than %d" % self.max_length
-        # written so that NaN, which compares as false, is out of every range
-        elif (self.minimum is not None and not value >= self.minimum) or (
-            self.maximum is not None and not value <= self.maximum
-        ):
-            why = "is out of range"
-        else:
-            return
-        raise Refused(BAD_REQUEST, self.name + " " + why)
+    for rule in rules:
+        if rule not in _RULES:
+            raise TypeError(rule)
+    return name, kind, access, rules or _NO_RULES
 
 
-_TYPES = {bool: "boolean", int: "integer", float: "number", str: "text", bytes: "bytes", list: "array", dict: "object"}
+def broken(value, kind, rules):
+    """What `value` (decoded CBOR) breaks of a Property: "kind", "enum", "max_length" or "range"; None when it is good."""
+    # bool is an int here, and is not on MicroPython
+    if isinstance(value, bool):
+        good = kind is bool
+    else:
+        good = isinstance(value, kind) or kind is float and isinstance(value, int)
+    if not good:
+        return "kind"
+    enum = rules.get("enum")
+    if enum and value not in enum:
+        return "enum"
+    if kind in (str, bytes, list, dict):
+        return "max_length" if len(value) > rules.get("max_length", 64) else None
+    minimum, maximum = rules.get("minimum"), rules.get("maximum")
+    # written so that NaN, which compares as false, is out of every range
+    good = (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
+    return None if good else "range"
+
+
+def refuse(reason, *about):
+    """Raise Refused with the code and the words that `ocf.refusal` has for `reason`."""
+    with phase("ocf.refusal") as refusal:
+        raise Refused(*refusal.words(reason, *about))
 
 
 class Resource:
@@ -83,10 +77,10 @@ class Resource:
     def get(self):
         """(name, value) of every Property, in declared order; an optional one that is None is left out."""
         found = []
-        for p in self.properties:
-            value = getattr(self, p.name)
-            if value is not None or not p.optional:
-                found.append((p.name, value))
+        for name, _kind, _access, rules in self.properties:
+            value = getattr(self, name)
+            if value is not None or not rules.get("optional"):
+                found.append((name, value))
         return found
 
     def represent(self, interface, request):
@@ -113,22 +107,17 @@ class Resource:
 
     def validate(self, body):
         """Raise Refused unless `body` (a dict) is an UPDATE that the declaration allows; nothing is changed."""
-        known = 0
-        for p in self.properties:
-            name = p.name
+        known = bad = 0
+        for name, kind, access, rules in self.properties:
             if name in body:
                 known += 1
-                if p.access == "r":
-                    raise Refused(BAD_REQUEST, name + " is read-only")
-                p.check(body[name])
-            elif p.needed:
-                raise Refused(BAD_REQUEST, name + " is missing")
-        if known < len(body):
-            names = [p.name for p in self.properties]
-            for name in body:
-                if name not in names:
-                    shown = name[:32] if isinstance(name, str) else "a name that is not text"
-                    raise Refused(BAD_REQUEST, shown + " is not a Property of this Resource")
+                bad = access == "r" or broken(body[name], kind, rules)
+            else:
+                bad = rules.get("needed")
+            if bad:
+                break
+        if bad or known < len(body):
+            refuse("body", self.properties, body)
 
     def update(self, values):
         """Take an UPDATE that was validated. True makes the answer carry the new representation. Raises Refused."""
@@ -149,4 +138,4 @@ class Resource:
 
     def delete(self, request):
         """A DELETE; refused unless a Resource defines it."""
-        raise Refused(0x85, "this Resource cannot be deleted")
+        refuse("delete")

@@ -5,7 +5,7 @@ import hashlib
 from cbor import Tag, decode, dumps
 from check import raises, unhex
 from crypto.cose import ES256, sig_structure, verify_sign1
-from crypto.ecdsa import verify
+from crypto.verify import verify
 
 # RFC 9052 appendix C.2.1: the key "11" signs a text under the header {alg: ES256}.
 KEY = unhex(

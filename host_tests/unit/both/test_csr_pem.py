@@ -3,7 +3,8 @@
 import hashlib
 
 from check import raises
-from crypto import csr, der, ecdsa, p256, pem, x509
+from crypto import csr, der, p256, pem, x509
+from crypto.verify import verify
 from port import urandom
 
 BLOCK = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n"
@@ -75,15 +76,15 @@ async def test_request():
     assert len(data) < 300
     request = der.only(data)
     info = request.whole()
-    assert request.whole() == x509.SHA256
+    assert request.whole() == der.SHA256
     unused, signature = request.bits()
     request.end()
     assert unused == 0
-    assert ecdsa.verify(public, hashlib.sha256(info).digest(), der.decode_signature(signature))
+    assert verify(public, hashlib.sha256(info).digest(), der.decode_signature(signature))
     reader = der.only(info)
     assert reader.unsigned() == 0
     assert x509.attribute(reader.whole()) == name
-    assert reader.whole() == x509.P256 + public
+    assert reader.whole() == der.P256 + public
     assert reader.read(0xA0) == b""
     reader.end()
 

@@ -4,8 +4,8 @@ import asyncio
 
 from check import raises
 from ocf.device import Device
-from ocf.onboarding import is_uuid
 from ocf.pstat import NIL, RESET, RFNOP, RFOTM, RFPRO, SRESET, Pstat
+from ocf.uuids import is_uuid
 from ocf_rig import Ears, MemoryStore, Open, get, post
 
 OWNER = "12345678-1234-1234-1234-123456789abc"

@@ -4,10 +4,10 @@ import asyncio
 import hashlib
 
 from check import unhex
-from crypto.comb import POINTS
 from crypto.compare import equal
-from crypto.ecdsa import verify, verify_async
-from crypto.p256 import add, affine, double, on_curve
+from crypto.curve import add, affine, double, on_curve
+from crypto.p256 import POINTS
+from crypto.verify import verify, verify_async
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -5,8 +5,9 @@ import hashlib
 
 from check import raises, unhex
 from crypto import p256
-from crypto.ecdsa import nonces, sign, sign_async, verify
+from crypto.ecdsa import nonces, sign, sign_async
 from crypto.p256 import N, P, agree, agree_async, key_pair, key_pair_async
+from crypto.verify import verify
 from port import sleep_ms
 
 # NIST CAVP, ECC CDH primitive, P-256, counts 0 to 2; last, RFC 5903 section 8.1: (private, public, peer's, secret)

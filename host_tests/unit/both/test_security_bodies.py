@@ -6,7 +6,7 @@ from cbor import dumps
 from coap.message import Refused, Request
 from crypto import prf
 from ocf.pstat import NIL, RFNOP, RFPRO
-from ocf.security import raw
+from ocf.uuids import raw
 from security_rig import (
     BAD,
     CHANGED,

@@ -3,8 +3,9 @@
 import asyncio
 
 from crypto import prf
+from ocf import security
 from ocf.pstat import RFNOP, RFPRO, SRESET
-from ocf.security import raw
+from ocf.uuids import raw
 from security_rig import (
     CHANGED,
     CONTENT,
@@ -27,6 +28,19 @@ from security_rig import (
 
 DOXM = "/oic/sec/doxm"
 IDENTITY = b"oic.sec.doxm.rdp"
+
+
+class NoRoom:
+    """Stands for `port.phase` when there is no memory for what it should load."""
+
+    def __init__(self, *names):
+        pass
+
+    def __enter__(self):
+        raise MemoryError
+
+    def __exit__(self, *_exc):
+        return False
 
 
 async def ask_for_pin(rig):
@@ -217,3 +231,14 @@ async def test_the_onboarding_connection_and_what_came_after_it():
     await settle()
     assert rig.pstat.state == RFNOP and owner.open  # it was the owner's already: no RESET
     rig.steps(owner, [("pstat", {"dos": {"s": SRESET}})])
+
+
+def test_no_session_outlives_its_credential_for_want_of_memory():
+    rig, owner, other = sessions()
+    real = security.phase
+    security.phase = NoRoom
+    try:
+        assert not rig.security.knows(other) and not rig.security.knows(owner)
+    finally:
+        security.phase = real
+    assert rig.security.knows(other) and rig.security.knows(owner)

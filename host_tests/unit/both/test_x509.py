@@ -4,7 +4,7 @@ import asyncio
 
 from check import raises
 from crypto import x509
-from crypto.der import encode
+from crypto.der import SHA256, encode
 from crypto.pem import decode
 from port import sleep_ms
 
@@ -138,7 +138,7 @@ def test_what_is_not_supported_is_refused():
     with raises(ValueError, "too long"):
         x509.parse(bytes(2049))
     with raises(ValueError, "SHA-256"):  # ecdsa-with-SHA384
-        x509.parse(ROOT.replace(x509.SHA256, x509.SHA256[:-1] + b"\x03"))
+        x509.parse(ROOT.replace(SHA256, SHA256[:-1] + b"\x03"))
     with raises(ValueError, "P-256"):  # secp256k1 in place of prime256v1, lengths kept
         x509.parse(changed(ROOT, b"\x2a\x86\x48\xce\x3d\x03\x01\x07", b"\x2a\x86\x48\xce\x3d\x03\x01\x0a"))
     with raises(ValueError, "version"):
@@ -159,12 +159,12 @@ def test_null_behind_the_algorithm_is_accepted():
     # As older Mbed TLS writes it, in both places; the lengths around it grow.
     outer = LEAF[4:]
     tbs_length = outer[2] << 8 | outer[3]
-    tbs = outer[4 : 4 + tbs_length].replace(x509.SHA256, b"\x30\x0c" + x509.SHA256[2:] + b"\5\0")
-    signature = outer[4 + tbs_length + len(x509.SHA256) :]
-    both = encode(0x30, encode(0x30, tbs), b"\x30\x0c" + x509.SHA256[2:] + b"\5\0", signature)
+    tbs = outer[4 : 4 + tbs_length].replace(SHA256, b"\x30\x0c" + SHA256[2:] + b"\5\0")
+    signature = outer[4 + tbs_length + len(SHA256) :]
+    both = encode(0x30, encode(0x30, tbs), b"\x30\x0c" + SHA256[2:] + b"\5\0", signature)
     assert x509.parse(both).name == x509.parse(LEAF).name
     with raises(ValueError):
-        x509.parse(encode(0x30, encode(0x30, tbs), x509.SHA256, signature))
+        x509.parse(encode(0x30, encode(0x30, tbs), SHA256, signature))
 
 
 def test_times():

@@ -1,15 +1,13 @@
 """OCF Security on this Device: the secure virtual Resources, who may do what, and the keys that DTLS asks for.
 
-Resident: what every request and every handshake needs. What writes and shows the Resources is in the phases
-`ocf.security.update`, `.view` and `.certificates`.
+Resident: what every request and every ClientHello needs. What writes and shows the Resources is in the phases
+`ocf.security.update`, `.delete` and `.view`, what handshakes ask in `.credentials` and `.certificates`.
 """
-
-from binascii import unhexlify
 
 from port import const, phase
 
 from ocf.pstat import NIL, RESET, RFNOP, RFOTM
-from ocf.security.resources import Svr
+from ocf.resource import Resource
 
 _GET = const(1)
 _POST = const(2)
@@ -19,19 +17,14 @@ _PIN = const(1)
 _CERTIFICATE = const(2)
 _SELF = const(4)  # the value of oxmsel while no transfer method is chosen
 _PSK = const(1)  # credtype
-_SUITES_PSK = (0xC037, 0xC0A8)
+_SUITES_PSK = const((0xC037, 0xC0A8))
 _SUITES_CERTIFICATE = (0xC0AE, 0xC0AC)
-_CORE = ("/oic/res", "/oic/d", "/oic/p")
+_SUITES = {_JUST_WORKS: (0xFF00,), _PIN: (0xC037,), _CERTIFICATE: _SUITES_CERTIFICATE}  # by oxmsel
+_CORE = const(("/oic/res", "/oic/d", "/oic/p"))
 _DOXM = "/oic/sec/doxm"
 _PSTAT = "/oic/sec/pstat"
-_PIN_IDENTITY = b"oic.sec.doxm.rdp"
 # What a method needs of an entry's permission: RETRIEVE or NOTIFY, CREATE or UPDATE, DELETE.
 _NEEDS = {_GET: 2 | 16, _POST: 1 | 4, _DELETE: 8}
-
-
-def raw(uuid):
-    """The 16 bytes of a UUID in text."""
-    return unhexlify(uuid.replace("-", ""))
 
 
 class Security:
@@ -61,7 +54,7 @@ class Security:
         self.aces = []
         self.cred_owner = self.acl_owner = NIL
         self.sdi = (NIL, "", True)  # uuid, name, priv
-        with phase("ocf.security.records") as records:
+        with phase("ocf.security.load") as records:
             records.load(self)
         names = ("doxm", "cred", "acl2", "sp", "csr", "roles", "sdi")
         self.resources = [Svr(self, name) for name in names]
@@ -82,12 +75,7 @@ class Security:
 
     def guard(self, state):
         """Why the Device may not enter `state` (RFPRO, RFNOP, SRESET), or None."""
-        if not self.owned or NIL in (self.devowner, self.uuid):
-            return "the Device is not owned"
-        for owner in (self.rowner, self.cred_owner, self.acl_owner, self.pstat.rowneruuid):
-            if owner == NIL or not any(cred["subject"] == owner for cred in self.creds):
-                return "a rowneruuid has no credential"
-        return None
+        return self._ask("guard", state)
 
     # Access (OCF Security, access control)
 
@@ -146,57 +134,38 @@ class Security:
     # Credentials (docs/architecture.md, dtls)
 
     def suites(self):
-        """What a handshake may agree on now."""
+        """What a handshake may agree on now: asked for every ClientHello."""
         state = self.pstat.state
         if state == RFOTM:
-            if self.doc:
+            if self.doc or self.oxmsel == _PIN and not self.pin_key:
                 return ()
-            if self.oxmsel == _PIN:
-                return _SUITES_PSK[:1] if self.pin_key else ()
-            return (
-                (0xFF00,) if self.oxmsel == _JUST_WORKS else _SUITES_CERTIFICATE if self.oxmsel == _CERTIFICATE else ()
-            )
+            return _SUITES.get(self.oxmsel, ())
         found = ()
         if state != RESET:
             if any(cred["type"] == _PSK for cred in self.creds):
                 found = _SUITES_PSK
-            if self._find("cert"):
+            if any(cred["usage"] == "cert" for cred in self.creds):
                 found += _SUITES_CERTIFICATE
         return found
 
     def hint(self):
         """The PSK identity hint: by it the reference Client finds its key."""
-        own = raw(self.uuid)
-        return _PIN_IDENTITY + b":" + own if self.pstat.state == RFOTM else own
+        return self._ask("hint")
 
     def psk(self, identity):
         """(key, uuid) for the Client that names itself so, or None."""
-        if self.pstat.state == RFOTM:
-            if not self.pin_key or identity != _PIN_IDENTITY:
-                return None
-            self.pin_tries -= 1
-            if self.pin_tries < 0:  # somebody guesses: another PIN has to be asked for
-                self.pin_key = None
-                self.oxmsel = _SELF
-                return None
-            return self.pin_key, None
-        cred = self._shared_with(identity)
-        return cred and (cred["key"], cred["subject"])
+        return self._ask("psk", identity)
 
     def psk_for(self, hint, _address):
         """(identity, key, uuid) to use with the server that gives this hint, or None."""
-        cred = self._shared_with(hint)
-        return cred and (raw(self.uuid), cred["key"], cred["subject"])
+        return self._ask("psk_for", hint)
 
     def certificate(self):
         """(chain, private key) of this Device, or None."""
-        if self.pstat.state == RFOTM:
-            return self.settings.get("mfgcert")
-        cred = self._find("cert")
-        return cred and (cred["chain"], bytes(self.store.load("key")[:32]))
+        return self._ask("certificate")
 
     def authorities(self):
-        """The authorities (DER) that an owner trusts."""
+        """The authorities (DER) that an owner trusts. Here, because it is asked when memory is shortest."""
         return [der for cred in self.creds if cred["usage"] == "trustca" for der in cred["chain"]]
 
     async def trust(self, chain):
@@ -206,35 +175,14 @@ class Security:
 
     def opened(self, session):
         """A handshake is complete. False when the session must not be."""
-        if self.pstat.state == RFOTM:
-            # There is a connection already, or it was begun before a RESET (then it may have a name) or with another PIN.
-            if session.suite not in self.suites() or session.uuid or session.psk != self.pin_key:
-                return False
-            self.doc = session
-            session.kept = True
-            session.proof = ()
-            return True
-        session.proof = self.proof(session, False)
-        session.roles = tuple(role for _, _, role in session.proof if role)
-        return session.uuid is not None and len(session.proof) > 0  # without a name: begun before there was an owner
+        return self._ask("opened", session)
 
     def knows(self, session):
-        """Whether what `session` was opened with is still good."""
-        proof = self.proof(session, True)
-        return session is self.doc or all(p in proof for p in session.proof)
-
-    def proof(self, session, roles):
-        """What a session hangs on: its pre-shared key; without one, or with `roles`, the authorities of an owner."""
-        psk = session.psk
-        return [
-            (c["key"], c["chain"], c["role"])
-            for c in self.creds
-            if psk
-            and c["key"] == psk
-            and c["subject"] == session.uuid
-            or c["usage"] == "trustca"
-            and (roles or not psk)
-        ]
+        """Whether what `session` was opened with is still good. Not, when there is no memory to look."""
+        try:
+            return self._ask("knows", session)
+        except MemoryError:
+            return False
 
     def closed(self, session):
         """A session is gone. If the new owner's, before it was one: RESET."""
@@ -244,19 +192,9 @@ class Security:
             if self.pstat.state == RFOTM:
                 self.pstat.begin_reset()
 
-    def _find(self, usage):
-        for cred in self.creds:
-            if cred["usage"] == usage:
-                return cred
-        return None
-
-    def _shared_with(self, name):
-        """The pre-shared key whose subject is `name`: 16 bytes, or its text."""
-        for cred in self.creds:
-            subject = cred["subject"]
-            if cred["type"] == _PSK and (raw(subject) == name or subject.encode() == name):
-                return cred
-        return None
+    def _ask(self, what, *args):
+        with phase("ocf.security.credentials") as credentials:
+            return getattr(credentials, what)(self, *args)
 
 
 def _covers(resources, resource, configures):
@@ -268,3 +206,37 @@ def _covers(resources, resource, configures):
         if not configures and (wildcard == "*" or wildcard == "+" and resource.discoverable):
             return True
     return False
+
+
+class Svr(Resource):
+    """One of doxm, cred, acl2, sp, csr, roles, sdi: what it does is in phases."""
+
+    dcr = True
+    observable = False
+
+    def __init__(self, security, name):
+        super().__init__(security=security, name=name, href="/oic/sec/" + name, rt=("oic.r." + name,))
+
+    def matches(self, request):
+        """Also whether `owned=` in the query is as it is."""
+        for part in request.query:
+            if part.startswith("owned=") and (part[6:].lower() == "true") != self.security.owned:
+                return False
+        return super().matches(request)
+
+    def represent(self, interface, request):
+        """A coroutine for csr, whose key may have to be made."""
+        if not self.matches(request):
+            return None
+        with phase("ocf.security.view") as view:
+            return view.represent(self, interface, request)
+
+    def post(self, body, request):
+        """A coroutine for roles, whose certificates are verified. Raises Refused; then nothing has changed."""
+        with phase("ocf.security.update") as update:
+            return update.post(self.security, self.name, body, request)
+
+    def delete(self, request):
+        """Entries by their number, or all."""
+        with phase("ocf.security.delete") as update:
+            return update.delete(self.security, self.name, request)

@@ -5,7 +5,7 @@ import asyncio
 from crypto.prf import pbkdf2
 from port import const
 
-from ocf.security import raw
+from ocf.uuids import raw
 
 _DIGITS = const(8)
 _ROUNDS = const(1000)

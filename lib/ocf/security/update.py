@@ -1,65 +1,40 @@
-"""UPDATE and DELETE of the SVRs: validated as a whole, stored, and then taken over. A phase."""
+"""UPDATEs of the SVRs: validated as a whole, stored, and then taken over. A phase: what all of them need."""
 
 from coap.message import Refused
 from port import const, phase
 
-from ocf.onboarding import is_uuid
-from ocf.pstat import NIL, RFNOP, RFOTM, RFPRO, SRESET
+from ocf.pstat import RFOTM, RFPRO, SRESET
 from ocf.resource import BAD_REQUEST
-from ocf.security import records
+from ocf.uuids import is_uuid
 
-_FORBIDDEN = const(0x83)
-_NOT_FOUND = const(0x84)
-_TOO_LARGE = const(0x8D)
-_PIN = const(1)
-_SELF = const(4)
-_PIN_ROUNDS = const(1000)
+TOO_LARGE = const(0x8D)
+WRITABLE = (RFOTM, RFPRO, SRESET)
+
+
+def post(security, name, body, request):
+    """An UPDATE; a coroutine where it takes time. Raises Refused."""
+    if name == "cred":
+        with phase("ocf.security.cred") as cred:
+            return cred.post(security, body, request)
+    if name == "acl2":
+        with phase("ocf.security.acl2") as acl2:
+            return acl2.post(security, body)
+    if name == "roles":
+        return _roles(security, body, request)
+    if name == "csr":
+        raise Refused(0x85, "this Resource is for reading")
+    with phase("ocf.security.doxm") as others:
+        return others.post(security, name, body, request)
+
+
+async def _roles(security, body, request):
+    with phase("ocf.security.roles") as roles:
+        await roles.post(security, body, request)
 
 
 def refuse(text):
     """4.00 with the reason."""
     raise Refused(BAD_REQUEST, text)
-
-
-def post(security, name, body, request):
-    """An UPDATE; a coroutine where it takes time. Raises Refused."""
-    if name == "doxm":
-        return _doxm(security, body, request)
-    if name == "sp":
-        return _sp(security, body)
-    if name == "sdi":
-        return _sdi(security, body)
-    if name == "roles":
-        return _roles(security, body, request)
-    if name == "csr":
-        raise Refused(0x85, "this Resource is for reading")
-    with phase("ocf.security.lists") as lists:
-        return lists.post(security, name, body, request)
-
-
-def delete(security, name, request):
-    """DELETE of entries of acl2, cred or roles. Raises Refused."""
-    if name not in ("acl2", "cred", "roles"):
-        raise Refused(0x85, "this Resource cannot be deleted")
-    if security.pstat.state == RFNOP and name != "roles":
-        raise Refused(_FORBIDDEN, "not in this state of the Device")
-    key, attribute = ("aceid=", "aces") if name == "acl2" else ("credid=", "creds")
-    wanted = [part[len(key) :] for part in request.query if part.startswith(key)]
-    if name == "roles":
-        found = getattr(request.peer, "role_chains", ())
-        entries = [{"id": i + 1, "it": found[i]} for i in range(len(found))]
-    else:
-        entries = getattr(security, attribute)
-    if request.query and not wanted:
-        refuse("the query names no entry")  # rather than to take it for "all of them"
-    kept = [entry for entry in entries if wanted and str(entry["id"]) not in wanted]
-    if wanted and len(kept) == len(entries):
-        raise Refused(_NOT_FOUND, "there is no such entry")
-    if name == "roles":
-        with phase("ocf.security.certificates") as certificates:
-            certificates.set_roles(request.peer, [entry["it"] for entry in kept])
-    else:
-        records.save(security, name, **{attribute: kept})
 
 
 def owner(security, body, current):
@@ -85,82 +60,62 @@ def known(body, *names):
             refuse("%s is not a Property that can be written" % (name[:32] if isinstance(name, str) else "a number"))
 
 
-def _doxm(s, body, request):
-    known(body, "oxmsel", "owned", "devowneruuid", "deviceuuid", "rowneruuid")
-    state = s.pstat.state
-    in_doc = s.doc is not None and request.peer is s.doc
-    changed = {}
-    for name, attribute in (("devowneruuid", "devowner"), ("deviceuuid", "uuid")):
-        if name in body:
-            changed[attribute] = uuid(body[name], name)
-    if "owned" in body:
-        if body["owned"] is not True:
-            refuse("owned can only become true")
-        changed["owned"] = True
-    if changed and not (state == RFOTM and in_doc):
-        refuse("only the onboarding connection can write this, before there is an owner")
-    if "rowneruuid" in body:
-        changed["rowner"] = owner(s, body, None)
-        if state == RFOTM and not in_doc:
-            refuse("only the onboarding connection can write this")
-    method = body.get("oxmsel", s.oxmsel)
-    if "oxmsel" in body:
-        if state != RFOTM or in_doc:
-            refuse("oxmsel is read-only now")
-        with phase("ocf.security.view") as view:
-            if isinstance(method, (bool, float)) or method not in view.methods(s):
-                refuse("oxmsel is none of oxms")
-    if changed:
-        records.save(s, "doxm", **changed)
-        if s.device:
-            s.device.di = s.uuid
-    if "oxmsel" in body:
-        s.oxmsel = method
-        s.pin_key = None
-        if method == _PIN:
-            with phase("ocf.security.pin") as pin:
-                pin.begin(s)
+def set_roles(session, found):
+    """Leave a session the role certificates `found`, beside the role of its key."""
+    session.role_chains = found
+    session.roles = tuple(role for _, _, role in session.proof if role)
+    for _, roles in found:
+        session.roles += roles
 
 
-def _sp(s, body):
-    known(body, "currentprofile", "supportedprofiles")
-    if s.pstat.state == RFNOP:
-        refuse("the security profile is read-only in this state")
-    if "supportedprofiles" in body:
-        refuse("supportedprofiles is read-only")
-    if body.get("currentprofile", "1.3.6.1.4.1.51414.0.0.1.0") != "1.3.6.1.4.1.51414.0.0.1.0":
-        refuse("the security profile is not supported")
+# What credentials and access control entries have in common
 
 
-def _sdi(s, body):
-    known(body, "uuid", "name", "priv")
-    if s.pstat.state not in (RFOTM, RFPRO, SRESET):
-        refuse("read-only in this state")
-    old_uuid, old_name, old_private = s.sdi
-    name = body.get("name", old_name)
-    private = body.get("priv", old_private)
-    if not isinstance(name, str) or len(name) > 64 or not isinstance(private, bool):
-        refuse("name must be text of at most 64 characters, priv a boolean")
-    new = uuid(body["uuid"], "uuid") if "uuid" in body else old_uuid
-    records.save(s, "sdi", sdi=(new, name, private))
-
-
-async def _roles(s, body, request):
-    known(body, "roles")
-    entries = body.get("roles")
-    if not isinstance(entries, list) or not request.identity:
-        refuse("roles must be an array, by an authenticated Client")
-    texts = []
+def merged(s, entries, name, old, most, merge):
+    """What is left of the entries `old` once `merge(kept, entry)` was done for all that an UPDATE brings under `name`."""
+    if entries is None:  # says the same as an empty list
+        return old
+    if s.pstat.state not in WRITABLE:
+        refuse("entries are read-only in this state")
+    if not isinstance(entries, list):
+        refuse(name + " must be an array")
+    kept = [dict(entry) for entry in old]
     for entry in entries:
-        data = entry.get("publicdata") if isinstance(entry, dict) else None
-        if not isinstance(data, dict) or not isinstance(data.get("data"), (str, bytes)):
-            refuse("a role needs publicdata")
-        texts.append(data["data"])
-    with phase("ocf.security.certificates") as certificates:
-        await certificates.add_roles(s, request.peer, texts)
+        if not isinstance(entry, dict):
+            refuse("an entry must be a map")
+        merge(kept, entry)
+    if len(kept) > most:
+        raise Refused(TOO_LARGE, "too many entries")
+    return kept
 
 
-# Named for `lists`, which is loaded only while this module is.
-WRITABLE = (RFOTM, RFPRO, SRESET)
-NOBODY = NIL
-TOO_LARGE = _TOO_LARGE
+def number(entry, name):
+    """The number that an entry brings, or None."""
+    value = entry.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 30):
+        refuse(name + " must be a positive integer")
+    return value
+
+
+def unlimited(entry, name):
+    """Refuse a limit in time, which is not kept here: without it there would be more rights than were meant."""
+    if entry.get(name):
+        refuse(name + " is not supported")
+
+
+def append(kept, new):
+    """Keep `new`, with a number of its own if it brings none."""
+    new["id"] = new["id"] or 1 + max([entry["id"] for entry in kept] or [0])
+    kept.append(new)
+
+
+def role_of(value):
+    """(authority or "", role), or None when there is no `value`."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        refuse("roleid must be a map")
+    role, authority = value.get("role"), value.get("authority", "")
+    if not isinstance(role, str) or not isinstance(authority, str) or not 0 < len(role) <= 64 or len(authority) > 64:
+        refuse("roleid needs a role of at most 64 characters")
+    return authority, role

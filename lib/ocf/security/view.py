@@ -1,13 +1,13 @@
 """What the SVRs show. A phase."""
 
 from cbor import Pairs
-from port import phase
+from port import const, phase
 
 from ocf.resource import BASELINE
 
-_RAW = "oic.sec.encoding.raw"
-_PEM = "oic.sec.encoding.pem"
-_PROFILE = "1.3.6.1.4.1.51414.0.0.1.0"  # the baseline security profile
+_RAW = const("oic.sec.encoding.raw")
+_PEM = const("oic.sec.encoding.pem")
+_PROFILE = const("1.3.6.1.4.1.51414.0.0.1.0")  # the baseline security profile
 SCT = 9  # symmetric pair-wise keys, asymmetric signing keys with certificates
 
 
@@ -102,6 +102,6 @@ _VIEWS = {"doxm": _doxm, "cred": _cred, "acl2": _acl2, "sp": _sp, "roles": _role
 
 
 async def _csr(svr, interface):
-    with phase("ocf.security.certificates") as certificates:
-        pem = await certificates.request(svr.security)
+    with phase("ocf.security.csr") as csr:
+        pem = await csr.request(svr.security)
     return _dress(svr, interface, [("csr", pem), ("encoding", _PEM)])
