@@ -20,7 +20,7 @@ from modules import ROOT, closure, path_of, resident, roots  # noqa: E402
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.sources")
 # What is in memory together, by the roots of the phases.
 PHASES = {
-    "start": ("swupdate.boot", "swupdate.rfc3339", "ocf.onboarding", "ocf.security.records"),
+    "start": ("swupdate.boot", "swupdate.rfc3339", "ocf.onboarding", "ocf.security.records", "port.group"),
     "handshake": ("dtls.server", "crypto.p256"),
     "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),
     "UPDATE of /oc/swu": ("swupdate.rfc3339", "swupdate.url"),

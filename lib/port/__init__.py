@@ -7,30 +7,13 @@ loader that brings code into memory for as long as it is needed.
 
 import sys
 
+# Every name of theirs, which costs the device less than naming them once more.
 if sys.implementation.name == "micropython":
-    from port import _micropython as _impl
+    from port._micropython import *  # noqa: F403
+    from port._micropython import collect
 else:
-    from port import _cpython as _impl
-
-const = _impl.const
-ticks_ms = _impl.ticks_ms
-ticks_diff = _impl.ticks_diff
-ticks_add = _impl.ticks_add
-urandom = _impl.urandom
-sleep_ms = _impl.sleep_ms
-wait_for = _impl.wait_for
-collect = _impl.collect
-heap_used = _impl.heap_used
-sync = _impl.sync
-bytecode_version = _impl.bytecode_version
-print_exception = _impl.print_exception
-readable = _impl.readable
-udp_socket = _impl.udp_socket
-address = _impl.address
-host_port = _impl.host_port
-tls_connect = _impl.tls_connect
-aes = _impl.aes
-CERTIFICATE = _impl.CERTIFICATE  # errno of a certificate that was refused
+    from port._cpython import *  # noqa: F403
+    from port._cpython import collect
 
 
 class phase:
