@@ -22,6 +22,7 @@ _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.sources")
 PHASES = {
     "start": ("swupdate.boot", "swupdate.rfc3339", "ocf.onboarding", "ocf.security.records", "port.group"),
     "handshake": ("dtls.server", "crypto.p256"),
+    "last flight, again": ("dtls.wire",),
     "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),
     "UPDATE of /oc/swu": ("swupdate.rfc3339", "swupdate.url"),
     "UPDATE of pstat": ("ocf.onboarding",),

@@ -6,8 +6,9 @@ import hmac as standard
 
 from crypto.ccm import Ccm
 from crypto.ecdsa import nonces, sign, verify
+from crypto.hmac import hmac
 from crypto.p256 import N, P, agree, key_pair, on_curve
-from crypto.prf import hmac, p_hash, pbkdf2
+from crypto.prf import p_hash, pbkdf2
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM

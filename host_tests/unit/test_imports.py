@@ -72,7 +72,7 @@ def test_an_idle_device_holds_no_phase():
     stays = resident()
     assert {"firmware.node", "dtls.transport", "ocf.security", "swupdate.machine"} <= stays
     assert not [name for name in stays if name.startswith(PHASED)]
-    assert stays.isdisjoint(roots() - {"crypto.prf"})  # hashing is for everybody
+    assert stays.isdisjoint(roots())
 
 
 def test_every_module_is_resident_or_of_a_phase():

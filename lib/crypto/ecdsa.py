@@ -6,8 +6,8 @@ A verification handles public values only. A signature is made with a long-term 
 
 from port import const
 
+from crypto.hmac import hmac
 from crypto.p256 import G, N, P, add, affine, double, last, last_async, number, on_curve, times_g
-from crypto.prf import hmac
 
 _BITS = const(256)
 
