@@ -24,25 +24,15 @@ _SENT = const(32)  # CON messages under way
 
 
 class Timer:
-    """One entry of the endpoint's clock: `fire(*args)` at `due`, again after the milliseconds that it returns, if
-    any."""
+    """One entry of the endpoint's clock: `fire(*args)` at `due`, again after the milliseconds that it returns, if any.
+
+    That of a CON message under way also has `peer`, `data`, `wait` (ms until the next transmission), `done` and `tries`.
+    """
 
     def __init__(self, ms, fire, args):
         self.due = ticks_add(ticks_ms(), ms)
         self.fire = fire
         self.args = args
-
-
-class Sending:
-    """A CON message until it is acknowledged, reset, or given up."""
-
-    def __init__(self, peer, data, wait, done):
-        self.peer = peer
-        self.data = data
-        self.wait = wait  # ms until the next transmission
-        self.done = done
-        self.tries = 0
-        self.timer = None
 
 
 class Endpoint:
@@ -78,7 +68,7 @@ class Endpoint:
         self.out = memoryview(bytearray(_MAX_DATAGRAM))
         self._mid = int.from_bytes(urandom(2), "big")
         self._recent = []  # [peer, mid, ticks, reply], oldest first
-        self._sent = {}  # mid -> Sending
+        self._sent = {}  # mid -> Timer
         self._timers = []
         self._waiting = []  # (peer, token) of multicast requests that will be answered
         self._tasks = []
@@ -200,12 +190,16 @@ class Endpoint:
         `done(kind)` is called once, with the type of what came (2 ACK, 3 RST) or None when nothing did.
         """
         wait = self.ack_timeout + self.ack_timeout * getrandbits(8) // 512  # ACK_RANDOM_FACTOR 1.5
-        sending = Sending(peer, bytes(data), wait, done)
-        self._sent[mid] = sending
-        sending.timer = self.after(wait, self._again, mid, sending)
+        sending = self._sent[mid] = self.after(wait, self._again, mid)
+        sending.peer = peer
+        sending.data = bytes(data)
+        sending.wait = wait
+        sending.done = done
+        sending.tries = 0
         self.transport.send(data, peer)
 
-    def _again(self, mid, sending):
+    def _again(self, mid):
+        sending = self._sent[mid]
         if sending.tries >= self.max_retransmit:
             self.abandon(mid)
             if sending.done:
@@ -220,7 +214,7 @@ class Endpoint:
         """Stop sending a CON message; nobody is told."""
         sending = self._sent.pop(mid, None)
         if sending:
-            self.cancel(sending.timer)
+            self.cancel(sending)
 
     # Messages in
 
