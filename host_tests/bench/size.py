@@ -30,6 +30,7 @@ PHASES = {
     "UPDATE of doxm": ("ocf.security.update", "ocf.security.view", "ocf.security.pin"),
     "GET of csr": ("ocf.security.view", "crypto.pem", "ocf.security.certificates"),
     "RESET": ("ocf.onboarding", "ocf.security.records", "firmware.folder"),
+    "transfer in blocks": ("coap.transfer",),
     "introspection": ("ocf.introspection",),
     "trial": ("swupdate.trial",),
     "update, name": (*_WORK, "swupdate.install.dns"),

@@ -24,7 +24,7 @@ ONLY_PORT = {
 # What no idle device may hold.
 PHASED = (
     "swupdate.install", "swupdate.work", "crypto.p256", "crypto.x509", "crypto.der", "crypto.ecdsa", "crypto.cose",
-    "dtls.server", "dtls.client", "dtls.handshake", "dtls.certificates", "coap.client", "coap.download",
+    "dtls.server", "dtls.client", "dtls.handshake", "dtls.certificates", "coap.client", "coap.download", "coap.transfer",
     "ocf.introspection", "ocf.onboarding", "ocf.security.update", "ocf.security.lists", "ocf.security.view",
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """CoAP messages: RFC 7252 section 3, what is accepted and what is a format error."""
 
 from check import raises, unhex
-from coap.message import BadMessage, Refused, Request, pack, parse, uint
+from coap.message import BadMessage, pack, parse, uint
 from coap_rig import datagram
 
 
