@@ -226,11 +226,9 @@ def decode(data, strict=False, max_depth=_MAX_DEPTH, max_items=_MAX_ITEMS, copy=
     cut off. `copy=False` gives byte strings as memoryviews of `data`. A key that cannot be one (array, map, tag), or
     that equals another (as Python compares: 1, 1.0 and true are equal), is always refused.
     """
-    decoder = _Decoder(data, strict, copy)
-    decoder.items = max_items
-    value = decoder.item(max_depth)
-    if decoder.pos != len(data):
-        decoder.fail("something follows the item")
+    value, end = decode_prefix(data, 0, strict, max_depth, max_items, copy)
+    if end != len(data):
+        raise DecodeError("something follows the item", end)
     return value
 
 

@@ -7,7 +7,7 @@ from port import collect, const, print_exception, sleep_ms, ticks_add, ticks_dif
 
 from coap.block import Blocks
 from coap.message import BadMessage, Refused, Response, pack, parse
-from coap.observe import Observers
+from coap.observe import Observing
 
 _CON = const(0)
 _NON = const(1)
@@ -35,7 +35,7 @@ class Timer:
         self.args = args
 
 
-class Endpoint:
+class Endpoint(Observing):
     """CoAP over `transport`; requests go to `handler(request) -> Response | None | coroutine of one`.
 
     A handler that raises Refused answers with its code and text; any other exception is printed and answered 5.00.
@@ -74,7 +74,7 @@ class Endpoint:
         self._tasks = []
         self._clock = self._task = None
         self._closed = False
-        self._observers = Observers(self)
+        self.observers = []
         self.blocks = Blocks(self)
 
     # Life
@@ -256,7 +256,7 @@ class Endpoint:
         mid = message.mid
         sending = self._sent.get(mid)
         if kind == _RST and not code:
-            self._observers.reset(message.peer, mid)
+            self.rejected(message.peer, mid)
         elif 0 < code < 0x40:
             return
         if sending and sending.peer == message.peer:
@@ -383,7 +383,7 @@ class Endpoint:
         entry = message.entry
         sequence = None
         if message.code == _GET and message.observe is not None and not message.multicast:
-            sequence = self._observers.register(message, response)
+            sequence = self.register(message, response)
         mid = message.mid
         kind = _ACK
         if message.type == _NON or message.acked:
@@ -420,21 +420,3 @@ class Endpoint:
             print_exception(error)
             length = pack(self.out, kind, 0xA0, mid, request.token)
         return self.out[:length]
-
-    # Observation
-
-    def notify(self, key, confirmable=False):
-        """Render now, and send to every observer, what the Resource observed under `key` is now."""
-        self._observers.notify(key, confirmable)
-
-    async def flush(self, timeout_ms):
-        """Wait until every CON notification is acknowledged or given up; False when the time was over before."""
-        return await self._observers.flush(timeout_ms)
-
-    def drop_observers(self, predicate=None):
-        """End the observations whose request `predicate(request)` is true for (all, without one), silently.
-
-        Call it also when access or a session changes: blocks of earlier answers are forgotten too.
-        """
-        self._observers.drop(predicate)
-        self.blocks.forget()

@@ -10,6 +10,7 @@ _DECODE_ERROR = const(50)
 _HANDSHAKE = const(22)
 _RANDOM = const(2)  # where it begins in a ClientHello
 _SESSION = const(34)
+_TURN = const(1 << 17)  # ms, in which a cookie stays the same
 # A HelloVerifyRequest up to its cookie of 16 bytes: type, length, number, offset, length; version, length
 _REQUEST = b"\3\0\0\x13\0\0\0\0\0\0\0\x13\xfe\xfd\x10"
 
@@ -56,12 +57,14 @@ class Cookies:
 
     def good(self, hello, address):
         """Whether the Client at `address` has seen its cookie."""
-        now = ticks_ms()
-        return any(equal(hello.cookie, self._cookie(hello, address, at)) for at in (now, ticks_add(now, -(1 << 17))))
+        for at in (ticks_ms(), ticks_add(ticks_ms(), -_TURN)):
+            if equal(hello.cookie, self._cookie(hello, address, at)):
+                return True
+        return False
 
     def request(self, session, hello):
         """The record of a HelloVerifyRequest for the Client of `session`."""
         return session.seal(_HANDSHAKE, _REQUEST + self._cookie(hello, session.address, ticks_ms()), 0)
 
     def _cookie(self, hello, address, at):
-        return hmac(self._secret, repr((address, at >> 17)).encode(), hello.signed)[:16]
+        return hmac(self._secret, repr((address, at // _TURN)).encode(), hello.signed)[:16]
