@@ -43,6 +43,7 @@ class Endpoint(Observing):
     longest delay of an answer to a multicast), `separate_after` (a slower answer is acknowledged first and sent by
     itself), `max_observers`, `con_every` (the oldest that an observer's last acknowledged notification may be),
     `max_body` (bytes of a request in blocks), `transfer_timeout` (an unfinished transfer in blocks is forgotten).
+    `out` is where messages are put together: endpoints of one loop may share it, for each is sent before anybody waits.
     `requests` counts the requests taken. `tokens` maps the token of an own request to `reply(message) -> bool`
     (coap.client).
     """
@@ -56,7 +57,7 @@ class Endpoint(Observing):
     max_body = 4096
     transfer_timeout = 30_000
 
-    def __init__(self, transport, handler=None, **settings):
+    def __init__(self, transport, handler=None, out=None, **settings):
         self.transport = transport
         self.handler = handler
         for name in settings:
@@ -65,7 +66,7 @@ class Endpoint(Observing):
             setattr(self, name, settings[name])
         self.requests = 0
         self.tokens = {}
-        self.out = memoryview(bytearray(_MAX_DATAGRAM))
+        self.out = out or memoryview(bytearray(_MAX_DATAGRAM))
         self._mid = int.from_bytes(urandom(2), "big")
         self._recent = []  # [peer, mid, ticks, reply], oldest first
         self._sent = {}  # mid -> Timer

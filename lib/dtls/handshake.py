@@ -4,7 +4,7 @@ import asyncio
 from errno import ETIMEDOUT
 from hashlib import sha256
 
-from crypto.compare import equal
+from crypto import equal
 from crypto.p256 import agree_async
 from crypto.prf import prf
 from port import collect, const, print_exception, ticks_diff, ticks_ms, wait_for

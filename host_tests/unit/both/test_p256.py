@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 
 from check import unhex
+from crypto import equal
 from crypto.comb import POINTS
-from crypto.compare import equal
 from crypto.ecdsa import verify, verify_async
 from crypto.p256 import add, affine, double, on_curve
 
