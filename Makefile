@@ -21,7 +21,8 @@ $(VENV)/ready: pyproject.toml
 
 $(VENV)/typings/ready: Makefile $(VENV)/ready
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/typings \
-	  micropython-esp32-esp32_generic-stubs==1.29.0.post1
+	  micropython-esp32-esp32_generic-stubs==1.29.0.post1 \
+	  micropython-stdlib-stubs==1.29.0.post2
 	@touch $@
 
 demo: $(VENV)/ready  ## a simulated ESP32 updates itself, refuses and rolls back, before your eyes (about 90 s)

@@ -118,7 +118,8 @@ class CoapSource:
             try:
                 peer = self._peer = await self._transport.connect(server, self._timeout)
             except OSError as error:
-                why = getattr(self._trust, "refused", "") or _ALERTS.get(getattr(error, "code", 0), error)
+                why = error if hasattr(error, "code") else "no answer"
+                why = getattr(self._trust, "refused", "") or _ALERTS.get(getattr(error, "code", None), why)
                 raise Fault("lost", "no secured connection with the server: %s" % why) from None
         return peer
 

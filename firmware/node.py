@@ -245,6 +245,7 @@ class Node:
         p = self.provision
         return {
             "mfgcert": p.certificate(), "mfgtrust": p.manufacturers(), "now": self.clock.now,
+            "oxms": p.settings.get("oxms", (0, 1, 2)),
             "pin": lambda pin: self.log("info", "the PIN of this device is %s" % pin),
         }  # fmt: skip
 

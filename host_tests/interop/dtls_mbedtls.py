@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
-from dtls_rig import AUTHORITY, KEY, LO, NAME, PEER, Own, pem, until
+from dtls_ends import AUTHORITY, KEY, LO, NAME, PEER, Own, pem, until
 from mbedtls import tls, x509
 from mbedtls.pk import ECC
 from tunnel import outgoing

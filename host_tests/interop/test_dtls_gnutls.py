@@ -6,7 +6,7 @@ Its server says nothing to whom it refuses, so there are no alerts of its own he
 import contextlib
 
 import pytest
-from dtls_rig import (
+from dtls_ends import (
     AUTHORITY,
     BY_KEY,
     ECDHE_PSK,

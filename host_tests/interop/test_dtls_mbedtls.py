@@ -5,8 +5,7 @@ import contextlib
 
 import pytest
 from dtls.record import Alert
-from dtls_mbedtls import Mbed, by_certificate, by_key
-from dtls_rig import (
+from dtls_ends import (
     AUTHORITY,
     BAD_CERTIFICATE,
     BAD_RECORD_MAC,
@@ -32,6 +31,7 @@ from dtls_rig import (
     spec_of_keys,
     until,
 )
+from dtls_mbedtls import Mbed, by_certificate, by_key
 
 ALERTED = "[0x7780]"  # MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE
 suites = pytest.mark.parametrize("suite", SUITES, ids=hex)

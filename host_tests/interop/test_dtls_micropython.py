@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from dtls.record import Alert
-from dtls_rig import HANDSHAKE_FAILURE, KEY, LO, SUITES, End, device, fragments, free_port, program, spec_for, until
+from dtls_ends import HANDSHAKE_FAILURE, KEY, LO, SUITES, End, device, fragments, free_port, program, spec_for, until
 from mbedtls import tls
 
 CLIENT_HELLO, HELLO_VERIFY_REQUEST = 1, 3

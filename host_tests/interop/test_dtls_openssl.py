@@ -10,7 +10,7 @@ import json
 
 import pytest
 from dtls.record import Alert
-from dtls_rig import (
+from dtls_ends import (
     AUTHORITY,
     BAD_CERTIFICATE,
     BAD_RECORD_MAC,

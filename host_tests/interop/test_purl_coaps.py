@@ -17,7 +17,7 @@ import uuid
 
 import pytest
 from cryptography import x509
-from dtls_rig import (
+from dtls_ends import (
     AUTHORITY,
     DEVICE,
     EXPIRED,
@@ -176,28 +176,27 @@ async def lost(url, device, text, read_s=15):
 
 
 @pytest.mark.parametrize(
-    ("server", "authorities"),
+    ("server", "authorities", "why"),
     [
-        (server_of("127.0.0.2"), (AUTHORITY,)),
-        (SERVER, (STRANGER,)),
-        (server_of(LO, issuer=STRANGER), (AUTHORITY,)),
-        (server_of(LO, **EXPIRED), (AUTHORITY,)),
-        (DEVICE, (AUTHORITY,)),
+        (server_of("127.0.0.2"), (AUTHORITY,), "it is for another server"),
+        (SERVER, (STRANGER,), "issuer is not trusted"),
+        (server_of(LO, issuer=STRANGER), (AUTHORITY,), "issuer is not trusted"),
+        (server_of(LO, **EXPIRED), (AUTHORITY,), "has expired"),
+        (DEVICE, (AUTHORITY,), "it is for another server"),
     ],
     ids=["name", "provisioned", "issuer", "expired", "device"],
 )
-async def test_a_server_that_must_not_be_believed(tmp_path, server, authorities):
+async def test_a_server_that_must_not_be_believed(tmp_path, server, authorities, why):
     """Nothing is fetched from a server with a certificate for another name, by a stranger, too old, or of a Device."""
     async with libcoap("openssl", tmp_path, *with_certificate(tmp_path, server)) as url:
-        assert await lost(url, shows(authorities=authorities), "alert 42")  # bad_certificate, from us
+        assert await lost(url, shows(authorities=authorities), why)
 
 
 async def test_keys_that_do_not_fit(tmp_path):
     async with libcoap("openssl", tmp_path, *with_key()) as url:
-        # The key of another server, and none: unknown_psk_identity, from us.
-        assert await lost(url, knows(SHARED, str(uuid.UUID(int=7))), "alert 115")
-        assert await lost(url, owned(), "alert 115")
-        assert await lost(url, knows(OTHER), "110", 2)  # OpenSSL does not answer a Finished that it cannot read
+        assert await lost(url, knows(SHARED, str(uuid.UUID(int=7))), "shares no key with it")  # another server's
+        assert await lost(url, owned(), "shares no key with it")
+        assert await lost(url, knows(OTHER), "no answer", 2)  # OpenSSL does not answer a Finished that it cannot read
 
 
 async def test_a_device_that_the_server_does_not_trust(tmp_path):

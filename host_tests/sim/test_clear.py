@@ -6,8 +6,8 @@ import aiocoap
 from fargo import secure
 from fargo.network import Network
 from port import address
+from sim.owned_rig import ACL, DOXM, RFNOP, RFOTM, RFPRO, Clear, write
 from sim.rig import PSTAT, UPGRADE
-from sim.security_rig import ACL, DOXM, RFNOP, RFOTM, RFPRO, Clear, write
 
 CORE = {"/oic/res", "/oic/d", "/oic/p"}
 ALL = CORE | {

@@ -12,8 +12,8 @@ from fargo.authority import Authority
 from fargo.bundle import ROOT
 from fargo.identity import Identity, Known
 from fargo.serve import Server
+from sim.owned_rig import CRED, certificate, certify, partition, provisioning, shared_key, write
 from sim.rig import IDLE, ISVV, SWU, UPGRADE
-from sim.security_rig import CRED, certificate, certify, partition, provisioning, shared_key, write
 
 KEY = bytes.fromhex("00112233445566778899aabbccddeeff")
 

@@ -6,8 +6,7 @@ import aiocoap
 import pytest
 from certificates import Party
 from fargo.identity import Identity
-from sim.rig import IDLE, PSTAT, STATUS, SWU, UPGRADE, WAIT, Foreign
-from sim.security_rig import (
+from sim.owned_rig import (
     ACL,
     CRASHING,
     CRED,
@@ -26,6 +25,7 @@ from sim.security_rig import (
     stored,
     write,
 )
+from sim.rig import IDLE, PSTAT, STATUS, SWU, UPGRADE, WAIT, Foreign
 
 FRIEND, MEMBER = "11111111-2222-4333-8444-555555555555", "66666666-7777-4888-9999-aaaaaaaaaaaa"
 KEY = bytes.fromhex("8f1e2d3c4b5a69788796a5b4c3d2e1f0")

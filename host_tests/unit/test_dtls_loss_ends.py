@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from typing import Any
 
 import pytest
 import simtime
@@ -218,8 +219,12 @@ def test_a_closed_session_has_no_keys(suite: int) -> None:
         endpoint.close()
         await asyncio.gather(task, return_exceptions=True)
 
-    def keys() -> int:
+    def all_keys() -> list[Any]:
         gc.collect()
-        return sum(isinstance(one, Ccm | Hmac) for one in gc.get_objects())
+        return [one for one in gc.get_objects() if isinstance(one, Ccm | Hmac)]
 
+    def keys() -> int:
+        return sum(all(one is not old for old in before) for one in all_keys())
+
+    before = all_keys()  # of other tests
     simtime.run(main())

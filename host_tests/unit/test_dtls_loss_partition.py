@@ -156,7 +156,9 @@ def test_a_session_that_the_server_gave_up_needs_another_attempt(gone: bool) -> 
                 old.endpoint.close()
                 await asyncio.gather(old.task, return_exceptions=True)
             second = one.source()
-            await one.lost(second, "the server was lost")  # nobody is there to shake hands with
+            await one.lost(
+                second, "no secured connection with the server: no answer"
+            )  # nobody is there to shake hands with
             await second.close()
             await asyncio.sleep(120 if gone else one_hour)
             assert not one.server.transport.sessions

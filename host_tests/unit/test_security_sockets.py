@@ -1,5 +1,6 @@
 """Sessions and credentials over real DTLS: who is dropped, who never gets in, and what the product's node does of it."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -120,19 +121,39 @@ async def own_by_new_pin(board, identity):
         await onboarding.network.close()
 
 
+async def test_just_works_can_be_left_out(identity):
+    async with Board(oxms=[1]) as board:
+        with pytest.raises(Failure, match="cannot be owned by just-works"):
+            await own(board, identity)
+        onboarding = await onboard.begin(board.address, identity, timeout=3.0)
+        with pytest.raises(Failure, match="none of oxms"):
+            await onboarding.select(0)
+        await onboarding.network.close()
+        assert board.security.suites() == () and not board.security.owned
+
+
 @pytest.mark.parametrize("state", [RESET, RFOTM, RFPRO, RFNOP, SRESET])
-def test_what_the_node_does_when_the_state_changes(state):
+async def test_what_the_node_does_when_the_state_changes(state, tmp_path):
     """The product's own hook: RESET drops all, RFNOP those that the security does not know, after the answer."""
     log, soon = [], []
+
+    async def reset():
+        log.append("app")
+
+    (tmp_path / "theirs").write_text("of the owner's")
     node = SimpleNamespace(
         security=SimpleNamespace(entered=lambda s: log.append(("entered", s)), knows="knows"),
         ocf=SimpleNamespace(coap=[]), _names=SimpleNamespace(reset=lambda: log.append("name")),
+        data=str(tmp_path), app=SimpleNamespace(reset=reset),
         dtls=SimpleNamespace(drop_all=lambda *but: log.append(("drop", *but))),
         updater=SimpleNamespace(dos_changed=lambda s: log.append(("updater", s))), _soon=soon.append,
     )  # fmt: skip
     Node._state_changed(node, state)
     done = {RESET: ["name", ("drop",)]}.get(state, [])
     assert log == [("entered", state), *done, ("updater", state)]
+    assert (tmp_path / "theirs").exists() == (state != RESET)
+    await asyncio.sleep(0)
+    assert ("app" in log) == (state == RESET)
     assert len(soon) == (state == RFNOP)
     for later in soon:
         later()

@@ -290,7 +290,7 @@ class DeviceClient:
         try:
             await self.post(PSTAT, {"tm": tm})
         except Refusal as refusal:
-            if refusal.response not in (0x81, 0x83):
+            if refusal.response != 0x81:
                 raise
             await self.post_swu(str((await self.read_swu()).get("purl", "")), action, "now")
 

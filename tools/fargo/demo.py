@@ -123,7 +123,7 @@ class Demo:
         known = await self.stage.own()
         self.screen.line(f"owned: {known.uuid}, its key derived on both sides", "green")
         async with self.client() as client:
-            self.screen.line(f"{client.address} serves over DTLS, version {await client.version()}")
+            self.screen.line(f"{client.host} answers over DTLS: it runs version {await client.version()}")
             stranger = await connect_clear(self.stage.address)
             self.screen.line(f"GET /oc/swu in the clear: {stranger}", "yellow")
             assert stranger.startswith("4.01")

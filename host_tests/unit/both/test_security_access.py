@@ -27,7 +27,8 @@ from security_rig import (
 
 CORE = ("/oic/res", "/oic/d", "/oic/p")
 ROWNED = ("/oic/sec/doxm", "/oic/sec/pstat", "/oic/sec/cred", "/oic/sec/acl2")
-SVRS = ROWNED + tuple("/oic/sec/" + name for name in ("sp", "csr", "roles", "sdi"))
+SVRS = ROWNED + tuple("/oic/sec/" + name for name in ("sp", "csr", "sdi"))
+ROLES = "/oic/sec/roles"  # each session's own: it has a rule of its own
 DCRS = ("/oc/swu", "/oic/mnt")
 NCRS = ("/light", "/hidden", "/open", "/oc/con")
 ALL = CORE + SVRS + DCRS + NCRS
@@ -232,6 +233,18 @@ def test_who_has_the_role_of_owner_may_do_all_that_the_state_allows():
         assert allowed(rig, other) == set()
 
 
+def test_whoever_has_a_name_may_show_its_roles_and_nobody_else():
+    methods = (GET, POST, DELETE)
+    for state in (RFPRO, RFNOP, SRESET):
+        rig, owner, other, by_certificate = owned(state, ace("anon-clear", 31, ROLES), ace("auth-crypt", 31, ROLES))
+        stray = Session("stray")
+        for session, may in ((owner, True), (other, True), (by_certificate, True), (stray, False), (None, False)):
+            for method in methods:
+                request = Request(method, ROLES, peer=session or "x", secure=session is not None)
+                request.identity = session and session.uuid
+                assert rig.security.check(request, rig.device.find(ROLES)) == may, (state, method)
+
+
 def test_a_session_without_a_name_has_no_role():
     rig, _, _, _ = owned(RFNOP, ace({"role": "admin"}, 31, "/light"))
     stray = Session("stray")
@@ -276,9 +289,9 @@ def test_a_batch_shows_what_the_client_may_read():
         ace(OTHER, 4, "/oc/swu"), ace(THIRD, 2, "*", "/oic/p"),
     )  # fmt: skip
     assert set(batch(rig, None)) == {"/oic/d"}
-    assert set(batch(rig, other)) == {"/oic/d", "/light", "/oic/sec/sdi"}
-    assert set(batch(rig, by_certificate)) == {"/oic/d", "/light", "/oic/p", "/open", "/oc/con"}
-    assert set(batch(rig, owner)) == {"/oic/d"} | set(ROWNED)
+    assert set(batch(rig, other)) == {"/oic/d", "/light", "/oic/sec/sdi", ROLES}
+    assert set(batch(rig, by_certificate)) == {"/oic/d", "/light", "/oic/p", "/open", "/oc/con", ROLES}
+    assert set(batch(rig, owner)) == {"/oic/d", ROLES} | set(ROWNED)
     assert batch(rig, other)["/light"]["rt"] == ["oic.r.switch.binary"]
 
 

@@ -39,7 +39,8 @@ class Security:
 
     `store` keeps one record for each SVR; `random(n)` gives secret bytes. `settings`: "mfgcert": (chain of DER, private 32
     bytes) or None; "mfgtrust": list of DER; "pin": function that shows a PIN to whoever stands before the Device, or None;
-    "now": function that gives unix seconds, 0 while the time is not known.
+    "oxms": the transfer methods that may be used, if not all; "now": function that gives unix seconds, 0 while the time
+    is not known.
     """
 
     def __init__(self, store, pstat, random, settings):

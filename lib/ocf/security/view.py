@@ -28,12 +28,9 @@ def _dress(svr, interface, found):
 
 def methods(security):
     """The transfer methods: oxms."""
-    found = [0]
-    if security.settings.get("pin"):
-        found.append(1)
-    if security.settings.get("mfgcert"):
-        found.append(2)
-    return found
+    settings = security.settings
+    able = True, settings.get("pin"), settings.get("mfgcert")
+    return [method for method in settings.get("oxms", (0, 1, 2)) if able[method]]
 
 
 def _doxm(s, _request):
