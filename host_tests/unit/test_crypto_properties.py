@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 import hmac as standard
 
+from crypto import hmac
 from crypto.ccm import Ccm
 from crypto.ecdsa import nonces, sign, verify
-from crypto.hmac import hmac
 from crypto.p256 import N, P, agree, key_pair, on_curve
 from crypto.prf import p_hash, pbkdf2
 from cryptography.exceptions import InvalidTag

@@ -6,7 +6,7 @@ A verification handles public values only. A signature is made with a long-term 
 
 from port import const
 
-from crypto.hmac import hmac
+from crypto import hmac
 from crypto.p256 import G, N, P, add, affine, double, last, last_async, number, on_curve, times_g
 
 _BITS = const(256)

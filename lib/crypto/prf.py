@@ -2,7 +2,7 @@
 
 from port import const, sleep_ms
 
-from crypto.hmac import Hmac
+from crypto import Hmac
 
 _YIELD = const(8)  # rounds of PBKDF2 between two turns of the loop
 

@@ -1,7 +1,6 @@
 """The cookie that keeps strangers from costing memory (RFC 6347 section 4.2.1): what is read of a ClientHello before."""
 
-from crypto import equal
-from crypto.hmac import hmac
+from crypto import equal, hmac
 from port import const, ticks_add, ticks_ms, urandom
 
 from dtls.record import Alert

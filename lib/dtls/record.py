@@ -1,8 +1,7 @@
 """Records: how they are protected (RFC 6347 section 4.1), and the Session that they belong to."""
 
-from crypto import equal
+from crypto import Hmac, equal
 from crypto.ccm import Ccm
-from crypto.hmac import Hmac
 from port import aes, const, ticks_ms, urandom
 
 _CBC = const(2)

@@ -2,7 +2,7 @@
 
 from asyncio import create_task
 
-from crypto.hmac import Hmac
+from crypto import Hmac
 from dtls_forger import ForgedServer, Forger, fragment, record
 from dtls_rig import (
     ALERT,

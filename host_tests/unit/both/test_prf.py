@@ -3,8 +3,7 @@
 import asyncio
 
 from check import unhex
-from crypto import equal
-from crypto.hmac import Hmac, hmac
+from crypto import Hmac, equal, hmac
 from crypto.prf import owner_psk, p_hash, pbkdf2, prf
 from port import sleep_ms
 
