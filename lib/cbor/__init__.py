@@ -314,7 +314,7 @@ class _Decoder:
         if info == _INDEFINITE and 1 < major < 6 and not self.strict:
             return -1, pos
         if info > 27:
-            self.fail("a reserved head, an indefinite length or a break where none may be")
+            self.fail("a head that may not be here")
         size = 1 << info - 24
         self.fits(size, pos)
         number = 0
@@ -390,7 +390,7 @@ class _Decoder:
 
     def float(self, info, pos):
         if self.strict or not 24 < info < 28:
-            self.fail("a float or simple value that is not known here, or a break where none may be")
+            self.fail("a float or simple value that may not be here")
         size = 1 << info - 24
         self.fits(size, pos)
         self.pos = pos + size
