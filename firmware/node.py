@@ -180,7 +180,7 @@ class Node:
         clear = Endpoint(UdpTransport(address, _PORT, (_GROUP,), address), self.ocf.handle)
         self.dtls = DtlsTransport(UdpTransport(address, _SECURE_PORT, limit=_DATAGRAM), self.security)
         secured = Endpoint(self.dtls, self.ocf.handle, clear.out)
-        self.dtls.closed = lambda session: secured.drop_observers(lambda request: request.peer is session)
+        self.dtls.closed = secured.drop_peer
         self.ocf.coap += [clear, secured]
 
     def _urls(self, resource, _request):
@@ -217,7 +217,7 @@ class Node:
         add(self.pstat)
         for resource in self.security.resources:
             add(resource)
-        add(Maintenance(lambda: self._soon(self.pstat.reset), lambda: self._soon(self.reboot)))
+        add(Maintenance(lambda: self._soon(self.pstat.begin_reset), lambda: self._soon(self.reboot)))
         add(SoftwareUpdate(self.updater, p.settings.get("href")))
         add(UpdateStatus(self.updater))
         self._names = names

@@ -86,7 +86,7 @@ class House:
         self.credentials = Credentials("house", tuple(SUITES.values()))
         self.transport = DtlsTransport(network.end(SERVER), self.credentials, limit=LIMIT)
         self.endpoint = Endpoint(self.transport, self.handle)
-        self.transport.closed = lambda s: self.endpoint.drop_observers(lambda request: request.peer is s)
+        self.transport.closed = self.endpoint.drop_peer
         self.task = asyncio.ensure_future(self.endpoint.run())
         self.ticking = asyncio.ensure_future(self.ticks())
 

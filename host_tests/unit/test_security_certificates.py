@@ -329,6 +329,23 @@ async def test_role_certificates_add_to_the_role_of_a_key():
     assert rig.ask(session, DELETE, ROLES)[0] == DELETED and session.roles == (("", "user"),)
 
 
+async def test_a_role_does_not_outlive_its_authority_in_a_session_by_key():
+    rig, owner = rig_in()
+    rig.steps(
+        owner, [("cred", {"creds": [rigs.psk(THIRD), trustca(ROOT, credid=9)]}), ("pstat", {"dos": {"s": RFNOP}})]
+    )
+    with_role, without = rig.open(THIRD), rig.open(THIRD)
+    role = {"roles": [assertion(role_of(THIRD, (None, "admin")))]}
+    assert (await rig.wait(with_role, POST, ROLES, role))[0] == CHANGED
+    rig.steps(owner, [("pstat", {"dos": {"s": RFPRO}}), ("pstat", {"dos": {"s": RFNOP}})])
+    assert with_role.open and with_role.roles
+    rig.steps(owner, [("pstat", {"dos": {"s": RFPRO}})])
+    assert rig.ask(owner, DELETE, CRED + "?credid=9")[0] == DELETED
+    rig.steps(owner, [("pstat", {"dos": {"s": RFNOP}})])
+    assert without.open and not with_role.open
+    assert with_role.proof == ()  # nor the key the session
+
+
 def test_pem_of_a_private_key_is_not_taken_for_a_certificate():
     rig, owner = rig_in()
     key = ROOT.key.private_bytes(

@@ -14,10 +14,10 @@ class Blocks:
         self.bodies = []  # [key, ticks, Response] of answers
         self.timer = None
 
-    def forget(self):
-        """Drop everything."""
-        self.parts.clear()
-        self.bodies.clear()
+    def forget(self, peer=None):
+        """Drop everything, or what is `peer`'s: others may be in the middle of a transfer."""
+        for kept in (self.parts, self.bodies):
+            kept[:] = [entry for entry in kept if peer is not None and entry[0][0] != peer]
 
     def sweep(self):
         """Drop what was left; the milliseconds to the next time, None when nothing is kept."""

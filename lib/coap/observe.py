@@ -57,12 +57,19 @@ class Observing:
     def drop_observers(self, predicate=None):
         """End the observations whose request `predicate(request)` is true for (all, without one), silently.
 
-        Call it also when access or a session changes: blocks of earlier answers are forgotten too.
+        Call it also when access changes: blocks of earlier answers are forgotten too.
         """
         for observer in list(self.observers):
             if predicate is None or predicate(observer.request):
                 self._forget(observer)
         self.blocks.forget()
+
+    def drop_peer(self, peer):
+        """`peer` is gone: end its observations, silently, and forget its transfers in blocks."""
+        for observer in list(self.observers):
+            if observer.request.peer == peer:
+                self._forget(observer)
+        self.blocks.forget(peer)
 
     def rejected(self, peer, mid):
         """A RST has come: the observer whose last notification it rejects is gone."""

@@ -102,17 +102,23 @@ def affine(point):
 
 
 def times_g(factor):
-    """factor * G for 0 < factor < n, in steps of which the last gives the point (a comb, HAC 14.117)."""
-    point = None
+    """factor * G for 0 < factor < n, in steps of which the last gives the point (a comb, HAC 14.117).
+
+    Whatever the factor, the same doublings and additions are done: a stranger may ask for signatures as often as he likes,
+    and one step is long enough to be measured through a network.
+    """
+    point = G  # so that it never is infinity; what becomes of it is subtracted in the end
     for i in range(_SPACE - 1, -1, -1):
         tooth = (
             factor >> i & 1 | (factor >> i + 64 & 1) << 1 | (factor >> i + 128 & 1) << 2 | (factor >> i + 192 & 1) << 3
         )
         point = double(point)
+        at = 64 * (tooth or 1) - 64
+        found = add(point, (number(POINTS[at : at + 32]), number(POINTS[at + 32 : at + 64]), 1))
         if tooth:
-            at = 64 * tooth - 64
-            point = add(point, (number(POINTS[at : at + 32]), number(POINTS[at + 32 : at + 64]), 1))
+            point = found
         yield point
+    yield add(point, (number(POINTS[64:96]), P - number(POINTS[96:128]), 1))  # 2^64 G
 
 
 def times(factor, point):

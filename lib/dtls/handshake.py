@@ -289,7 +289,9 @@ async def conduct(transport, handshake):
         code = _INTERNAL_ERROR
         error = OSError("the handshake failed")
     forget(transport, handshake)
-    if code:
+    if error and session.open:  # it had been let in
+        transport.drop(session)
+    elif code:
         transport.alert(session, _FATAL, code, handshake.epoch)
     return error
 
@@ -304,10 +306,11 @@ def establish(transport, session):
         raise Alert(_INTERNAL_ERROR)
     if transport.credentials.opened(session) is False:
         raise Alert(_ACCESS_DENIED)
+    # First of all: what fails from now on closes it, and the credentials hear of that.
+    session.open = True
+    session.used = ticks_ms()
+    sessions[session.address] = session
     if full:
         old = min(able, key=lambda s: ticks_diff(s.used, ticks_ms()))
     if old:
         transport.drop(old, full)  # not told when it has begun anew itself (RFC 6347 section 4.2.8)
-    session.open = True
-    session.used = ticks_ms()
-    sessions[session.address] = session

@@ -5,7 +5,7 @@ Handshakes are a phase: their code is in memory while there is one, and while a 
 
 from asyncio import create_task
 
-from port import collect, const, phase, sleep_ms, ticks_diff, ticks_ms, urandom
+from port import collect, const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms, urandom
 
 from dtls.cookie import Cookies, Opening
 from dtls.record import Alert, Session, records
@@ -94,8 +94,11 @@ class DtlsTransport:
         if self.sessions.get(session.address) is session:
             del self.sessions[session.address]
         if session.open:
-            if alert:
-                self.alert(session, 1, _CLOSE_NOTIFY, 1)
+            try:
+                if alert:
+                    self.alert(session, 1, _CLOSE_NOTIFY, 1)
+            except MemoryError:
+                collect()  # not told, but closed
             session.close()
             self.credentials.closed(session)
             if self.closed:
@@ -216,7 +219,10 @@ class DtlsTransport:
         while True:
             await sleep_ms(_SWEEP)
             now = ticks_ms()
-            for session in list(self.sessions.values()):
-                if ticks_diff(now, session.used) > (_IDLE_KEPT if session.kept else _IDLE):
-                    self.drop(session)
+            try:
+                for session in list(self.sessions.values()):
+                    if ticks_diff(now, session.used) > (_IDLE_KEPT if session.kept else _IDLE):
+                        self.drop(session)
+            except Exception as error:  # noqa: BLE001 - the silent would keep others out for ever
+                print_exception(error)
             self.rest()  # when the last handshake did not end, but was ended

@@ -80,7 +80,10 @@ def _target(pstat, values):
         raise Refused(BAD_REQUEST, "dos.s must be 0 to 4")
     if to not in _LEGAL[state]:
         raise Refused(BAD_REQUEST, "dos.s cannot go from %d to %d" % (state, to))
+    kept = pstat.rowneruuid
+    pstat.rowneruuid = values.get("rowneruuid", kept)  # the guard is about what will be
     why = pstat.guard(to) if pstat.guard and to != _RESET else None
+    pstat.rowneruuid = kept
     if why:
         raise Refused(BAD_REQUEST, why)
     return to

@@ -4,7 +4,7 @@ import asyncio
 
 from cbor import Pairs
 from coap.message import Refused
-from port import const, phase
+from port import const, phase, print_exception
 
 from ocf.resource import Property, Resource
 
@@ -118,9 +118,13 @@ class Pstat(Resource):
         asyncio.create_task(self._reset_later())
 
     async def _reset_later(self):
-        await asyncio.sleep(0)
+        pause = 0
         while True:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause + 1, 600)
             try:
                 return self.reset()
             except Refused:  # the store may come to itself
-                await asyncio.sleep(1)
+                pass
+            except Exception as error:  # noqa: BLE001 - memory may be short; until it is done nothing is served
+                print_exception(error)

@@ -113,6 +113,21 @@ async def test_a_peer_does_not_get_what_another_was_given():
     server.endpoint.close()
 
 
+async def test_when_a_peer_is_gone_others_go_on():
+    server = Server()
+    for peer in "pq":
+        assert server.put(0, 1, bytes(1024), peer=peer).code == 0x5F
+        assert server.ask(peer=peer).block2 == 0x0E
+    server.endpoint.drop_peer("p")
+    assert server.put(1, 0, b"end", peer="p").code == 0x88
+    assert server.put(1, 0, b"end", peer="q").code == 0x44
+    assert server.got[-1].payload == bytes(1024) + b"end"
+    before = len(server.got)
+    assert server.ask(options=[(23, 0x16)], peer="q").payload == BODY[1024:2048] and len(server.got) == before
+    assert server.ask(options=[(23, 0x16)], peer="p").code == 0x45 and len(server.got) == before + 1
+    server.endpoint.close()
+
+
 async def test_a_post_is_not_done_again_for_a_block_of_its_answer():
     server = Server()
     assert server.ask(2).block2 == 0x0E

@@ -3,6 +3,7 @@
 from asyncio import create_task, gather
 
 from check import raises
+from dtls.handshake import Handshake
 from dtls.record import Alert
 from dtls_forger import Forger
 from dtls_rig import (
@@ -259,6 +260,55 @@ async def test_a_session_that_must_not_be_is_refused_and_harms_nobody():
                 world.server.transport.drop(world.other)  # it had to go: a new one for the check
                 world.session = await world.healthy.connect()
                 world.other = await exchange(world.healthy, world.session, world.server)
+
+
+def without_memory(*_):
+    raise MemoryError
+
+
+@simulated
+async def test_a_session_whose_handshake_fails_at_the_very_end_is_closed_again():
+    """Else the onboarding connection could be one that the client does not have."""
+    finish = Handshake.finish
+    async with World() as world:
+        client = Peer(world.network, ("client", 1), by_key())
+        Handshake.finish = lambda self, label: without_memory() if self.hello else finish(self, label)
+        try:
+            with raises(OSError):
+                await client.connect()
+        finally:
+            Handshake.finish = finish
+        (a, one), (b, other) = world.server.credentials.log[-2:]
+        assert (a, b) == ("opened", "closed") and one is other and not one.open
+        assert world.server.gone == [one] and client.address not in world.server.transport.sessions
+        await exchange(client, await client.connect(), world.server)
+
+
+@simulated
+async def test_a_session_that_cannot_be_told_is_closed_all_the_same():
+    async with World(limit=2) as world:
+        client, session, other = await world.client()
+        await sleep_ms(1000)
+        await exchange(world.healthy, world.session, world.server)
+        other.seal = without_memory
+        newcomer, new, _ = await world.client("new")
+        assert world.server.gone == [other] and not other.open
+        await exchange(newcomer, new, world.server)
+
+
+@simulated
+async def test_what_goes_wrong_for_one_silent_session_does_not_keep_the_others():
+    async with World() as world:
+        _, _, first = await world.client("c0")
+        _, _, second = await world.client("c1")
+        world.network.rule = lambda source, target, data: [] if source[0][0] == "c" else [data]
+        closed = world.server.transport.closed
+        world.server.transport.closed = lambda session: [][0]
+        for _ in range(11):
+            await sleep_ms(58_000)
+            await exchange(world.healthy, world.session, world.server)
+        world.server.transport.closed = closed
+        assert not first.open and not second.open
 
 
 @simulated

@@ -166,6 +166,27 @@ async def test_a_reset_that_was_answered_survives_the_power():
     assert not Pstat(device.store).unfinished
 
 
+async def test_a_reset_that_fails_under_way_is_begun_again():
+    """Otherwise nothing would be served until the power goes."""
+    device, pstat = rig()
+    failures = [MemoryError("no room")]
+    heard = []
+
+    def entered(state):
+        heard.append(state)
+        if failures:
+            raise failures.pop(0)
+
+    pstat.on_state = entered
+    pstat.begin_reset()
+    for _ in range(600):
+        if pstat.state == RFOTM:
+            break
+        assert pstat.pending and pstat.state == RESET
+        await asyncio.sleep(0.01)
+    assert heard == [RESET, RESET, RFOTM] and not pstat.pending
+
+
 async def test_observers_hear_reset_and_what_follows():
     device, pstat = rig()
     ears = Ears()

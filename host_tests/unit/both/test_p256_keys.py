@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 
 from check import raises, unhex
+from crypto import p256
 from crypto.ecdsa import nonces, sign, sign_async, verify
 from crypto.p256 import N, P, agree, agree_async, key_pair, key_pair_async
 from port import sleep_ms
@@ -165,6 +166,26 @@ def test_a_new_key_is_drawn_again_until_it_is_in_range():
         return drawn.pop(0)
 
     assert key_pair(random) == (PRIVATE, PUBLIC) and drawn == [number(1)]
+
+
+def test_the_steps_of_a_signature_do_not_tell_its_nonce():
+    """How often points are added and doubled is what a network lets measure."""
+    counts = set()
+    real = p256.add, p256.double
+    for factor in (1, 2, 3, 1 << 63, 1 << 65, (1 << 192) - 1, N // 2, N - 1, N - 2):
+        done = []
+        p256.add = lambda a, b, done=done: done.append(a is None or b is None) or real[0](a, b)
+        p256.double = lambda a, done=done: done.append(a is None) or real[1](a)
+        try:
+            point = p256.last(p256.times_g(factor))
+        finally:
+            p256.add, p256.double = real
+        assert p256.affine(point) == p256.affine(p256.last(p256.times(factor, p256.G))), factor
+        counts.add((len(done), sum(done)))
+    assert len(counts) == 1, counts
+    # Where the same point is added, or its negative: right, if not alike.
+    for factor in (1 << 64, N - (1 << 64), N - (1 << 65)):
+        assert p256.affine(p256.last(p256.times_g(factor))) == p256.affine(p256.last(p256.times(factor, p256.G)))
 
 
 def test_signatures_of_rfc_6979():

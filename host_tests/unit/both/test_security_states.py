@@ -1,5 +1,7 @@
 """`ocf.security` and `ocf.pstat` together: device states, their guards, what is writable when, becoming an owner."""
 
+import asyncio
+
 from ocf.pstat import NIL, RESET, RFNOP, RFOTM, RFPRO, SRESET
 from security_rig import (
     BAD,
@@ -105,6 +107,15 @@ def test_a_rowneruuid_needs_a_credential_of_its_own():
     rig.steps(doc, reference_steps() + [("acl2", {"rowneruuid": OTHER})])
     assert rig.ask(doc, POST, PSTAT, {"dos": {"s": RFPRO}}) == (BAD, "a rowneruuid has no credential")
     rig.steps(doc, [("cred", {"creds": [psk(OTHER)]}), ("pstat", {"dos": {"s": RFPRO}})])
+
+
+def test_a_rowneruuid_that_comes_with_the_state_is_the_one_that_needs_a_credential():
+    rig, session = begun(SRESET)
+    before = rig.facts()
+    code, why = rig.ask(session, POST, PSTAT, {"rowneruuid": THIRD_PARTY, "dos": {"s": RFPRO}})
+    assert (code, why) == (BAD, "a rowneruuid has no credential") and rig.facts() == before
+    assert rig.ask(session, POST, PSTAT, {"rowneruuid": OTHER, "dos": {"s": RFPRO}})[0] == CHANGED
+    assert rig.pstat.rowneruuid == OTHER and rig.pstat.state == RFPRO
 
 
 def test_the_last_credential_of_an_owner_can_go_but_the_state_cannot_change_then():
@@ -328,6 +339,50 @@ async def test_what_was_begun_before_a_reset_does_not_become_the_onboarding_conn
     rig.ask(None, POST, DOXM, {"oxmsel": 0})
     assert rig.open(OWNER) is None and rig.open(THIRD_PARTY, suite=0xC0AE) is None and rig.security.doc is None
     assert rig.open(suite=0xFF00) is rig.security.doc
+
+
+async def test_an_old_owners_handshake_does_not_pass_for_the_pin_or_the_manufacturer():
+    for suite, body in ((0xC037, {"oxmsel": 1}), (0xC0AE, {"oxmsel": 2})):
+        rig = Rig(owned().store, mfgcert=([b"der"], KEY))
+        rig.pstat.reset()
+        rig.ask(None, POST, DOXM, body)
+        for _ in range(1000):
+            if rig.security.suites():
+                break
+            await asyncio.sleep(0)
+        assert suite in rig.security.suites()
+        assert rig.open(OWNER, suite=suite) is None and rig.security.doc is None
+
+
+async def test_a_handshake_with_an_older_pin_does_not_become_the_onboarding_connection():
+    rig = Rig()
+    keys = []
+    for _ in range(2):
+        rig.ask(None, POST, DOXM, {"oxmsel": 1})
+        for _ in range(1000):
+            if rig.security.pin_key:
+                break
+            await asyncio.sleep(0)
+        keys.append(rig.security.pin_key)
+    assert rig.open(key=keys[0]) is None and rig.security.doc is None
+    assert rig.open(key=keys[1]) is rig.security.doc
+
+
+def test_an_onboarding_handshake_that_ends_after_the_onboarding_opens_nothing():
+    rig = owned()
+    rig.security.creds.append(
+        {"id": 9, "type": 8, "subject": "*", "usage": "trustca", "key": b"", "chain": [b"der"], "role": None}
+    )
+    for suite in (0xFF00, 0xC0AE):  # anonymous; a manufacturer's
+        assert rig.open(suite=suite) is None, suite
+    assert rig.open(OTHER, suite=0xC0AE)
+
+
+def test_the_onboarding_connection_has_no_roles():
+    rig = Rig()
+    doc = rig.connect()
+    assert rig.ask(doc, DELETE, "/oic/sec/roles") == (DELETED, None)
+    assert rig.ask(doc, GET, "/oic/sec/roles")[1] == {"roles": []}
 
 
 THIRD_PARTY = "99999999-9999-4999-8999-999999999999"

@@ -207,31 +207,38 @@ class Security:
     def opened(self, session):
         """A handshake is complete. False when the session must not be."""
         if self.pstat.state == RFOTM:
-            if session.suite not in self.suites():  # there is a connection already, or it was begun before a RESET
+            # There is a connection already, or it was begun before a RESET (then it may have a name) or with another PIN.
+            if session.suite not in self.suites() or session.uuid or session.psk != self.pin_key:
                 return False
             self.doc = session
             session.kept = True
+            session.proof = ()
             return True
-        session.proof = self._proof(session)
+        session.proof = self.proof(session, False)
         session.roles = tuple(role for _, _, role in session.proof if role)
-        return len(session.proof) > 0
+        return session.uuid is not None and len(session.proof) > 0  # without a name: begun before there was an owner
 
     def knows(self, session):
         """Whether what `session` was opened with is still good."""
-        proof = self._proof(session)
+        proof = self.proof(session, True)
         return session is self.doc or all(p in proof for p in session.proof)
 
-    def _proof(self, session):
-        """What a session hangs on: its pre-shared key, or the authorities that an owner trusts."""
+    def proof(self, session, roles):
+        """What a session hangs on: its pre-shared key; without one, or with `roles`, the authorities of an owner."""
         psk = session.psk
         return [
             (c["key"], c["chain"], c["role"])
             for c in self.creds
-            if (c["key"] == psk and c["subject"] == session.uuid if psk else c["usage"] == "trustca")
+            if psk
+            and c["key"] == psk
+            and c["subject"] == session.uuid
+            or c["usage"] == "trustca"
+            and (roles or not psk)
         ]
 
     def closed(self, session):
         """A session is gone. If the new owner's, before it was one: RESET."""
+        session.proof = ()  # `coap` remembers the session for a while, and need not hold its key
         if session is self.doc:
             self.doc = None
             if self.pstat.state == RFOTM:

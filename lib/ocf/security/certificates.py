@@ -44,6 +44,7 @@ async def trust(security, chain):
 async def add_roles(security, session, texts):
     """Give a session the roles of certificate chains (PEM), all of them or none. Raises Refused."""
     found = list(getattr(session, "role_chains", ()))
+    proof = security.proof(session, True)
     try:
         for text in texts:
             chain = pem.decode(text)
@@ -59,6 +60,7 @@ async def add_roles(security, session, texts):
             found.append((chain, leaf.roles))
     except ValueError as error:
         raise Refused(0x80, "role certificate: %s" % error)  # noqa: B904
+    session.proof = list(session.proof) + [p for p in proof if p not in session.proof]
     set_roles(session, found)
 
 
