@@ -9,11 +9,11 @@ import sys
 
 # Every name of theirs, which costs the device less than naming them once more.
 if sys.implementation.name == "micropython":
+    from port import _micropython as _impl
     from port._micropython import *  # noqa: F403
-    from port._micropython import collect
 else:
+    from port import _cpython as _impl
     from port._cpython import *  # noqa: F403
-    from port._cpython import collect
 
 
 class phase:
@@ -31,7 +31,7 @@ class phase:
         self._loaded = []
 
     def __enter__(self):
-        collect()  # what is loaded goes where garbage was, and leaves the heap's large pieces whole
+        _impl.collect()  # what is loaded goes where garbage was, and leaves the heap's large pieces whole
         before = set(sys.modules)
         whole = False
         try:
@@ -53,5 +53,5 @@ class phase:
             if parent in sys.modules and hasattr(sys.modules[parent], child):
                 delattr(sys.modules[parent], child)
         self._loaded = []
-        collect()
+        _impl.collect()
         return False
