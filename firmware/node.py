@@ -175,11 +175,11 @@ class Node:
     def _listen(self):
         """Serve in the clear, where discovery comes to, and secured."""
         address = self.board.address()
-        clear = UdpTransport(address, _PORT, (_GROUP,), address)
+        clear = Endpoint(UdpTransport(address, _PORT, (_GROUP,), address), self.ocf.handle)
         self.dtls = DtlsTransport(UdpTransport(address, _SECURE_PORT, limit=_DATAGRAM), self.security)
-        secured = Endpoint(self.dtls, self.ocf.handle)
+        secured = Endpoint(self.dtls, self.ocf.handle, clear.out)
         self.dtls.closed = secured.drop_peer
-        self.ocf.coap += [Endpoint(clear, self.ocf.handle), secured]
+        self.ocf.coap += [clear, secured]
 
     def _urls(self, resource, _request):
         """Where `resource` is reached."""

@@ -4,7 +4,8 @@ import asyncio
 
 from crypto import p256
 from dtls.client import ClientHandshake
-from dtls.hello import ClientHello, Cookies
+from dtls.cookie import Cookies
+from dtls.hello import ClientHello
 from dtls.record import Alert, Session, records
 from dtls.server import ServerHandshake
 from dtls_rig import ALERT, CLIENT_HELLO, HANDSHAKE, OTHER, SERVER, Credentials, End, now, since

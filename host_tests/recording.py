@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pcap
-from dtls import record as dtls_record
+from dtls import suites as dtls_suites
 from dtls.record import Session
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -95,16 +95,16 @@ class Association:
 
         Of what it makes it otherwise, the premaster secret, no recording of two others can tell.
         """
-        original = dtls_record.prf
+        original = dtls_suites.prf
 
         def prf(secret: bytes, label: bytes, seed: bytes, n: int) -> bytes:
             return self.master if label.endswith(b"master secret") else original(secret, label, seed, n)
 
-        dtls_record.prf = prf
+        dtls_suites.prf = prf
         try:
             yield
         finally:
-            dtls_record.prf = original
+            dtls_suites.prf = original
 
     def session(self, server: bool) -> Session:
         """A Session of one side with the keys of this association."""
@@ -112,7 +112,7 @@ class Association:
         session.suite = self.suite
         session.randoms = self.server_random + self.client_random
         with self.master_secret():
-            session.derive(b"", bytes(32), server)
+            dtls_suites.derive(session, b"", bytes(32), server)
         return session
 
 

@@ -86,7 +86,7 @@ def processor_ms(pid):
 async def handshakes(suite, port, pid, key):
     """Milliseconds of the server's for a handshake, its ephemeral key included."""
     peer = Peer(suite, port)
-    peer.transport._credentials.server = key
+    peer.transport.credentials.server = key
     began = None
     for i in range(HANDSHAKES + 1):
         await peer.connect()

@@ -13,6 +13,7 @@ sys.path.insert(0, sys.argv[1] + "/lib")
 from coap.endpoint import Endpoint
 from coap.message import pack
 from dtls.record import Session, records
+from dtls.suites import derive
 from ocf.device import Device
 from ocf.pstat import RFNOP, Pstat
 from ocf.security import Security
@@ -63,7 +64,7 @@ def sides():
     for session, serves in ((client, False), (server, True)):
         session.suite = 0xC037
         session.randoms = bytes(64)
-        session.derive(bytes(48), None, serves)
+        derive(session, bytes(48), None, serves)
         session.open = True
     server.uuid = OWNER
     return client, server

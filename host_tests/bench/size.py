@@ -20,8 +20,9 @@ from modules import ROOT, closure, path_of, resident, roots  # noqa: E402
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.sources")
 # What is in memory together, by the roots of the phases.
 PHASES = {
-    "start": ("swupdate.boot", "swupdate.rfc3339", "ocf.onboarding", "ocf.security.load"),
+    "start": ("swupdate.boot", "swupdate.rfc3339", "ocf.onboarding", "ocf.security.load", "port.group"),
     "handshake": ("dtls.server", "crypto.p256", "ocf.security.credentials"),
+    "last flight, again": ("dtls.wire",),
     "handshake, certificates": (
         "dtls.server",
         "dtls.certificates",
@@ -39,6 +40,7 @@ PHASES = {
     "RESET": ("ocf.onboarding", "ocf.security.records", "firmware.folder"),
     "refused request": ("ocf.refusal",),
     "discovery": ("ocf.discovery",),
+    "transfer in blocks": ("coap.transfer",),
     "introspection": ("ocf.introspection",),
     "trial": ("swupdate.trial",),
     "update, name": (*_WORK, "swupdate.install.dns"),

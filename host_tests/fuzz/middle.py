@@ -3,7 +3,7 @@
 import asyncio
 
 import coap.endpoint
-import dtls.transport
+import dtls.handshake
 from coap.endpoint import Endpoint
 from crypto.p256 import key_pair
 from dtls.transport import DtlsTransport
@@ -110,7 +110,7 @@ class Wire:
 async def meddled(suite, seed):
     """One handshake with the one in the middle, and another Client's without: True when the first came about as well."""
     errors = []
-    dtls.transport.print_exception = coap.endpoint.print_exception = errors.append
+    dtls.handshake.print_exception = coap.endpoint.print_exception = errors.append
     middle = Middle(seed)
     server = DtlsTransport(Wire(middle, SERVER), Credentials((0xFF00, 0xC037, 0xC0A8, 0xC0AE, 0xC0AC)))
     client, other = [DtlsTransport(Wire(middle, own), Credentials((suite,)), False) for own in (CLIENT, OTHER)]
@@ -149,8 +149,8 @@ async def settled(middle, task, ends):
         still = still + 1 if sent == middle.sent and all(wire.arrived.empty() for wire in middle.wires.values()) else 0
         sent = middle.sent
         for end in ends:
-            assert len(end._handshakes) <= 3 and len(end.sessions) <= 6
-            for handshake, _ in end._handshakes.values():
+            assert len(end.handshakes) <= 3 and len(end.sessions) <= 6
+            for handshake, _ in end.handshakes.values():
                 assert len(handshake._inbox) <= MOST_INBOX + 1 and len(handshake._early) <= MOST_EARLY + 1
                 assert len(handshake._part) <= MOST_PART
                 assert sum(len(entry[2]) for entry in handshake._early) <= 2048 + MOST_PART
@@ -179,7 +179,7 @@ async def flooded(seed, count):
         data = mutated(middle.random, [hello, cookie], 1500) if i % 4 else hello
         sent += len(data)
         server._take(memoryview(data), ("stranger", i))
-        assert not server._handshakes and not server.sessions
+        assert not server.handshakes and not server.sessions
     assert len(hellos) >= count // 4 and sum(len(answer) for answer in hellos) < sent
     for end in ends:
         end.close()

@@ -197,7 +197,7 @@ class End:
     async def at_rest(self) -> None:
         """Wait until no handshake is left, of any end of ours; each has a task."""
         names = lambda: [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]  # noqa: E731
-        await until(lambda: "DtlsTransport._run" not in names(), "the end of a handshake")
+        await until(lambda: "conduct" not in names(), "the end of a handshake")
 
     async def __aenter__(self) -> End:
         self.task = asyncio.ensure_future(self.run())

@@ -13,6 +13,7 @@ from cbor import decode
 from coap.endpoint import Endpoint
 from coap.message import parse
 from cryptography import x509
+from dtls.handshake import establish
 from dtls.hello import ClientHello
 from dtls.transport import DtlsTransport
 from dtls.wire import Reader
@@ -215,7 +216,7 @@ class Player:
             else:
                 assert own == hint and raw(session.uuid) == identity
         assert session.unseal(finished)[0] == FINISHED
-        self.dtls._established(session)
+        establish(self.dtls, session)
         assert self.dtls.sessions[association.client] is session and session.open
         # What opens the records of the client and of our Device: each is the other's side.
         association.tools = {True: association.session(server=True), False: association.session(server=False)}

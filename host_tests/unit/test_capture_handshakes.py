@@ -12,7 +12,8 @@ from coap.message import parse
 from crypto.prf import owner_psk
 from dtls.handshake import CURVE, Handshake
 from dtls.hello import ClientHello
-from dtls.record import SUITES, Alert, Session
+from dtls.record import Alert, Session
+from dtls.suites import SUITES
 from dtls.wire import Reader, extensions
 from recording import (
     APPLICATION,

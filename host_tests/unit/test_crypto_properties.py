@@ -4,10 +4,11 @@ import asyncio
 import hashlib
 import hmac as standard
 
+from crypto import hmac
 from crypto.ccm import Ccm
 from crypto.ecdsa import nonces, sign
 from crypto.p256 import N, P, agree, key_pair, on_curve
-from crypto.prf import hmac, p_hash, pbkdf2
+from crypto.prf import p_hash, pbkdf2
 from crypto.verify import verify
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec, utils

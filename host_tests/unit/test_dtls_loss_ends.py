@@ -11,8 +11,8 @@ import simtime
 from coap.client import Client
 from coap.endpoint import Endpoint
 from coap.message import Response
+from crypto import Hmac
 from crypto.ccm import Ccm
-from crypto.prf import Hmac
 from dtls.record import Alert
 from dtls.transport import DtlsTransport
 from dtls_peers import CLIENT, SERVER, SUITES, Credentials, Pair

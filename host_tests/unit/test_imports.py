@@ -24,8 +24,8 @@ ONLY_PORT = {
 # What no idle device may hold.
 PHASED = (
     "swupdate.install", "swupdate.work", "crypto.p256", "crypto.curve", "crypto.verify", "crypto.x509",
-    "crypto.certificate", "crypto.der", "crypto.ecdsa", "crypto.cose", "dtls.server", "dtls.client", "dtls.handshake",
-    "dtls.certificates", "coap.client", "coap.download",
+    "crypto.certificate", "crypto.der", "crypto.ecdsa", "crypto.cose", "crypto.prf", "dtls.server", "dtls.client",
+    "dtls.handshake", "dtls.certificates", "coap.client", "coap.download", "coap.transfer",
     "ocf.introspection", "ocf.discovery", "ocf.refusal", "ocf.onboarding", "ocf.uuids", "ocf.security.",
 )  # fmt: skip
 
@@ -73,7 +73,7 @@ def test_an_idle_device_holds_no_phase():
     stays = resident()
     assert {"firmware.node", "dtls.transport", "ocf.security", "swupdate.machine"} <= stays
     assert not [name for name in stays if name.startswith(PHASED)]
-    assert stays.isdisjoint(roots() - {"crypto.prf"})  # hashing is for everybody
+    assert stays.isdisjoint(roots())
 
 
 def test_every_module_is_resident_or_of_a_phase():

@@ -7,7 +7,7 @@ from port import collect, const, print_exception, sleep_ms, ticks_add, ticks_dif
 
 from coap.block import Blocks
 from coap.message import BadMessage, Refused, Response, pack, parse
-from coap.observe import Observers
+from coap.observe import Observing
 
 _CON = const(0)
 _NON = const(1)
@@ -24,8 +24,10 @@ _SENT = const(32)  # CON messages under way
 
 
 class Timer:
-    """One entry of the endpoint's clock: `fire(*args)` at `due`, again after the milliseconds that it returns, if
-    any."""
+    """One entry of the endpoint's clock: `fire(*args)` at `due`, again after the milliseconds that it returns, if any.
+
+    That of a CON message under way also has `peer`, `data`, `wait` (ms until the next transmission), `done` and `tries`.
+    """
 
     def __init__(self, ms, fire, args):
         self.due = ticks_add(ticks_ms(), ms)
@@ -33,19 +35,7 @@ class Timer:
         self.args = args
 
 
-class Sending:
-    """A CON message until it is acknowledged, reset, or given up."""
-
-    def __init__(self, peer, data, wait, done):
-        self.peer = peer
-        self.data = data
-        self.wait = wait  # ms until the next transmission
-        self.done = done
-        self.tries = 0
-        self.timer = None
-
-
-class Endpoint:
+class Endpoint(Observing):
     """CoAP over `transport`; requests go to `handler(request) -> Response | None | coroutine of one`.
 
     A handler that raises Refused answers with its code and text; any other exception is printed and answered 5.00.
@@ -53,6 +43,7 @@ class Endpoint:
     longest delay of an answer to a multicast), `separate_after` (a slower answer is acknowledged first and sent by
     itself), `max_observers`, `con_every` (the oldest that an observer's last acknowledged notification may be),
     `max_body` (bytes of a request in blocks), `transfer_timeout` (an unfinished transfer in blocks is forgotten).
+    `out` is where messages are put together: endpoints of one loop may share it, for each is sent before anybody waits.
     `requests` counts the requests taken. `tokens` maps the token of an own request to `reply(message) -> bool`
     (coap.client).
     """
@@ -66,7 +57,7 @@ class Endpoint:
     max_body = 4096
     transfer_timeout = 30_000
 
-    def __init__(self, transport, handler=None, **settings):
+    def __init__(self, transport, handler=None, out=None, **settings):
         self.transport = transport
         self.handler = handler
         for name in settings:
@@ -75,16 +66,16 @@ class Endpoint:
             setattr(self, name, settings[name])
         self.requests = 0
         self.tokens = {}
-        self.out = memoryview(bytearray(_MAX_DATAGRAM))
+        self.out = out or memoryview(bytearray(_MAX_DATAGRAM))
         self._mid = int.from_bytes(urandom(2), "big")
         self._recent = []  # [peer, mid, ticks, reply], oldest first
-        self._sent = {}  # mid -> Sending
+        self._sent = {}  # mid -> Timer
         self._timers = []
         self._waiting = []  # (peer, token) of multicast requests that will be answered
         self._tasks = []
         self._clock = self._task = None
         self._closed = False
-        self._observers = Observers(self)
+        self.observers = []
         self.blocks = Blocks(self)
 
     # Life
@@ -200,12 +191,16 @@ class Endpoint:
         `done(kind)` is called once, with the type of what came (2 ACK, 3 RST) or None when nothing did.
         """
         wait = self.ack_timeout + self.ack_timeout * getrandbits(8) // 512  # ACK_RANDOM_FACTOR 1.5
-        sending = Sending(peer, bytes(data), wait, done)
-        self._sent[mid] = sending
-        sending.timer = self.after(wait, self._again, mid, sending)
+        sending = self._sent[mid] = self.after(wait, self._again, mid)
+        sending.peer = peer
+        sending.data = bytes(data)
+        sending.wait = wait
+        sending.done = done
+        sending.tries = 0
         self.transport.send(data, peer)
 
-    def _again(self, mid, sending):
+    def _again(self, mid):
+        sending = self._sent[mid]
         if sending.tries >= self.max_retransmit:
             self.abandon(mid)
             if sending.done:
@@ -220,7 +215,7 @@ class Endpoint:
         """Stop sending a CON message; nobody is told."""
         sending = self._sent.pop(mid, None)
         if sending:
-            self.cancel(sending.timer)
+            self.cancel(sending)
 
     # Messages in
 
@@ -262,7 +257,7 @@ class Endpoint:
         mid = message.mid
         sending = self._sent.get(mid)
         if kind == _RST and not code:
-            self._observers.reset(message.peer, mid)
+            self.rejected(message.peer, mid)
         elif 0 < code < 0x40:
             return
         if sending and sending.peer == message.peer:
@@ -389,7 +384,7 @@ class Endpoint:
         entry = message.entry
         sequence = None
         if message.code == _GET and message.observe is not None and not message.multicast:
-            sequence = self._observers.register(message, response)
+            sequence = self.register(message, response)
         mid = message.mid
         kind = _ACK
         if message.type == _NON or message.acked:
@@ -426,26 +421,3 @@ class Endpoint:
             print_exception(error)
             length = pack(self.out, kind, 0xA0, mid, request.token)
         return self.out[:length]
-
-    # Observation
-
-    def notify(self, key, confirmable=False):
-        """Render now, and send to every observer, what the Resource observed under `key` is now."""
-        self._observers.notify(key, confirmable)
-
-    async def flush(self, timeout_ms):
-        """Wait until every CON notification is acknowledged or given up; False when the time was over before."""
-        return await self._observers.flush(timeout_ms)
-
-    def drop_observers(self, predicate=None):
-        """End the observations whose request `predicate(request)` is true for (all, without one), silently.
-
-        Call it also when access changes: blocks of earlier answers are forgotten too.
-        """
-        self._observers.drop(predicate)
-        self.blocks.forget()
-
-    def drop_peer(self, peer):
-        """`peer` is gone: end its observations, silently, and forget its transfers in blocks."""
-        self._observers.drop(lambda request: request.peer == peer)
-        self.blocks.forget(peer)

@@ -218,11 +218,3 @@ def pack(view, kind, code, mid, token=b"", options=(), payload=b""):
         view[at + 1 : end] = payload
         at = end
     return at
-
-
-def require_format(request, formats):
-    """Raise Refused 4.15 when the request's payload, 4.06 when the answer it accepts, is in none of `formats`."""
-    if request.payload and request.content_format not in formats:
-        raise Refused(0x8F, "unsupported Content-Format")
-    if request.accept is not None and request.accept not in formats:
-        raise Refused(0x86, "no such representation")

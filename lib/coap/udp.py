@@ -5,7 +5,7 @@ MicroPython cannot tell where a datagram was sent to (no IP_PKTINFO), so a group
 
 from asyncio import Event, create_task
 
-from port import collect, const, readable, sleep_ms, udp_socket
+from port import collect, const, phase, readable, sleep_ms, udp_socket
 
 _EAGAIN = const(11)
 _MAX_DATAGRAM = const(1280)  # a block of 1024 bytes and its headers
@@ -29,8 +29,10 @@ class UdpTransport:
         self._turn = self._burst = 0
         try:
             self._sockets.append(udp_socket(host, port))
-            for group in groups:
-                self._sockets.append(udp_socket(port=group_port, group=group, interface=interface))
+            if groups:
+                with phase("port.group") as code:
+                    for group in groups:
+                        self._sockets.append(code.group_socket(group, group_port, interface))
         except OSError:
             self.close()
             raise

@@ -1,4 +1,47 @@
-"""What MicroPython lacks: ECDSA on P-256, the signatures of COSE that are made with it, and comparing secrets.
+"""What MicroPython lacks: ECDSA on P-256, the signatures of COSE and the certificates that are made with it.
 
-Import what you need: `crypto.p256`, `crypto.cose`, `crypto.compare`.
+Here is what stays in memory, HMAC-SHA256 and comparing secrets. Import what else you need: `crypto.p256`, `crypto.cose`.
 """
+
+from hashlib import sha256
+
+from port import const
+
+_BLOCK = const(64)
+_IPAD = int.from_bytes(b"\x36" * 64, "big")
+_OPAD = int.from_bytes(b"\x5c" * 64, "big")
+
+
+class Hmac:
+    """HMAC-SHA256 (RFC 2104) with one key, for many messages."""
+
+    def __init__(self, key):
+        if len(key) > _BLOCK:
+            key = sha256(key).digest()
+        number = int.from_bytes(bytes(key) + bytes(_BLOCK - len(key)), "big")
+        self._inner = (number ^ _IPAD).to_bytes(_BLOCK, "big")
+        self._outer = (number ^ _OPAD).to_bytes(_BLOCK, "big")
+
+    def of(self, *parts):
+        """The code (32 bytes) of `parts`, one after the other."""
+        inner = sha256(self._inner)
+        for part in parts:
+            inner.update(part)
+        outer = sha256(self._outer)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def hmac(key, *parts):
+    """HMAC-SHA256 of `parts` under `key`: 32 bytes."""
+    return Hmac(key).of(*parts)
+
+
+def equal(a, b):
+    """Whether two bytes-like values are equal, in a time that depends on their lengths alone, not on their content."""
+    if len(a) != len(b):
+        return False
+    different = 0
+    for i in range(len(a)):
+        different |= a[i] ^ b[i]
+    return different == 0

@@ -2,7 +2,7 @@
 
 from port import aes, const
 
-from crypto.compare import equal
+from crypto import equal
 
 _ECB = const(1)
 _CBC = const(2)

@@ -3,9 +3,9 @@
 A signature is made with a long-term key in a time that depends on it (docs/security.md).
 """
 
+from crypto import hmac
 from crypto.curve import N, affine, last, last_async, number
 from crypto.p256 import times_g
-from crypto.prf import hmac
 
 
 def sign(private, digest):

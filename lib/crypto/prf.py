@@ -1,38 +1,10 @@
-"""HMAC-SHA256 and what is made of it: the PRF of TLS 1.2, PBKDF2, and OCF's owner PSK."""
-
-from hashlib import sha256
+"""What is made of HMAC-SHA256: the PRF of TLS 1.2, PBKDF2, and OCF's owner PSK. In phases."""
 
 from port import const, sleep_ms
 
-_BLOCK = const(64)
+from crypto import Hmac
+
 _YIELD = const(8)  # rounds of PBKDF2 between two turns of the loop
-_IPAD = int.from_bytes(b"\x36" * 64, "big")
-_OPAD = int.from_bytes(b"\x5c" * 64, "big")
-
-
-class Hmac:
-    """HMAC-SHA256 (RFC 2104) with one key, for many messages."""
-
-    def __init__(self, key):
-        if len(key) > _BLOCK:
-            key = sha256(key).digest()
-        number = int.from_bytes(bytes(key) + bytes(_BLOCK - len(key)), "big")
-        self._inner = (number ^ _IPAD).to_bytes(_BLOCK, "big")
-        self._outer = (number ^ _OPAD).to_bytes(_BLOCK, "big")
-
-    def of(self, *parts):
-        """The code (32 bytes) of `parts`, one after the other."""
-        inner = sha256(self._inner)
-        for part in parts:
-            inner.update(part)
-        outer = sha256(self._outer)
-        outer.update(inner.digest())
-        return outer.digest()
-
-
-def hmac(key, *parts):
-    """HMAC-SHA256 of `parts` under `key`: 32 bytes."""
-    return Hmac(key).of(*parts)
 
 
 def p_hash(secret, seed, n):

@@ -1,9 +1,13 @@
 """The client's side of a handshake: part of the install phase on a device."""
 
+from asyncio import CancelledError, TimeoutError, wait_for
+from errno import ETIMEDOUT
+
 from port import const, phase, urandom
 
-from dtls.handshake import CURVE, Handshake, agree, premaster
-from dtls.record import SUITES, Alert
+from dtls.handshake import CURVE, Handshake, agree, begin, forget, premaster
+from dtls.record import Alert, Session
+from dtls.suites import SUITES
 from dtls.wire import Reader, extensions, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
@@ -45,6 +49,26 @@ _EXTENSIONS = (
     (_MASTER_SECRET, b""),
 )
 _VERIFY = b"\x16\xfe\xfd\0\0\3"  # of a record: content type, version, epoch; and of a message: HelloVerifyRequest
+
+
+async def connect(transport, address, timeout_ms):
+    """As DtlsTransport.connect."""
+    session = Session(address)
+    handshake = ClientHandshake(session, transport.datagrams.send, transport.credentials, transport.key_pair)
+    entry = begin(transport, handshake)
+    error = OSError(ETIMEDOUT)
+    try:
+        error = await wait_for(entry[1], timeout_ms / 1000)
+    except TimeoutError:
+        pass
+    except CancelledError:
+        if transport.handshakes.get(address) is entry:  # else the handshake had to make place for another
+            raise
+    finally:
+        forget(transport, handshake)
+    if error:
+        raise error
+    return session
 
 
 class ClientHandshake(Handshake):

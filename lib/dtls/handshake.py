@@ -4,12 +4,13 @@ import asyncio
 from errno import ETIMEDOUT
 from hashlib import sha256
 
-from crypto.compare import equal
+from crypto import equal
 from crypto.p256 import agree_async
 from crypto.prf import prf
-from port import const, ticks_diff, ticks_ms, wait_for
+from port import collect, const, print_exception, ticks_diff, ticks_ms, wait_for
 
 from dtls.record import Alert
+from dtls.suites import derive
 from dtls.wire import message, transmit, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
@@ -19,8 +20,10 @@ _CLOSE_NOTIFY = const(0)
 _UNEXPECTED_MESSAGE = const(10)
 _BAD_RECORD_MAC = const(20)
 _ILLEGAL_PARAMETER = const(47)
+_ACCESS_DENIED = const(49)
 _DECODE_ERROR = const(50)
 _DECRYPT_ERROR = const(51)
+_INTERNAL_ERROR = const(80)
 _FATAL = const(2)
 # Content types
 _CHANGE_CIPHER_SPEC = const(20)
@@ -108,7 +111,7 @@ class Handshake:
 
     def derive(self, premaster, server):
         """The session's keys, once both sides' key exchange is in the transcript."""
-        self.session.derive(premaster, sha256(self.transcript).digest() if self.extended else None, server)
+        derive(self.session, premaster, sha256(self.transcript).digest() if self.extended else None, server)
         if self._held:
             self._inbox.insert(0, self._held)
             self._held = None
@@ -175,13 +178,13 @@ class Handshake:
         epoch = record[3] << 8 | record[4]
         data = memoryview(record)[_HEADER:]
         if epoch == 1:
-            if not self.session.keyed:
+            if not self.session.read:
                 self._held = record
                 return
             data = self.session.unseal(record)
             if data is None:
                 # Once it may be anybody's, or have changed under way. Twice: most likely the pre-shared keys differ.
-                if at_end and content == _HANDSHAKE and not self.session.heard:
+                if at_end and content == _HANDSHAKE and self.session.top < 0:
                     if self._bad:
                         raise Alert(_BAD_RECORD_MAC)
                     self._bad = True
@@ -244,3 +247,70 @@ def premaster(shared, psk):
     if psk is None:
         return shared
     return vector(2, bytes(len(psk)) if shared is None else shared) + vector(2, psk)
+
+
+# Handshakes of a transport
+
+
+def begin(transport, handshake):
+    """Have a handshake done, instead of another one with the same peer: (it, its task with an error or None)."""
+    address = handshake.session.address
+    transport.end_handshake(address)
+    entry = transport.handshakes[address] = handshake, asyncio.create_task(conduct(transport, handshake))
+    return entry
+
+
+def forget(transport, handshake):
+    """It is over, or given up."""
+    address = handshake.session.address
+    entry = transport.handshakes.get(address)
+    if entry and entry[0] is handshake:
+        del transport.handshakes[address]
+    transport.rest()
+
+
+async def conduct(transport, handshake):
+    """Bring a handshake to its end; the error that it ended with, or None. Who cancels it forgets it, too."""
+    session = handshake.session
+    error = code = None
+    try:
+        await handshake.run()
+        establish(transport, session)
+        handshake.conclude()
+    except OSError as caught:
+        error = caught
+        if isinstance(caught, Alert) and not caught.received:
+            code = caught.code
+    except MemoryError as caught:
+        collect()
+        error = OSError(str(caught))
+    except Exception as caught:  # noqa: BLE001 - an error of this side's must not end the endpoint
+        print_exception(caught)
+        code = _INTERNAL_ERROR
+        error = OSError("the handshake failed")
+    forget(transport, handshake)
+    if error and session.open:  # it had been let in
+        transport.drop(session)
+    elif code:
+        transport.alert(session, _FATAL, code, handshake.epoch)
+    return error
+
+
+def establish(transport, session):
+    """Let the session in. Raises Alert when it must not be; then nobody else has lost anything by it."""
+    sessions = transport.sessions
+    old = sessions.get(session.address)
+    full = not old and len(sessions) >= transport.limit
+    able = [s for s in sessions.values() if not s.kept]
+    if full and not able:
+        raise Alert(_INTERNAL_ERROR)
+    if transport.credentials.opened(session) is False:
+        raise Alert(_ACCESS_DENIED)
+    # First of all: what fails from now on closes it, and the credentials hear of that.
+    session.open = True
+    session.used = ticks_ms()
+    sessions[session.address] = session
+    if full:
+        old = min(able, key=lambda s: ticks_diff(s.used, ticks_ms()))
+    if old:
+        transport.drop(old, full)  # not told when it has begun anew itself (RFC 6347 section 4.2.8)

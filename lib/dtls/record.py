@@ -1,22 +1,8 @@
 """Records: how they are protected (RFC 6347 section 4.1), and the Session that they belong to."""
 
+from crypto import Hmac, equal
 from crypto.ccm import Ccm
-from crypto.compare import equal
-from crypto.prf import Hmac, prf
 from port import aes, const, ticks_ms, urandom
-
-# Key exchange
-_ECDHE = const(1)
-_PSK = const(2)
-_BY_CERTIFICATE = const(4)
-# Number -> (key exchange, length of the CCM authenticator, or 0: CBC with HMAC-SHA256)
-SUITES = {
-    0xFF00: (_ECDHE, 0),  # ECDH_anon, AES_128_CBC_SHA256: a private number of OCF's
-    0xC037: (_ECDHE | _PSK, 0),  # RFC 5489
-    0xC0A8: (_PSK, 8),  # RFC 6655
-    0xC0AE: (_ECDHE | _BY_CERTIFICATE, 8),  # RFC 7251
-    0xC0AC: (_ECDHE | _BY_CERTIFICATE, 16),
-}
 
 _CBC = const(2)
 _MAC = const(32)
@@ -116,45 +102,19 @@ class Session:
     def __init__(self, address):
         self.address = address
         self.used = ticks_ms()
-        self._write = self._read = None
+        self.write = self.read = None  # what protects the records of epoch 1, either way
         self._next = [0, 0]  # number of the next record, by epoch
-        self._top = -1  # the highest number that was received in epoch 1
+        self.top = -1  # the highest number that was received in epoch 1, of an authentic record
         self._seen = 0  # bit i: number `_top - i` was received
 
     def follow(self, number):
         """Number the first record of epoch 0 as the peer's was (RFC 6347 section 4.2.1)."""
         self._next[0] = number
 
-    def derive(self, premaster, transcript, server):
-        """The keys of epoch 1. `transcript`: hash for the extended master secret (RFC 7627), or None: the older way."""
-        randoms = self.randoms
-        if transcript is None:
-            self.master = prf(premaster, b"master secret", randoms[32:] + randoms[:32], 48)
-        else:
-            self.master = prf(premaster, b"extended master secret", transcript, 48)
-        tag = SUITES[self.suite][1]
-        self.block = 40 if tag else 96
-        keys = prf(self.master, b"key expansion", randoms, self.block)
-        if tag:
-            sides = [Aead(keys[16 * i : 16 * i + 16], keys[32 + 4 * i : 36 + 4 * i], tag) for i in (0, 1)]
-        else:
-            sides = [Cbc(keys[32 * i : 32 * i + 32], keys[64 + 16 * i : 80 + 16 * i]) for i in (0, 1)]
-        self._read, self._write = sides if server else sides[::-1]
-
     def close(self):
         """Forget the keys: whoever remembers the peer, as `coap` does for minutes, need not hold them in memory."""
         self.open = False
-        self.master = self.psk = self.last = self._read = self._write = None
-
-    @property
-    def keyed(self):
-        """Whether there are keys."""
-        return self._read is not None
-
-    @property
-    def heard(self):
-        """Whether a protected record was accepted."""
-        return self._top >= 0
+        self.master = self.psk = self.last = self.read = self.write = None
 
     def seal(self, content, data, epoch=1):
         """A record of `data`."""
@@ -162,21 +122,21 @@ class Session:
         self._next[epoch] = number + 1
         pseudo = bytes((0, epoch)) + number.to_bytes(6, "big") + bytes((content, 0xFE, 0xFD))
         if epoch:
-            data = self._write.seal(pseudo, data)
+            data = self.write.seal(pseudo, data)
         return b"".join((pseudo[8:], pseudo[:8], len(data).to_bytes(2, "big"), data))
 
     def unseal(self, record):
         """The content of a protected record, given with its header; None when it is not authentic or not new."""
         number = int.from_bytes(bytes(record[5:11]), "big")
-        age = self._top - number
-        if self._read is None or age >= _WINDOW or age >= 0 and self._seen >> age & 1:
+        age = self.top - number
+        if self.read is None or age >= _WINDOW or age >= 0 and self._seen >> age & 1:
             return None
-        data = self._read.open(bytes(record[3:11]) + bytes(record[:3]), record[_HEADER:])
+        data = self.read.open(bytes(record[3:11]) + bytes(record[:3]), record[_HEADER:])
         if data is None:
             return None
         if age < 0:
             self._seen = self._seen << -age if age > -_WINDOW else 0
-            self._top = number
+            self.top = number
             age = 0
         self._seen = (self._seen | 1 << age) & 0xFFFFFFFFFFFFFFFF
         return data

@@ -1,9 +1,11 @@
 """The server's side of a handshake (RFC 5246 section 7, RFC 4279, 5489, 7251; OCF's anonymous suite). A phase."""
 
-from port import const, phase, urandom
+from port import const, phase, ticks_diff, ticks_ms, urandom
 
-from dtls.handshake import CURVE, Handshake, agree, premaster
-from dtls.record import SUITES, Alert
+from dtls.handshake import CURVE, Handshake, agree, begin, premaster
+from dtls.hello import ClientHello
+from dtls.record import Alert
+from dtls.suites import SUITES
 from dtls.wire import Reader, message, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
@@ -18,6 +20,7 @@ _CLIENT_KEY_EXCHANGE = const(16)
 # Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
 _HANDSHAKE_FAILURE = const(40)
 _UNKNOWN_PSK_IDENTITY = const(115)
+_FATAL = const(2)
 # Extensions, and what is in them
 _POINT_FORMATS = const(11)
 _MASTER_SECRET = const(23)
@@ -26,6 +29,36 @@ _RENEGOTIATION = const(0xFF01)
 _ECDHE = const(1)
 _PSK = const(2)
 _BY_CERTIFICATE = const(4)
+
+
+_HANDSHAKES = const(3)  # at a time
+_PATIENCE = const(5000)  # ms that a handshake may take before another one may have its place
+
+
+def answer(transport, session, body, number):
+    """Begin a handshake for the ClientHello in `body`, which had a good cookie, if there is a suite and a place for it.
+
+    `number` is that of the message.
+    """
+    hello = ClientHello(body)
+    if hello.choose(transport.credentials.suites()) is None:
+        transport.alert(session, _FATAL, _HANDSHAKE_FAILURE, 0)
+    elif _place(transport, session.address):
+        send = transport.datagrams.send
+        key_pair = transport.key_pair
+        begin(transport, ServerHandshake(session, send, transport.credentials, key_pair, hello, body, number))
+
+
+def _place(transport, address):
+    """Whether there is, or can be made, a place for another handshake."""
+    handshakes = transport.handshakes
+    if len(handshakes) < _HANDSHAKES or address in handshakes:
+        return True
+    oldest = min(handshakes, key=lambda a: ticks_diff(handshakes[a][0].began, ticks_ms()))
+    if ticks_diff(ticks_ms(), handshakes[oldest][0].began) < _PATIENCE:
+        return False
+    transport.end_handshake(oldest)
+    return True
 
 
 class ServerHandshake(Handshake):

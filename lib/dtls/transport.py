@@ -3,22 +3,17 @@
 Handshakes are a phase: their code is in memory while there is one, and while a key is made ahead.
 """
 
-from asyncio import CancelledError, TimeoutError, create_task, wait_for
-from errno import ETIMEDOUT
+from asyncio import create_task
 
 from port import collect, const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms, urandom
 
-from dtls.hello import ClientHello, Cookies
+from dtls.cookie import Cookies, Opening
 from dtls.record import Alert, Session, records
-from dtls.wire import transmit
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
 _CLIENT_HELLO = const(1)
-# Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
+# Alerts (RFC 5246 section 7.2)
 _CLOSE_NOTIFY = const(0)
-_HANDSHAKE_FAILURE = const(40)
-_ACCESS_DENIED = const(49)
-_INTERNAL_ERROR = const(80)
 _FATAL = const(2)
 # Content types
 _ALERT = const(21)
@@ -27,8 +22,6 @@ _APPLICATION = const(23)
 
 _HEADER = const(13)
 _BODY = const(25)  # where the body of a handshake message begins in its record
-_HANDSHAKES = const(3)  # at a time
-_PATIENCE = const(5000)  # ms that a handshake may take before another one may have its place
 _IDLE = const(600_000)  # ms until a silent session is given up
 _IDLE_KEPT = const(120_000)  # the same, where it keeps others out
 _SWEEP = const(5000)
@@ -48,11 +41,11 @@ class DtlsTransport:
 
     def __init__(self, datagrams, credentials, server=True, limit=6):
         self.sessions = {}  # address -> Session
-        self._datagrams = datagrams
-        self._credentials = credentials
+        self.datagrams = datagrams
+        self.credentials = credentials
         self._cookies = Cookies() if server else None
-        self._limit = limit
-        self._handshakes = {}  # address -> (Handshake, its task)
+        self.limit = limit
+        self.handshakes = {}  # address -> (Handshake, its task)
         self._code = self._server = None  # the phase of the server's handshakes, and its module
         self._ready = []  # (data, session) that are not delivered yet
         self._key = None  # an ephemeral key made ahead
@@ -65,7 +58,7 @@ class DtlsTransport:
         if not self._tasks:
             self._tasks = [create_task(self._make_keys()), create_task(self._sweep())]
         while not self._ready:
-            data, address, multicast = await self._datagrams.receive()
+            data, address, multicast = await self.datagrams.receive()
             if not multicast:
                 self._take(data, address)
         data, session = self._ready.pop(0)
@@ -74,7 +67,7 @@ class DtlsTransport:
     def send(self, data, session):
         """Send to a peer; nothing, when its session is gone."""
         if session.open:
-            self._datagrams.send(session.seal(_APPLICATION, data), session.address)
+            self.datagrams.send(session.seal(_APPLICATION, data), session.address)
 
     def identity(self, session):
         """The authenticated name of a peer (its UUID), None when it is anonymous."""
@@ -83,33 +76,18 @@ class DtlsTransport:
     def close(self):
         """Close every session and the socket."""
         self.drop_all()
-        for address in list(self._handshakes):
-            self._end_handshake(address)
+        for address in list(self.handshakes):
+            self.end_handshake(address)
         for task in self._tasks:
             task.cancel()
-        self._datagrams.close()
+        self.datagrams.close()
 
     # Sessions
 
     async def connect(self, address, timeout_ms=20_000):
         """A Session with the server at `address`. Raises OSError: Alert when it or this side refuses, ETIMEDOUT."""
         with phase("dtls.client") as client:
-            session = Session(address)
-            handshake = client.ClientHandshake(session, self._datagrams.send, self._credentials, self._key_pair)
-            entry = self._begin(handshake)
-            error = OSError(ETIMEDOUT)
-            try:
-                error = await wait_for(entry[1], timeout_ms / 1000)
-            except TimeoutError:
-                pass
-            except CancelledError:
-                if self._handshakes.get(address) is entry:  # else the handshake had to make place for another
-                    raise
-            finally:
-                self._forget(handshake)
-        if error:
-            raise error
-        return session
+            return await client.connect(self, address, timeout_ms)
 
     def drop(self, session, alert=True):
         """Close `session`; the peer is told with close_notify unless `alert` is false."""
@@ -118,11 +96,11 @@ class DtlsTransport:
         if session.open:
             try:
                 if alert:
-                    self._alert(session, 1, _CLOSE_NOTIFY, 1)
+                    self.alert(session, 1, _CLOSE_NOTIFY, 1)
             except MemoryError:
                 collect()  # not told, but closed
             session.close()
-            self._credentials.closed(session)
+            self.credentials.closed(session)
             if self.closed:
                 self.closed(session)
 
@@ -138,7 +116,7 @@ class DtlsTransport:
         for record in records(datagram):
             content = record[0]
             epoch = record[3] << 8 | record[4]
-            entry = self._handshakes.get(address)
+            entry = self.handshakes.get(address)
             session = self.sessions.get(address)
             if epoch == 0 and content == _HANDSHAKE and len(record) > _BODY and record[_HEADER] == _CLIENT_HELLO:
                 if self._cookies:
@@ -166,128 +144,60 @@ class DtlsTransport:
         """The peer does not have the end of the handshake: send it again."""
         if session.last and ticks_diff(ticks_ms(), session.last[0]) >= _AGAIN:
             session.last = ticks_ms(), session.last[1]
-            transmit(session, session.last[1], self._datagrams.send)
+            with phase("dtls.wire") as wire:
+                wire.transmit(session, session.last[1], self.datagrams.send)
 
     def _hello(self, record, address, entry):
         """A ClientHello. Nothing is kept of it unless it brings a good cookie."""
         size = int.from_bytes(bytes(record[14:17]), "big")
         whole = size == int.from_bytes(bytes(record[22:25]), "big") == len(record) - _BODY
         # Nobody comes to numbers that high, of a record or a message, before there is an answer.
-        if not whole or record[5] or record[17] or not self._credentials.suites():
+        if not whole or record[5] or record[17] or not self.credentials.suites():
             return
         body = bytes(record[_BODY:])
         try:
-            hello = ClientHello(body)
+            hello = Opening(body)
         except Alert:
             return
         session = Session(address)
         session.follow(int.from_bytes(bytes(record[5:11]), "big"))
         known = entry and entry[0].hello
         if not hello.cookie or not self._cookies.good(hello, address):
-            self._datagrams.send(self._cookies.request(session, hello), address)
+            self.datagrams.send(self._cookies.request(session, hello), address)
         elif known and known.random == hello.random:
             entry[0].take(record)  # the same once more
         elif entry and not known:
             pass  # this side is connecting there
         elif address in self.sessions and self.sessions[address].randoms[32:] == hello.random:
             pass  # late, or replayed
-        elif hello.choose(self._credentials.suites()) is None:
-            self._alert(session, _FATAL, _HANDSHAKE_FAILURE, 0)
-        elif self._place(address):
+        else:
             if self._code is None:
                 code = phase("dtls.server")
                 self._server = code.__enter__()
                 self._code = code
-            make = self._server.ServerHandshake
-            number = record[17] << 8 | record[18]
-            self._begin(make(session, self._datagrams.send, self._credentials, self._key_pair, hello, body, number))
+            self._server.answer(self, session, body, record[17] << 8 | record[18])
 
     # Handshakes
 
-    def _begin(self, handshake):
-        """Have a handshake done, instead of another one with the same peer: (it, its task with an error or None)."""
-        address = handshake.session.address
-        self._end_handshake(address)
-        entry = self._handshakes[address] = handshake, create_task(self._run(handshake))
-        return entry
-
-    def _place(self, address):
-        """Whether there is, or can be made, a place for another handshake."""
-        if len(self._handshakes) < _HANDSHAKES or address in self._handshakes:
-            return True
-        oldest = min(self._handshakes, key=lambda a: ticks_diff(self._handshakes[a][0].began, ticks_ms()))
-        if ticks_diff(ticks_ms(), self._handshakes[oldest][0].began) < _PATIENCE:
-            return False
-        self._end_handshake(oldest)
-        return True
-
-    def _end_handshake(self, address):
-        entry = self._handshakes.pop(address, None)
+    def end_handshake(self, address):
+        """Give up the handshake with the peer at `address`, if there is one."""
+        entry = self.handshakes.pop(address, None)
         if entry:
             entry[1].cancel()
 
-    def _forget(self, handshake):
-        entry = self._handshakes.get(handshake.session.address)
-        if entry and entry[0] is handshake:
-            del self._handshakes[handshake.session.address]
-        self._rest()
-
-    def _rest(self):
+    def rest(self):
         """The code of the server's handshakes leaves memory when there are none."""
-        if self._code and not self._handshakes:
+        if self._code and not self.handshakes:
             code, self._code, self._server = self._code, None, None
             code.__exit__()
 
-    async def _run(self, handshake):
-        """Bring a handshake to its end; the error that it ended with, or None. Who cancels it forgets it, too."""
-        session = handshake.session
-        error = code = None
-        try:
-            await handshake.run()
-            self._established(session)
-            handshake.conclude()
-        except OSError as caught:
-            error = caught
-            if isinstance(caught, Alert) and not caught.received:
-                code = caught.code
-        except MemoryError as caught:
-            collect()
-            error = OSError(str(caught))
-        except Exception as caught:  # noqa: BLE001 - an error of this side's must not end the endpoint
-            print_exception(caught)
-            code = _INTERNAL_ERROR
-            error = OSError("the handshake failed")
-        self._forget(handshake)
-        if error and session.open:  # it had been let in
-            self.drop(session)
-        elif code:
-            self._alert(session, _FATAL, code, handshake.epoch)
-        return error
-
-    def _established(self, session):
-        """Let the session in. Raises Alert when it must not be; then nobody else has lost anything by it."""
-        old = self.sessions.get(session.address)
-        full = not old and len(self.sessions) >= self._limit
-        able = [s for s in self.sessions.values() if not s.kept]
-        if full and not able:
-            raise Alert(_INTERNAL_ERROR)
-        if self._credentials.opened(session) is False:
-            raise Alert(_ACCESS_DENIED)
-        # First of all: what fails from now on closes it, and the credentials hear of that.
-        session.open = True
-        session.used = ticks_ms()
-        self.sessions[session.address] = session
-        if full:
-            old = min(able, key=lambda s: ticks_diff(s.used, ticks_ms()))
-        if old:
-            self.drop(old, full)  # not told when it has begun anew itself (RFC 6347 section 4.2.8)
-
-    def _alert(self, session, level, code, epoch):
-        self._datagrams.send(session.seal(_ALERT, bytes((level, code)), epoch), session.address)
+    def alert(self, session, level, code, epoch):
+        """Send an alert."""
+        self.datagrams.send(session.seal(_ALERT, bytes((level, code)), epoch), session.address)
 
     # What is done meanwhile
 
-    async def _key_pair(self):
+    async def key_pair(self):
         """An ephemeral key, used once: the one made ahead, if there is one."""
         key, self._key = self._key, None
         if key is None:
@@ -298,8 +208,8 @@ class DtlsTransport:
     async def _make_keys(self):
         while True:
             try:
-                if self._key is None and not self._handshakes:
-                    self._key = await self._key_pair()
+                if self._key is None and not self.handshakes:
+                    self._key = await self.key_pair()
             except MemoryError:
                 collect()
             await sleep_ms(100)
@@ -315,4 +225,4 @@ class DtlsTransport:
                         self.drop(session)
             except Exception as error:  # noqa: BLE001 - the silent would keep others out for ever
                 print_exception(error)
-            self._rest()  # when the last handshake did not end, but was ended
+            self.rest()  # when the last handshake did not end, but was ended

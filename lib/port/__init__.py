@@ -7,30 +7,13 @@ loader that brings code into memory for as long as it is needed.
 
 import sys
 
+# Every name of theirs, which costs the device less than naming them once more.
 if sys.implementation.name == "micropython":
     from port import _micropython as _impl
+    from port._micropython import *  # noqa: F403
 else:
     from port import _cpython as _impl
-
-const = _impl.const
-ticks_ms = _impl.ticks_ms
-ticks_diff = _impl.ticks_diff
-ticks_add = _impl.ticks_add
-urandom = _impl.urandom
-sleep_ms = _impl.sleep_ms
-wait_for = _impl.wait_for
-collect = _impl.collect
-heap_used = _impl.heap_used
-sync = _impl.sync
-bytecode_version = _impl.bytecode_version
-print_exception = _impl.print_exception
-readable = _impl.readable
-udp_socket = _impl.udp_socket
-address = _impl.address
-host_port = _impl.host_port
-tls_connect = _impl.tls_connect
-aes = _impl.aes
-CERTIFICATE = _impl.CERTIFICATE  # errno of a certificate that was refused
+    from port._cpython import *  # noqa: F403
 
 
 class phase:
@@ -48,7 +31,7 @@ class phase:
         self._loaded = []
 
     def __enter__(self):
-        collect()  # what is loaded goes where garbage was, and leaves the heap's large pieces whole
+        _impl.collect()  # what is loaded goes where garbage was, and leaves the heap's large pieces whole
         before = set(sys.modules)
         whole = False
         try:
@@ -70,5 +53,5 @@ class phase:
             if parent in sys.modules and hasattr(sys.modules[parent], child):
                 delattr(sys.modules[parent], child)
         self._loaded = []
-        collect()
+        _impl.collect()
         return False

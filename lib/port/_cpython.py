@@ -123,29 +123,36 @@ def host_port(addr: Any) -> tuple[str, int]:
     return addr[0], addr[1]
 
 
-def udp_socket(host: str = "0.0.0.0", port: int = 0, group: str | None = None, interface: Any = None) -> socket.socket:
-    """A bound, non-blocking UDP socket; with `group`, one that receives that multicast group on `interface`.
-
-    `host` without a group is where it is bound and where multicast leaves from. Raises OSError.
-    """
-    ipv6 = ":" in (group or host)
+def udp_socket(host: str = "0.0.0.0", port: int = 0) -> socket.socket:
+    """A bound, non-blocking UDP socket: `host` is where it is bound, and where multicast leaves from. Raises OSError."""
+    ipv6 = ":" in host
     sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
-        if group is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((group, port))
-            packed = ipaddress.ip_address(group).packed
-            if ipv6:
-                member = packed + struct.pack("@I", interface or 0)
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
-            else:
-                member = packed + socket.inet_aton(interface or "0.0.0.0")
-                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+        sock.bind((host, port))
+        if not ipv6 and host != "0.0.0.0":
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def group_socket(group: str, port: int, interface: Any = None) -> socket.socket:
+    """A non-blocking UDP socket that receives the multicast `group` on `interface`. Raises OSError."""
+    ipv6 = ":" in group
+    sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((group, port))
+        packed = ipaddress.ip_address(group).packed
+        if ipv6:
+            member = packed + struct.pack("@I", interface or 0)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
         else:
-            sock.bind((host, port))
-            if not ipv6 and host != "0.0.0.0":
-                sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
+            member = packed + socket.inet_aton(interface or "0.0.0.0")
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
     except OSError:
         sock.close()
         raise

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import cbor
 import port
+from port.peer import host_port
 
 from fargo import secure
 from fargo.console import CONNECTION, FAILED, REFUSED, Failure
@@ -73,7 +74,7 @@ class DeviceClient:
         self.peer = peer
         self.identity = identity
         self.timeout = timeout
-        self.host, self.port = port.host_port(peer)
+        self.host, self.port = host_port(peer)
         self.uuid = self.swu = self.status = ""
         self._link: Link | None = None
         self._session: Any = None

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from coap import block
 from coap.endpoint import Endpoint
 from coap.message import Response
 from coap_rig import CON, Recorder, datagram
@@ -76,7 +77,7 @@ async def test_evicted_answer_is_rendered_again():
     first = server.ask()
     for peer in ("q", "r", "s"):
         server.ask(peer=peer)
-    assert len(server.endpoint.blocks._bodies) <= 2
+    assert len(server.endpoint.blocks.bodies) <= 2
     assert server.ask(options=[(23, 0x16)]).etag == first.etag
     server.endpoint.close()
 
@@ -85,7 +86,7 @@ async def test_answers_are_not_kept_for_ever():
     server = Server(transfer_timeout=20, ack_timeout=100)
     server.ask()
     server.put(0, 1, bytes(1024))
-    while server.endpoint.blocks._bodies or server.endpoint.blocks._parts:
+    while server.endpoint.blocks.bodies or server.endpoint.blocks.parts:
         await asyncio.sleep(0.01)
     assert not server.endpoint._timers
     server.endpoint.close()
@@ -149,7 +150,7 @@ async def test_request_in_blocks():
     assert not server.got
     reply = server.put(2, 0, BODY[2048:])
     assert reply.code == 0x44 and reply.block1 == 0x26 and reply.payload == b"done"
-    assert server.got[0].payload == BODY and not server.endpoint.blocks._parts
+    assert server.got[0].payload == BODY and not server.endpoint.blocks.parts
     server.endpoint.close()
 
 
@@ -194,7 +195,7 @@ async def test_body_too_large():
     assert reply.code == 0x8D and reply.size1 == 2000 and reply.block1 == 14
     server.put(0, 1, bytes(1024))
     assert server.put(1, 0, bytes(1000)).code == 0x8D
-    assert not server.endpoint.blocks._parts and not server.got
+    assert not server.endpoint.blocks.parts and not server.got
     assert server.put(0xFFFFF, 0, b"x").code == 0x8D
     server.endpoint.close()
 
@@ -223,4 +224,25 @@ async def test_etag_of_the_handler():
     server = Server()
     server.endpoint.handler = lambda request: Response(0x45, BODY, etag=b"mine")
     assert server.ask().etag == b"mine"
+    server.endpoint.close()
+
+
+async def test_no_memory_for_a_transfer():
+    """5.03, and the device goes on."""
+
+    def none(name):
+        assert name == "coap.transfer"
+        raise MemoryError
+
+    server = Server()
+    real, block.phase = block.phase, none
+    try:
+        assert server.ask().code == 0xA3, "a long answer"
+        assert server.put(0, 1, BODY[:1024]).code == 0xA3
+        server.body = b"short"
+        assert server.ask().payload == b"short"
+    finally:
+        block.phase = real
+    server.body = BODY
+    assert server.ask().block2 == 0x0E and server.put(0, 1, BODY[:1024]).code == 0x5F
     server.endpoint.close()

@@ -330,3 +330,16 @@ async def test_settings_are_checked():
     except TypeError:
         return
     raise AssertionError("a setting that does not exist was taken")
+
+
+def test_endpoints_of_one_loop_may_share_their_buffer():
+    one = Server()
+    wire = Recorder()
+    two = Endpoint(wire, lambda request: Response(0x45, b"second"), one.endpoint.out)
+    assert two.out is one.endpoint.out and one.endpoint.out is not Server().endpoint.out
+    two.receive(datagram(CON, 1, 7, b"t", [(11, "x")]), "p")
+    one.get("x")
+    assert one.wire.take().payload == b"\xa0"
+    assert wire.take().payload == b"second"
+    one.endpoint.close()
+    two.close()

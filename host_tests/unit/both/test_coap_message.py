@@ -1,7 +1,7 @@
 """CoAP messages: RFC 7252 section 3, what is accepted and what is a format error."""
 
 from check import raises, unhex
-from coap.message import BadMessage, Refused, Request, pack, parse, require_format, uint
+from coap.message import BadMessage, pack, parse, uint
 from coap_rig import datagram
 
 
@@ -113,14 +113,3 @@ def test_a_buffer_too_small():
         with raises((ValueError, IndexError)):
             pack(view, 0, 1, 1, b"", *arguments)
     assert pack(view, 0, 1, 1, b"12345678", [], b"1234567") == 20
-
-
-def test_require_format():
-    require_format(Request(1, "/x"), (10000,))
-    require_format(Request(2, "/x", payload=b"1", content_format=60, accept=10000), (10000, 60))
-    with raises(Refused) as caught:
-        require_format(Request(2, "/x", payload=b"1", content_format=0), (10000,))
-    assert caught.value.code == 0x8F
-    with raises(Refused) as caught:
-        require_format(Request(1, "/x", accept=50), (10000,))
-    assert caught.value.code == 0x86

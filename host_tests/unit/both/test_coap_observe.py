@@ -296,6 +296,6 @@ async def test_long_state_begins_with_its_first_block():
 def test_sequence_wraps_at_24_bits():
     server = Server()
     server.get(0)
-    server.endpoint._observers._sequence = 0xFFFFFF
+    server.endpoint.sequence = 0xFFFFFF
     server.notify(b"1")
     assert server.wire.take().observe == 0

@@ -243,7 +243,7 @@ async def test_alerts_end_a_handshake_warnings_do_not():
             await settle()
             assert world.server.handshakes == (1 if goes_on else 0), data
             task.cancel()
-            world.server.transport._end_handshake(forger.end.address)
+            world.server.transport.end_handshake(forger.end.address)
 
 
 @simulated

@@ -170,7 +170,7 @@ async def test_a_message_that_never_ends_is_given_up():
         attempt = Cut(world, lambda n, body, rest: [part(n, body, 0, 20), part(n, body, 10, 30)])
         task = create_task(attempt.go())
         await sleep_ms(10_000)
-        ((handshake, _),) = world.server.transport._handshakes.values()
+        ((handshake, _),) = world.server.transport.handshakes.values()
         assert len(handshake._part) == 30
         assert (await task).args[0] == 110
 
@@ -224,7 +224,7 @@ async def test_early_messages_are_few_and_small():
         attempt = Cut(world, cut)
         task = create_task(attempt.go())
         await sleep_ms(6000)
-        ((handshake, _),) = world.server.transport._handshakes.values()
+        ((handshake, _),) = world.server.transport.handshakes.values()
         assert len(handshake._early) == 3 and sum(len(body) for _, _, body in handshake._early) <= 2048
         task.cancel()
 
@@ -244,7 +244,7 @@ async def test_records_that_wait_are_few():
         forger = Forger(world.network, Credentials((CERT_CCM8,), OTHER))
         task = create_task(forger.go())
         await settle()
-        ((handshake, _),) = world.server.transport._handshakes.values()
+        ((handshake, _),) = world.server.transport.handshakes.values()
         handshake._inbox.clear()
         for size, most in ((1000, 8), (20, 16)):
             for i in range(100):

@@ -67,8 +67,8 @@ async def cookie_for(world, source=ME, **fields):
 async def begins(world, body, source=ME, **numbers):
     """Whether the ClientHello begins a handshake; it is given up at once."""
     await ask(world, body, source, **numbers)
-    found = source in world.server.transport._handshakes
-    world.server.transport._end_handshake(source)
+    found = source in world.server.transport.handshakes
+    world.server.transport.end_handshake(source)
     await settle()
     return found
 
@@ -256,12 +256,12 @@ async def test_a_hello_that_comes_again_begins_one_handshake():
     async with World() as world:
         cookie = await cookie_for(world)
         flight = await ask(world, hello_body(cookie), number=1)
-        handshake = world.server.transport._handshakes[ME][0]
+        handshake = world.server.transport.handshakes[ME][0]
         assert flight and await ask(world, hello_body(cookie), number=1) == [], "too soon"
         await sleep_ms(400)
         again = await ask(world, hello_body(cookie), number=1)
         assert [len(data) for data in again] == [len(data) for data in flight] and again != flight
-        assert world.server.transport._handshakes[ME][0] is handshake
+        assert world.server.transport.handshakes[ME][0] is handshake
 
 
 @simulated

@@ -2,7 +2,7 @@
 
 from asyncio import CancelledError, create_task
 
-import dtls.transport
+import dtls.handshake
 from check import raises
 from dtls.record import Alert
 from dtls_forger import Forger, fragment, record
@@ -52,10 +52,10 @@ async def test_there_are_three_places_for_handshakes_with_five_seconds_of_patien
         task = create_task(late.connect())
         await sleep_ms(4500)
         assert world.server.handshakes == 3 and not late.transport.sessions
-        assert sorted(world.server.transport._handshakes) == sorted(halves)
+        assert sorted(world.server.transport.handshakes) == sorted(halves)
         session = await task  # when it asks again, after 7 s
         assert await exchange(late, session, world.server)
-        assert halves[0] not in world.server.transport._handshakes, "the oldest has made place"
+        assert halves[0] not in world.server.transport.handshakes, "the oldest has made place"
         assert world.server.handshakes == 2
 
 
@@ -148,7 +148,7 @@ async def test_failed_handshakes_leave_no_tasks_and_no_memory():
                 with raises(Alert):
                     await client.connect()
                 await half(world, 1)
-                world.server.transport._end_handshake(("half1", 1))
+                world.server.transport.end_handshake(("half1", 1))
                 world.network.log.clear()
                 world.server.credentials.asked.clear()
                 client.credentials.hints.clear()
@@ -165,8 +165,8 @@ async def test_failed_handshakes_leave_no_tasks_and_no_memory():
 async def test_an_error_of_this_sides_ends_only_its_handshake():
     async with World() as world:
         printed = []
-        real = dtls.transport.print_exception
-        dtls.transport.print_exception = printed.append
+        real = dtls.handshake.print_exception
+        dtls.handshake.print_exception = printed.append
         try:
             world.server.credentials.psk = lambda identity: 1 // 0
             client = Peer(world.network, ("c", 1), by_key())
@@ -184,4 +184,4 @@ async def test_an_error_of_this_sides_ends_only_its_handshake():
             assert world.server.handshakes == 0 and len(printed) == 1
             del world.server.credentials.psk
         finally:
-            dtls.transport.print_exception = real
+            dtls.handshake.print_exception = real

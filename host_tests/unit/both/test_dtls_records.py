@@ -2,7 +2,7 @@
 
 from asyncio import create_task
 
-from crypto.prf import Hmac
+from crypto import Hmac
 from dtls_forger import ForgedServer, Forger, fragment, record
 from dtls_rig import (
     ALERT,
@@ -93,7 +93,7 @@ async def test_any_change_of_a_record_makes_it_nothing_in_every_kind_of_suite():
 
 def cbc_record(attack, plain):
     """A record whose plaintext, MAC and padding are what a test says."""
-    side = attack.forger.session._write
+    side = attack.forger.session.write
     session = attack.forger.session
     number = session._next[1]
     session._next[1] += 1
@@ -104,7 +104,7 @@ def cbc_record(attack, plain):
 
 def mac(attack, number, data):
     pseudo = bytes((0, 1)) + number.to_bytes(6, "big") + b"\x17\xfe\xfd" + len(data).to_bytes(2, "big")
-    return attack.forger.session._write._mac.of(pseudo, data)
+    return attack.forger.session.write._mac.of(pseudo, data)
 
 
 class Counting(Hmac):
@@ -125,7 +125,7 @@ async def test_every_wrong_padding_and_a_wrong_mac_take_one_path():
     """No answer, no difference, a MAC calculated for each; right padding of every length is taken."""
     async with Attack(ECDHE_PSK) as attack:
         macs = []
-        attack.other._read._mac = Counting(attack.other._read._mac, macs)
+        attack.other.read._mac = Counting(attack.other.read._mac, macs)
         number = attack.forger.session._next[1]
         data = b"x" * 15
         good = data + mac(attack, number, data)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 
 from check import unhex
-from crypto.compare import equal
+from crypto import equal
 from crypto.curve import add, affine, double, on_curve
 from crypto.p256 import POINTS
 from crypto.verify import verify, verify_async

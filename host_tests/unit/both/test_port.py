@@ -4,7 +4,8 @@ import asyncio
 import sys
 
 from check import raises
-from port import address, const, host_port, phase, readable, ticks_add, ticks_diff, udp_socket, wait_for
+from port import address, const, phase, readable, ticks_add, ticks_diff, udp_socket, wait_for
+from port.peer import host_port
 
 
 def test_const_is_the_value():

@@ -3,8 +3,8 @@
 import asyncio
 
 from check import unhex
-from crypto.compare import equal
-from crypto.prf import Hmac, hmac, owner_psk, p_hash, pbkdf2, prf
+from crypto import Hmac, equal, hmac
+from crypto.prf import owner_psk, p_hash, pbkdf2, prf
 from port import sleep_ms
 
 # RFC 4231 section 4: (key, data, code)

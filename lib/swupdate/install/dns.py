@@ -7,7 +7,8 @@ stranger off the path from answering: a random ID and source port, the server's 
 
 import asyncio
 
-from port import address, const, host_port, readable, udp_socket, urandom
+from port import address, const, readable, udp_socket, urandom
+from port.peer import host_port
 
 from swupdate.faults import Fault
 

@@ -15,7 +15,8 @@ the signatures and digests above this module decide. So the rules here only boun
 
 import asyncio
 
-from port import CERTIFICATE, const, tls_connect
+from port import const
+from port.peer import CERTIFICATE, tls_connect
 
 from swupdate import url as urls
 from swupdate.faults import Fault

@@ -1,0 +1,113 @@
+"""The steps of a transfer in blocks, the server's side (RFC 7959): a phase, for the length of one step."""
+
+from hashlib import sha256
+
+from port import const, ticks_ms
+
+from coap.message import Refused, Response
+
+_KEPT = const(2)  # requests being put together at a time, and long answers kept
+
+
+def _key(request, kind):
+    return (request.peer, request.identity, request.code, request.path, "&".join(request.query), kind)
+
+
+def _keep(blocks, kept, key, what):
+    kept.append([key, ticks_ms(), what])
+    if blocks.timer is None:
+        blocks.timer = blocks.endpoint.after(blocks.endpoint.transfer_timeout, blocks.sweep)
+
+
+def _find(kept, key):
+    for entry in kept:
+        if entry[0] == key:
+            entry[1] = ticks_ms()
+            return entry
+    return None
+
+
+def take(blocks, request):
+    """As Blocks.take, of a request with block options."""
+    block2 = request.block2 or 0
+    if block2 & 7 == 7 or (request.block1 or 0) & 7 == 7:
+        raise Refused(0x80, "reserved block size")
+    if block2 >> 4:
+        entry = _find(blocks.bodies, _key(request, None))
+        if entry:
+            return entry[2]
+        if request.code != 1:  # a method that changes something is not done again for a block of its answer
+            raise Refused(0x88, "answer not kept")
+    if request.block1 is not None:
+        return _assemble(blocks, request)
+    return None
+
+
+def _assemble(blocks, request):
+    limit = blocks.endpoint.max_body
+    number = request.block1 >> 4
+    more = request.block1 & 8
+    size = 16 << (request.block1 & 7)
+    payload = request.payload
+    parts = blocks.parts
+    key = _key(request, request.content_format)
+    entry = _find(parts, key)
+    start = number * size
+    if entry and (number == 0 or start + len(payload) > limit):
+        parts.remove(entry)
+    if start + len(payload) > limit or (request.size1 or 0) > limit:
+        return Response(0x8D, options=((60, limit),))
+    if (len(payload) != size) if more else (len(payload) > size):
+        raise Refused(0x80, "block of the wrong size")
+    if not number and not more:
+        return None
+    if number == 0:
+        blocks.sweep()
+        if len(parts) >= _KEPT:
+            raise Refused(0xA3, "too many transfers")
+        _keep(blocks, parts, key, bytearray(payload))
+        return Response(0x5F)
+    if entry is None or len(entry[2]) != start:
+        raise Refused(0x88, "block out of order")
+    entry[2].extend(payload)
+    if more:
+        return Response(0x5F)
+    parts.remove(entry)
+    request.payload = bytes(entry[2])
+    return None
+
+
+def cut(blocks, request, response, block2):
+    """As Blocks.cut; `block2` is the block that is asked for."""
+    payload = response.payload
+    size = 16 << (block2 & 7)
+    start = (block2 >> 4) * size
+    length = len(payload)
+    if start >= length:
+        return Response(0x80, "block past the end")
+    bodies = blocks.bodies
+    key = _key(request, None)
+    entry = _find(bodies, key)
+    if entry is None or entry[2] is not response:
+        # Keep a copy, so that the blocks fetched later belong to this answer and not to a newer one.
+        if entry:
+            bodies.remove(entry)
+        elif len(bodies) >= _KEPT:
+            bodies.pop(0)
+        whole = Response(response.code, bytes(payload), response.content_format, options=response.options)
+        whole.etag = response.etag or sha256(whole.payload).digest()[:8]
+        _keep(blocks, bodies, key, whole)
+        payload = whole.payload
+        etag = whole.etag
+    else:
+        etag = response.etag
+    options = list(response.options)
+    options.append((4, etag))
+    more = start + size < length
+    options.append((23, block2 & ~8 | more << 3))
+    if not more:  # whoever asks for the last block again gets one of a new answer
+        bodies[:] = [entry for entry in bodies if entry[0] != key]
+    if not start:
+        options.append((28, length))
+    part = memoryview(payload)[start : start + size]
+    return Response(response.code, part, response.content_format, response.observe, options)

@@ -1,0 +1,69 @@
+"""The cookie that keeps strangers from costing memory (RFC 6347 section 4.2.1): what is read of a ClientHello before."""
+
+from crypto import equal, hmac
+from port import const, ticks_add, ticks_ms, urandom
+
+from dtls.record import Alert
+
+_DECODE_ERROR = const(50)
+_HANDSHAKE = const(22)
+_RANDOM = const(2)  # where it begins in a ClientHello
+_SESSION = const(34)
+_TURN = const(1 << 17)  # ms, in which a cookie stays the same
+# A HelloVerifyRequest up to its cookie of 16 bytes: type, length, number, offset, length; version, length
+_REQUEST = b"\3\0\0\x13\0\0\0\0\0\0\0\x13\xfe\xfd\x10"
+
+
+def _after(body, at, n):
+    """Where the vector at `at` ends, whose length is in `n` bytes."""
+    end = at + n + int.from_bytes(body[at : at + n], "big")
+    if end > len(body):
+        raise Alert(_DECODE_ERROR)
+    return end
+
+
+class Opening:
+    """A first look at the `body` of a ClientHello. Raises Alert when it is not one: each extension may come once.
+
+    `random`, `cookie`, and `signed`: what the cookie is for, all but the extensions.
+    """
+
+    def __init__(self, body):
+        session = _after(body, _SESSION, 1)
+        cookie = _after(body, session, 1)
+        end = _after(body, _after(body, cookie, 2), 1)  # cipher suites, compression methods
+        self.random = body[_RANDOM:_SESSION]
+        self.cookie = body[session + 1 : cookie]
+        self.signed = body[:session] + body[cookie:end]
+        found = []
+        if end < len(body):
+            if _after(body, end, 2) != len(body):
+                raise Alert(_DECODE_ERROR)
+            end += 2
+        while end < len(body):
+            number = body[end : end + 2]
+            if number in found:
+                raise Alert(_DECODE_ERROR)
+            found.append(number)
+            end = _after(body, end + 2, 2)
+
+
+class Cookies:
+    """Cookies without memory: each is a code over address and ClientHello, and good for two to four minutes."""
+
+    def __init__(self):
+        self._secret = urandom(32)
+
+    def good(self, hello, address):
+        """Whether the Client at `address` has seen its cookie."""
+        for at in (ticks_ms(), ticks_add(ticks_ms(), -_TURN)):
+            if equal(hello.cookie, self._cookie(hello, address, at)):
+                return True
+        return False
+
+    def request(self, session, hello):
+        """The record of a HelloVerifyRequest for the Client of `session`."""
+        return session.seal(_HANDSHAKE, _REQUEST + self._cookie(hello, session.address, ticks_ms()), 0)
+
+    def _cookie(self, hello, address, at):
+        return hmac(self._secret, repr((address, at // _TURN)).encode(), hello.signed)[:16]
