@@ -15,11 +15,9 @@ the signatures and digests above this module decide. So the rules here only boun
 
 import asyncio
 
-from port import CERTIFICATE, const, tls_connect
+from port import CERTIFICATE, const, phase, tls_connect
 
-from swupdate import url as urls
 from swupdate.faults import Fault
-from swupdate.install.reference import locate
 
 _LINE = const(512)
 _HEADERS = const(4096)
@@ -52,6 +50,8 @@ class HttpsSource:
         self._low = self._high = 0  # what of the buffer is not read yet
         self._left = 0  # bytes of the answer's body that are still to come
         self._keep = True  # the connection stays when they have come
+        self._asked = None  # the URL that was asked for last, and what it stands for
+        self._target = None
         self._whole = None  # (url, etag, size) of an object that comes whole though a range was asked for
 
     async def get(self, url, limit):
@@ -153,10 +153,13 @@ class HttpsSource:
 
     async def _request(self, url, extra):
         """Ask for `url`, following redirects: the Head of an answer that is not one."""
-        url = locate(self._base, url)
+        if url != self._asked:
+            self._target = _target(self._base, url)
+            self._asked = url
+        target = self._target
         self._whole = None
         for _ in range(_REDIRECTS + 1):
-            _scheme, host, port, path = urls.parse(url, _SCHEMES)
+            base, host, port, path = target
             if self._stream and (self._left > _DRAIN or self._server != (host, port)):
                 await self.close()
             kept = self._stream
@@ -176,7 +179,7 @@ class HttpsSource:
             if head.status >= 400:
                 raise Fault("status", "the server answered %d" % head.status, head.status)
             if head.location and head.status in (301, 302, 303, 307, 308):
-                url = locate(url, head.location)
+                target = _target(base, head.location)
             elif refused:
                 raise _lost(refused)
             else:
@@ -289,6 +292,14 @@ class Head:
             first, _, last = value.partition(b"/")[0].partition(b"-")
             if unit.lower() == b"bytes" and _digits(first, 9) and _digits(last, 9):
                 self.range = int(first), int(last)
+
+
+def _target(base, reference):
+    """(URL, host, port, path) of what `reference` stands for at the URL `base`. Raises Fault."""
+    with phase("swupdate.install.reference", "swupdate.url") as (references, urls):
+        url = references.locate(base, reference)
+        _scheme, host, port, path = urls.parse(url, _SCHEMES)
+        return url, host, port, path
 
 
 def _digits(value, most):
