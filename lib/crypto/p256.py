@@ -5,9 +5,7 @@ The arithmetic is that of Python's integers: its time depends on the values. Eph
 of their steps.
 """
 
-from port import const, sleep_ms
-
-from crypto.comb import POINTS
+from port import const, phase, sleep_ms
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -103,6 +101,8 @@ def affine(point):
 
 def times_g(factor):
     """factor * G for 0 < factor < n, in steps of which the last gives the point (a comb, HAC 14.117)."""
+    with phase("crypto.comb") as comb:  # who only verifies a signature never loads it
+        points = comb.POINTS
     point = None
     for i in range(_SPACE - 1, -1, -1):
         tooth = (
@@ -111,7 +111,7 @@ def times_g(factor):
         point = double(point)
         if tooth:
             at = 64 * tooth - 64
-            point = add(point, (number(POINTS[at : at + 32]), number(POINTS[at + 32 : at + 64]), 1))
+            point = add(point, (number(points[at : at + 32]), number(points[at + 32 : at + 64]), 1))
         yield point
 
 
