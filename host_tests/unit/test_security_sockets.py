@@ -1,5 +1,6 @@
 """Sessions and credentials over real DTLS: who is dropped, who never gets in, and what the product's node does of it."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -121,10 +122,16 @@ async def own_by_new_pin(board, identity):
 
 
 @pytest.mark.parametrize("state", [RESET, RFOTM, RFPRO, RFNOP, SRESET])
-def test_what_the_node_does_when_the_state_changes(state):
+async def test_what_the_node_does_when_the_state_changes(state, tmp_path):
     """The product's own hook: RESET drops all, RFNOP those that the security does not know, after the answer."""
     log, soon = [], []
+    (tmp_path / "kept").write_text("by the app")
+
+    async def reset():
+        log.append("app")
+
     node = SimpleNamespace(
+        data=str(tmp_path), app=SimpleNamespace(reset=reset),
         security=SimpleNamespace(entered=lambda s: log.append(("entered", s)), knows="knows"),
         ocf=SimpleNamespace(coap=[]), _names=SimpleNamespace(reset=lambda: log.append("name")),
         dtls=SimpleNamespace(drop_all=lambda *but: log.append(("drop", *but))),
@@ -133,6 +140,8 @@ def test_what_the_node_does_when_the_state_changes(state):
     Node._state_changed(node, state)
     done = {RESET: ["name", ("drop",)]}.get(state, [])
     assert log == [("entered", state), *done, ("updater", state)]
+    await asyncio.sleep(0)
+    assert ("app" in log) == (state == RESET) == (not list(tmp_path.iterdir()))
     assert len(soon) == (state == RFNOP)
     for later in soon:
         later()

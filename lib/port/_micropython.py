@@ -26,6 +26,11 @@ _IPV6_JOIN_GROUP = const(20)
 CERTIFICATE = -0x2700  # Mbed TLS: MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
 
 
+def loaded():
+    """The names of all modules."""
+    return sys.modules
+
+
 def heap_used():
     """Live bytes on the Python heap."""
     gc.collect()

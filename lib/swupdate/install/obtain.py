@@ -45,15 +45,17 @@ async def check(job, must=False):
 
     `must` as in policy.judge; None: only the signatures are verified.
     """
-    envelope = await _envelope(job)
-    with phase("swupdate.install.signatures") as signatures:
-        manifest, digest = await signatures.verified(job, envelope)
-    envelope = None
+    manifest, digest = await _verified(job, await _envelope(job))
     if must is None:
         return None
     with phase("swupdate.install.policy") as policy:
         manifest = policy.judge(job, manifest, digest, must)
         return Offer(manifest) if manifest else None
+
+
+async def _verified(job, envelope):
+    with phase("swupdate.install.signatures") as signatures:
+        return await signatures.verified(job, envelope)
 
 
 async def _envelope(job):
