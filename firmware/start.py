@@ -81,7 +81,7 @@ def _add_resources(node, p):
     add(node.pstat)
     for resource in node.security.resources:
         add(resource)
-    add(Maintenance(node.later(node.pstat.reset), node.later(node.reboot)))
+    add(Maintenance(node.later(node.pstat.begin_reset), node.later(node.reboot)))
     add(SoftwareUpdate(node.updater, p.settings.get("href")))
     add(UpdateStatus(node.updater))
 

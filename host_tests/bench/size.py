@@ -25,6 +25,7 @@ PHASES = {
     "handshake": ("dtls.server", "crypto.p256", "crypto.comb"),
     "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),
     "UPDATE of /oc/swu": ("swupdate.rfc3339", "swupdate.url"),
+    "step of the update": ("swupdate.machine",),
     "UPDATE of pstat": ("ocf.onboarding",),
     "UPDATE of cred": ("ocf.security.update", "ocf.security.lists", "crypto.prf", "crypto.pem", "crypto.x509"),
     "UPDATE of doxm": ("ocf.security.update", "ocf.security.view", "ocf.security.pin"),

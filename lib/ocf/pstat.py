@@ -122,5 +122,5 @@ class Pstat(Resource):
         while True:
             try:
                 return self.reset()
-            except Refused:  # the store may come to itself
+            except (Refused, MemoryError):  # the store may come to itself, and what runs gives memory back
                 await asyncio.sleep(1)

@@ -1,7 +1,7 @@
 """What runs now, against what the record expected: decided at every start, from facts alone. A phase of its own."""
 
 import cbor
-from port import const
+from port import const, print_exception
 
 from swupdate.machine import CM, TM, TRIES, fresh
 
@@ -11,6 +11,29 @@ PENDING = const(1)
 VALID = const(2)
 INVALID = const(3)
 ABORTED = const(4)
+
+
+def start(updater, cause):
+    """Compare what runs with the record of `updater`, once, at the start. `cause` is the board's reset cause."""
+    slots, store = updater.slots, updater.store
+    updater.state = load(store)
+    event = reconcile(updater.state, facts(slots, cause, store, updater.clock.now()))
+    if event[0] == "rolled_back" and not slots.confirmed:
+        try:  # it was confirmed before: only a confirmed version installs
+            slots.confirm()
+        except Exception as error:  # noqa: BLE001 - then it has a trial of its own
+            print_exception(error)
+    updater.floor = floor(store, updater.nvs, slots)
+    updater.feed(event)
+
+
+def confirm(updater):
+    """Keep the running version: its trial is over. Raises Fault or OSError when the flash refuses."""
+    slots = updater.slots
+    slots.confirm()
+    label = slots.label(slots.running) or {}
+    updater.feed(("confirmed", slots.running, updater.clock.now() or label.get("built", 0)))
+    updater.floor = floor(updater.store, updater.nvs, slots)
 
 
 def load(store):
