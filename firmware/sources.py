@@ -5,19 +5,9 @@ from dtls.transport import DtlsTransport
 from port import const, phase
 from swupdate.faults import Fault
 
+from firmware.resolver import Resolver
+
 _DATAGRAM = const(1500)
-
-
-class Resolver:
-    """Names through the name server `server`; the code for it is in memory only while a name is asked for."""
-
-    def __init__(self, server):
-        self._server = server
-
-    async def resolve(self, name):
-        """The numeric address of `name`. Raises Fault "lost"."""
-        with phase("swupdate.install.dns") as dns:
-            return await dns.resolve(name, self._server)
 
 
 def open_source(url, trust, server, limits, credentials):

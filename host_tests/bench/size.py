@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from modules import ROOT, closure, path_of, resident, roots  # noqa: E402
 
-_WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job", "firmware.sources")
-_HTTPS = (*_WORK, "swupdate.install.https")
+_WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
+_HTTPS = (*_WORK, "firmware.resolver", "swupdate.install.https")
 # What is in memory together, by the roots of the phases.
 PHASES = {
     "start": ("firmware.start", "swupdate.boot", "ocf.onboarding", "ocf.security.records"),
@@ -33,12 +33,15 @@ PHASES = {
     "RESET": ("ocf.onboarding", "ocf.security.records", "firmware.folder"),
     "introspection": ("ocf.introspection",),
     "time": ("firmware.ntp",),
+    "restart": ("swupdate.restart",),
     "trial": ("firmware.trying",),
+    "update, opening": (*_HTTPS, "firmware.sources"),
     "update, URL": (*_HTTPS, "swupdate.install.reference", "swupdate.url"),
     "update, name": (*_HTTPS, "swupdate.install.dns"),
     "update, envelope": (*_WORK, "swupdate.install.signatures", "swupdate.install.manifest"),
     "update, signatures": (*_WORK, "swupdate.install.signatures", "crypto.cose"),
     "update, conditions": (*_WORK, "swupdate.install.policy"),
+    "update, tables": (*_HTTPS, "swupdate.install.tables"),
     "update, payload": (*_HTTPS, "swupdate.install.payload", "swupdate.install.writer"),
     "update, validation": (*_WORK, "swupdate.install.whole"),
     "update by CoAP, handshake": (
@@ -46,9 +49,10 @@ PHASES = {
         "firmware.coap_source",
         "dtls.client",
         "dtls.certificates",
+        "firmware.resolver",
         "firmware.trust",
     ),
-    "update by CoAP, payload": (*_WORK, "firmware.coap_source", "swupdate.install.payload"),
+    "update by CoAP, payload": (*_WORK, "firmware.resolver", "firmware.coap_source", "swupdate.install.payload"),
 }
 # Bytes of .mpy: DESIGN's table.
 BUDGETS = {"all": 80_000, "resident": 34_000, "largest phase": 14_000}

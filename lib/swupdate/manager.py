@@ -204,10 +204,11 @@ class Updater:
 
     async def _done(self, effect, what):
         try:
-            with phase("swupdate.work") as work:
-                if effect == "run":
+            if effect == "run":
+                with phase("swupdate.work") as work:
                     return await work.attempt(self, what, self._url, self._settings)
-                return await work.restart(self, what)
+            with phase("swupdate.restart") as restart:
+                return await restart.restart(self, what)
         except Exception as error:  # noqa: BLE001 - the phase itself could not be loaded
             return ("failed", RESULTS["memory"], "could not begin: %s" % error)
 

@@ -1,8 +1,8 @@
-"""The work of one action: the install phase, entered again when the connection was lost; the restart. A phase of its own."""
+"""The work of one action: the install phase, entered again when the connection was lost. A phase of its own."""
 
 from port import phase, print_exception, sleep_ms, urandom
 
-from swupdate.faults import RESULTS, Fault
+from swupdate.faults import Fault
 
 
 async def attempt(updater, what, builtin, settings):
@@ -22,27 +22,6 @@ async def attempt(updater, what, builtin, settings):
         fault = Fault("install", "%s: %s" % (type(error).__name__, error))
     valid = what == "install" and fault.cause != "invalid" and updater.slots.valid(updater.slots.other)
     return ("failed", fault.result(), fault.text, valid)
-
-
-async def restart(updater, slot):
-    """Have `slot` tried at the next start, and restart; when it could not be armed, the event that says so."""
-    while not updater.pstat.operational:
-        await sleep_ms(200)
-    valid = updater.slots.valid(slot)
-    try:
-        if not updater.saved:
-            raise Fault("flash", "the record could not be written")
-        updater.store.remove("trial")
-        updater.slots.arm()
-    except Exception as error:  # noqa: BLE001 - nothing was armed: go on with what runs
-        return ("failed", RESULTS["install"], str(error), valid)
-    try:
-        if updater.flush:
-            await updater.flush()
-    except Exception as error:  # noqa: BLE001 - observers will see it after the restart
-        print_exception(error)
-    updater.reboot()
-    return None
 
 
 async def _try(updater, what, builtin, retries, backoff):

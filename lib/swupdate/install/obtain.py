@@ -102,10 +102,16 @@ async def _write(job, offer, progress):
     job.reserve()
     source = job.open(job.url)
     try:
+        await _tables(job, source, offer)
         with phase("swupdate.install.payload") as payload:
             await payload.Payload(job, source, offer, progress).write()
     finally:
         await source.close()
+
+
+async def _tables(job, source, offer):
+    with phase("swupdate.install.tables") as tables:
+        await tables.fetch(job.store, source, offer.parts)
 
 
 async def verify(job):
