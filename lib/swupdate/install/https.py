@@ -50,6 +50,7 @@ class HttpsSource:
         self._low = self._high = 0  # what of the buffer is not read yet
         self._left = 0  # bytes of the answer's body that are still to come
         self._keep = True  # the connection stays when they have come
+        self._home = None  # what the URL of the source stands for
         self._asked = None  # the URL that was asked for last, and what it stands for
         self._target = None
         self._whole = None  # (url, etag, size) of an object that comes whole though a range was asked for
@@ -154,7 +155,7 @@ class HttpsSource:
     async def _request(self, url, extra):
         """Ask for `url`, following redirects: the Head of an answer that is not one."""
         if url != self._asked:
-            self._target = _target(self._base, url)
+            self._target = self._beside(url) or _target(self._base, url)
             self._asked = url
         target = self._target
         self._whole = None
@@ -185,6 +186,18 @@ class HttpsSource:
             else:
                 return head
         raise _lost("redirects more than %d times" % _REDIRECTS)
+
+    def _beside(self, name):
+        """What a plain file name stands for, without the rules for URLs: they would come into memory with all the rest."""
+        for c in name:
+            if not ("a" <= c <= "z" or "0" <= c <= "9" or c in "-._"):
+                return None
+        if not name.strip("."):
+            return None
+        if self._home is None:
+            self._home = _target(self._base, "")
+        url, host, port, path = self._home
+        return url[: url.rindex("/") + 1] + name, host, port, path[: path.rindex("/") + 1] + name
 
     async def _exchange(self, host, port, path, extra):
         await self._timed(self._send(host, port, path, extra), self._connect_s)

@@ -84,6 +84,7 @@ async def obtain(job, progress):
     if not job.slots.confirmed:
         # Raw writes bypass ESP-IDF's own check, and the other slot is all that there is to go back to.
         raise Fault("install", "the running version is still on trial")
+    job.reserve()
     try:
         offer = await check(job, True)
         if offer and not await _whole(job.slots, offer):
@@ -99,7 +100,6 @@ async def obtain(job, progress):
 
 async def _write(job, offer, progress):
     """Bring the payload into the other slot, over a connection of its own."""
-    job.reserve()
     source = job.open(job.url)
     try:
         await _tables(job, source, offer)
