@@ -6,11 +6,10 @@ from port import const, print_exception
 from swupdate.machine import CM, TM, TRIES, fresh
 
 # States of a slot in otadata (ESP-IDF's esp_ota_img_states_t); None: no entry, never armed or otadata lost
-NEW = const(0)
-PENDING = const(1)
-VALID = const(2)
-INVALID = const(3)
-ABORTED = const(4)
+_NEW = const(0)
+_PENDING = const(1)
+_INVALID = const(3)
+_ABORTED = const(4)
 
 
 def start(updater, cause):
@@ -82,11 +81,11 @@ def reconcile(record, facts):
     state = facts["states"].get(running)
     label = facts["labels"].get(running) or {}
     to = record["to"] if record["state"] == "upgrading" else ""
-    if state in (NEW, PENDING) and to in ("", running):
+    if state in (_NEW, _PENDING) and to in ("", running):
         reason = "" if to == running and _is(label, record) else "a version that the record does not know is on trial"
         return ("trial", running, str(label.get("version", "")), reason)
     if to == running:
-        if state in (INVALID, ABORTED):
+        if state in (_INVALID, _ABORTED):
             return ("rolled_back", running, "the version that failed its trial runs: there was nothing else to start")
         if not _is(label, record):
             return ("rolled_back", running, "something else runs than was installed")
@@ -108,15 +107,15 @@ def _not_there(record, facts, to):
     state = facts["states"].get(to)
     if not _is(facts["labels"].get(to), record):
         return ("rolled_back", running, "what was installed is no longer there")
-    if facts["states"].get(running) in (NEW, PENDING):
+    if facts["states"].get(running) in (_NEW, _PENDING):
         again, reason = False, "it gave up in its trial"  # and had this one started again
-    elif state in (INVALID, ABORTED):
+    elif state in (_INVALID, _ABORTED):
         again = cause == "power"
         if cause == "watchdog":
             reason = "the watchdog ended its trial"
         else:
-            reason = "it gave up in its trial" if state == INVALID else "it crashed in its trial"
-    elif state == PENDING:
+            reason = "it gave up in its trial" if state == _INVALID else "it crashed in its trial"
+    elif state == _PENDING:
         again, reason = False, "the bootloader refused it"
     else:
         again, reason = True, "it was not started"
@@ -124,7 +123,7 @@ def _not_there(record, facts, to):
         return ("rolled_back", running, note)
     if again and record["tries"] < TRIES:
         return ("rearm", running)
-    if again and state in (INVALID, ABORTED):
+    if again and state in (_INVALID, _ABORTED):
         reason = "the power failed in each of its %d trials" % TRIES
     return ("rolled_back", running, reason)
 
