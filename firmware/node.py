@@ -22,6 +22,7 @@ import firmware.clock  # noqa: F401
 import firmware.provision  # noqa: F401
 import firmware.store  # noqa: F401
 
+_WATCHDOG_MS = const(60_000)
 _FEED_MS = const(1000)
 _FLUSH_MS = const(3000)
 _PORT = const(5683)
@@ -36,9 +37,23 @@ class Node:
     """
 
     schemes = ("https", "coaps")
+    # Made by firmware.start
+    provision: firmware.provision.Provision
+    store: firmware.store.Store
+    slots: swupdate.slots.Slots
+    clock: firmware.clock.Clock
+    pstat: ocf.pstat.Pstat
+    security: ocf.security.Security
+    updater: swupdate.manager.Updater
+    app: firmware.app.App
+    _names: ocf.core.Configuration
+    data: str
+    version: str
+    ocf: ocf.device.Device
 
     def __init__(self, board):
         self.board = board
+        self.watchdog = board.watchdog(_WATCHDOG_MS)
         self.dtls = None
         self.trial = None
         with phase("firmware.start") as start:

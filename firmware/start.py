@@ -26,7 +26,6 @@ from firmware.clock import Clock
 from firmware.provision import Provision
 from firmware.store import Store
 
-_WATCHDOG_MS = const(60_000)
 _GROUP = "224.0.1.187"  # All OCF Devices (IPv4)
 _PORT = const(5683)
 _SECURE_PORT = const(5684)
@@ -34,9 +33,8 @@ _DATAGRAM = const(1500)  # handshakes have longer ones than CoAP's
 
 
 def join(node):
-    """Make the parts of `node` (firmware.node), whose `board` is there."""
+    """Make the parts of `node` (firmware.node), which has its `board`."""
     board = node.board
-    node.watchdog = board.watchdog(_WATCHDOG_MS)
     p = node.provision = Provision()
     root = board.mount_data()
     node.data = folder.made(root + "/app")
