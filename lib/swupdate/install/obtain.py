@@ -8,6 +8,7 @@ from port import const, phase
 
 from swupdate.faults import Fault
 
+_PIECE = const(1024)
 _ENVELOPE = const(4096)  # bytes; what is longer is not read to its end
 
 
@@ -87,9 +88,9 @@ async def obtain(job, progress):
     job.reserve()
     try:
         offer = await check(job, True)
-        if offer and not await _whole(job.slots, offer):
+        if offer and not await _whole(job, offer):
             await _write(job, offer, progress)
-            if not await _whole(job.slots, offer):
+            if not await _whole(job, offer):
                 with phase("swupdate.install.writer") as writer:
                     writer.SlotWriter(job.slots, job.buffers).begin()
                 raise Fault("invalid", "what was written is not what was signed")
@@ -111,13 +112,13 @@ async def _write(job, offer, progress):
 
 async def _tables(job, source, offer):
     with phase("swupdate.install.tables") as tables:
-        await tables.fetch(job.store, source, offer.parts)
+        await tables.fetch(job.store, source, offer.parts, job.buffers[0])
 
 
 async def verify(job):
     """Read the other slot once more, against its label. Raises Fault."""
     try:
-        good = await _whole(job.slots, None)
+        good = await _whole(job, None)
     except OSError as error:
         raise _flash(error)
     if not good:
@@ -128,6 +129,6 @@ def _flash(error):
     return Fault("flash", "the flash could not be read or written: %s" % error)
 
 
-async def _whole(slots, offer):
+async def _whole(job, offer):
     with phase("swupdate.install.whole") as whole:
-        return await whole.whole(slots, offer)
+        return await whole.whole(job.slots, offer, job.buffers[0] if job.buffers else bytearray(_PIECE))
