@@ -7,11 +7,8 @@ passed: when the running release was built, and the last time this device saw.
 import asyncio
 
 import cbor
-from port import address, const, phase, readable, udp_socket, urandom
+from port import const, phase
 
-_NTP_PORT = const(123)
-_NTP_TO_UNIX = const(2208988800)  # seconds from 1900 to 1970 (RFC 5905)
-_PACKET = const(48)
 _FOLLOW_S = const(14400)
 _RETRY_S = const(64)  # the longest pause while there is no answer: schedules wait for the time
 _REMEMBER_S = const(86400)  # wear: the last time seen is written at most once a day
@@ -65,10 +62,7 @@ class Clock:
         pause = 2
         while True:
             try:
-                with phase("swupdate.install.dns") as resolver:
-                    host = await resolver.resolve(server, dns)
-                unix = await _ask(host)
-                if self.set(unix):
+                if self.set(await _ask(server, dns)):
                     pause = _FOLLOW_S
                 else:
                     log("warning", "the NTP server's time is earlier than this release: ignored")
@@ -78,21 +72,6 @@ class Clock:
             pause = min(pause * 2, _RETRY_S)
 
 
-async def _ask(host):
-    """One SNTP exchange with `host` (numeric): Unix seconds. Raises OSError."""
-    sock = udp_socket()
-    try:
-        request = bytearray(_PACKET)
-        request[0] = 0x23  # version 4, client
-        request[40:48] = urandom(8)  # the server echoes it, so a blind answer cannot match
-        sock.sendto(request, address(host, _NTP_PORT))
-        await asyncio.wait_for(readable(sock), 3)
-        reply, _ = sock.recvfrom(_PACKET)
-    finally:
-        sock.close()
-    if len(reply) < _PACKET or reply[0] & 7 != 4 or not 0 < reply[1] < 16 or reply[24:32] != request[40:48]:
-        raise OSError("the NTP server's answer is not one")
-    seconds = int.from_bytes(reply[40:44], "big")
-    if seconds < 0x80000000:  # the era that begins in 2036
-        seconds += 1 << 32
-    return seconds - _NTP_TO_UNIX
+async def _ask(server, dns):
+    with phase("firmware.ntp") as ntp:
+        return await ntp.ask(server, dns)

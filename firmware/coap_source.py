@@ -5,10 +5,8 @@ import asyncio
 from coap.download import Download, Failed
 from coap.endpoint import Endpoint
 from coap.exchange import TransferError
-from port import address
-from swupdate import url as urls
+from port import address, phase
 from swupdate.faults import Fault
-from swupdate.install.reference import locate
 
 _ALERTS = {  # RFC 5246 section 7.2, RFC 4279 section 6
     20: "the keys of both sides differ",
@@ -90,11 +88,11 @@ class CoapSource:
 
     async def _open(self, url):
         """The Download of `url`; what it learnt about the way to the server is kept as long as the URL is the same."""
-        url = locate(self._base, url)
         if url == self._url:
             return self._download
         self._forget()
-        _scheme, host, port, rest = urls.parse(url, self._schemes)
+        with phase("swupdate.install.reference", "swupdate.url") as (references, urls):
+            _scheme, host, port, rest = urls.parse(references.locate(self._base, url), self._schemes)
         if self._task is None:
             self._task = asyncio.create_task(self._endpoint.run())
         peer = address(await self._resolver.resolve(host), port)

@@ -4,22 +4,10 @@ from coap.udp import UdpTransport
 from dtls.transport import DtlsTransport
 from port import const, phase
 from swupdate.faults import Fault
-from swupdate.install.https import HttpsSource
-from swupdate.url import parse
+
+from firmware.resolver import Resolver
 
 _DATAGRAM = const(1500)
-
-
-class Resolver:
-    """Names through the name server `server`; the code for it is in memory only while a name is asked for."""
-
-    def __init__(self, server):
-        self._server = server
-
-    async def resolve(self, name):
-        """The numeric address of `name`. Raises Fault "lost"."""
-        with phase("swupdate.install.dns") as dns:
-            return await dns.resolve(name, self._server)
 
 
 def open_source(url, trust, server, limits, credentials):
@@ -31,10 +19,12 @@ def open_source(url, trust, server, limits, credentials):
     scheme = url.partition(":")[0].lower()
     resolver = Resolver(server)
     if scheme == "https":
-        return HttpsSource(url, trust.authorities(), resolver, limits)
+        with phase("swupdate.install.https") as https:
+            return https.HttpsSource(url, trust.authorities(), resolver, limits)
     if scheme != "coaps":
         raise Fault("scheme", "%s is not a way to fetch a release" % scheme)
+    with phase("swupdate.url") as urls:
+        known = credentials(urls.parse(url, ("coaps",))[1])
     with phase("firmware.coap_source") as coap:
-        known = credentials(parse(url, ("coaps",))[1])
         transport = DtlsTransport(UdpTransport(port=0, limit=_DATAGRAM), known, False)
         return coap.CoapSource(url, resolver, transport, limits, known)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BASES = (ROOT / "lib", ROOT, ROOT / "board/esp32")
+BASES = (ROOT / "lib", ROOT / "board/esp32", ROOT)  # as an app image has them
 ENTRY = "firmware.main"  # what boot.py starts
 DESKTOP = {"port._cpython"}
 

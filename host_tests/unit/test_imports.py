@@ -23,7 +23,8 @@ ONLY_PORT = {
 }  # fmt: skip
 # What no idle device may hold.
 PHASED = (
-    "swupdate.install", "swupdate.work", "crypto.p256", "crypto.curve", "crypto.verify", "crypto.x509",
+    "swupdate.install", "swupdate.machine", "swupdate.work", "firmware.start",
+    "crypto.p256", "crypto.curve", "crypto.verify", "crypto.x509",
     "crypto.certificate", "crypto.der", "crypto.ecdsa", "crypto.cose", "crypto.prf", "dtls.server", "dtls.client",
     "dtls.handshake", "dtls.certificates", "coap.client", "coap.download", "coap.transfer",
     "ocf.introspection", "ocf.discovery", "ocf.refusal", "ocf.onboarding", "ocf.uuids", "ocf.security.",
@@ -71,7 +72,7 @@ def test_only_port_asks_which_interpreter_this_is():
 
 def test_an_idle_device_holds_no_phase():
     stays = resident()
-    assert {"firmware.node", "dtls.transport", "ocf.security", "swupdate.machine"} <= stays
+    assert {"firmware.node", "dtls.transport", "ocf.security", "swupdate.manager"} <= stays
     assert not [name for name in stays if name.startswith(PHASED)]
     assert stays.isdisjoint(roots())
 

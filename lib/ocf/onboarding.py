@@ -24,7 +24,7 @@ def update(pstat, values):
     _save(pstat, state, om, owner)
     try:
         pstat.aim(values.get("tm"))
-    except Refused:
+    except (Refused, MemoryError):
         _save(pstat, pstat.state, pstat.om, pstat.rowneruuid)
         raise
     pstat.om = om

@@ -23,7 +23,8 @@ class phase:
     leaving takes
     out of `sys.modules`, and out of their parent packages, every module that entering loaded; then collects.
     Objects that
-    came from a phase must not outlive it.
+    came from a phase must not outlive it; nor must the name behind `as`, so a function that goes on for long after the
+    block has it in another function.
     """
 
     def __init__(self, *names):
@@ -40,7 +41,7 @@ class phase:
             whole = True
         finally:
             # Taken at once: another task may load a phase of its own before this one ends.
-            self._loaded = [name for name in sys.modules if name not in before]
+            self._loaded = [name for name in _impl.loaded() if name not in before]
             if not whole:
                 self.__exit__()
         found = tuple(sys.modules[name] for name in self._names)

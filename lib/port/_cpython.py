@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import struct
+import sys
 import time
 import traceback
 from typing import Any
@@ -56,6 +57,14 @@ async def wait_for(awaitable: Any, seconds: float) -> Any:
 
 def collect() -> None:
     """MicroPython collects on leaving a phase; here collection is left to the interpreter."""
+
+
+def loaded() -> list[str]:
+    """The names of all modules, but for those that another thread is importing just now."""
+    return [
+        name for name, module in sys.modules.copy().items()
+        if not getattr(getattr(module, "__spec__", None), "_initializing", False)
+    ]  # fmt: skip
 
 
 def heap_used() -> int:

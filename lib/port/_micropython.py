@@ -22,6 +22,11 @@ _IPPROTO_IP = const(0)
 _IP_MULTICAST_IF = const(32)
 
 
+def loaded():
+    """The names of all modules."""
+    return sys.modules
+
+
 def heap_used():
     """Live bytes on the Python heap."""
     gc.collect()

@@ -1,16 +1,38 @@
 """What runs now, against what the record expected: decided at every start, from facts alone. A phase of its own."""
 
 import cbor
-from port import const
+from port import const, print_exception
 
 from swupdate.machine import CM, TM, TRIES, fresh
 
 # States of a slot in otadata (ESP-IDF's esp_ota_img_states_t); None: no entry, never armed or otadata lost
-NEW = const(0)
-PENDING = const(1)
-VALID = const(2)
-INVALID = const(3)
-ABORTED = const(4)
+_NEW = const(0)
+_PENDING = const(1)
+_INVALID = const(3)
+_ABORTED = const(4)
+
+
+def start(updater, cause):
+    """Compare what runs with the record of `updater`, once, at the start. `cause` is the board's reset cause."""
+    slots, store = updater.slots, updater.store
+    updater.state = load(store)
+    event = reconcile(updater.state, facts(slots, cause, store, updater.clock.now()))
+    if event[0] == "rolled_back" and not slots.confirmed:
+        try:  # it was confirmed before: only a confirmed version installs
+            slots.confirm()
+        except Exception as error:  # noqa: BLE001 - then it has a trial of its own
+            print_exception(error)
+    updater.floor = floor(store, updater.nvs, slots)
+    updater.feed(event)
+
+
+def confirm(updater):
+    """Keep the running version: its trial is over. Raises Fault or OSError when the flash refuses."""
+    slots = updater.slots
+    slots.confirm()
+    label = slots.label(slots.running) or {}
+    updater.feed(("confirmed", slots.running, updater.clock.now() or label.get("built", 0)))
+    updater.floor = floor(updater.store, updater.nvs, slots)
 
 
 def load(store):
@@ -59,11 +81,11 @@ def reconcile(record, facts):
     state = facts["states"].get(running)
     label = facts["labels"].get(running) or {}
     to = record["to"] if record["state"] == "upgrading" else ""
-    if state in (NEW, PENDING) and to in ("", running):
+    if state in (_NEW, _PENDING) and to in ("", running):
         reason = "" if to == running and _is(label, record) else "a version that the record does not know is on trial"
         return ("trial", running, str(label.get("version", "")), reason)
     if to == running:
-        if state in (INVALID, ABORTED):
+        if state in (_INVALID, _ABORTED):
             return ("rolled_back", running, "the version that failed its trial runs: there was nothing else to start")
         if not _is(label, record):
             return ("rolled_back", running, "something else runs than was installed")
@@ -85,15 +107,15 @@ def _not_there(record, facts, to):
     state = facts["states"].get(to)
     if not _is(facts["labels"].get(to), record):
         return ("rolled_back", running, "what was installed is no longer there")
-    if facts["states"].get(running) in (NEW, PENDING):
+    if facts["states"].get(running) in (_NEW, _PENDING):
         again, reason = False, "it gave up in its trial"  # and had this one started again
-    elif state in (INVALID, ABORTED):
+    elif state in (_INVALID, _ABORTED):
         again = cause == "power"
         if cause == "watchdog":
             reason = "the watchdog ended its trial"
         else:
-            reason = "it gave up in its trial" if state == INVALID else "it crashed in its trial"
-    elif state == PENDING:
+            reason = "it gave up in its trial" if state == _INVALID else "it crashed in its trial"
+    elif state == _PENDING:
         again, reason = False, "the bootloader refused it"
     else:
         again, reason = True, "it was not started"
@@ -101,7 +123,7 @@ def _not_there(record, facts, to):
         return ("rolled_back", running, note)
     if again and record["tries"] < TRIES:
         return ("rearm", running)
-    if again and state in (INVALID, ABORTED):
+    if again and state in (_INVALID, _ABORTED):
         reason = "the power failed in each of its %d trials" % TRIES
     return ("rolled_back", running, reason)
 

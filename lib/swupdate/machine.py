@@ -1,6 +1,6 @@
 """The update machine: OCF's Tables 3, 4 and 5 as `step(state, event) -> (state, effects)`.
 
-Pure: no import, no clock, no input or output. The state is a plain dict and is its own record:
+Pure: no clock, no input or output. The state is a plain dict and is its own record:
 
     purl, when      what a Client wrote: URL, and updatetime in Unix seconds (0: none)
     sched           the scheduled action, "idle" when there is none
@@ -14,7 +14,7 @@ Pure: no import, no clock, no input or output. The state is a plain dict and is 
     slot            the slot that ran when this was written
     reason          the last result in words
 
-Events are tuples whose first item is the name of a function in `_EVENTS`; the rest are its arguments. `facts` in them
+Events are tuples: the name of a function below, and its arguments but for `s`, the state. `facts` in them
 is (now, operational, builtin, confirmed): Unix seconds or 0 when the clock is not trusted; pstat is in RFNOP; the
 maker built a URL in; the running version was confirmed.
 
@@ -23,6 +23,8 @@ Effects are performed in order: ("refuse", CoAP code, words) the request; ("save
 what runs; ("reboot", slot) arms the slot and restarts, in RFNOP only. Who performs them answers with events.
 """
 
+from port import const
+
 # Table 3: state -> pstat.cm (bit 64: version validated, 128: upgrading, 256: new software is available)
 CM = {"idle": 0, "nsa": 256, "svv": 256, "sva": 256 | 64, "upgrading": 256 | 128 | 64}
 
@@ -30,12 +32,18 @@ CM = {"idle": 0, "nsa": 256, "svv": 256, "sva": 256 | 64, "upgrading": 256 | 128
 TM = {"idle": 0, "isac": 256, "isvv": 64, "upgrade": 128}
 
 # Table 5: the codes that the machine itself gives; the others come from swupdate.faults
-IDLE, SUCCESS, LOST, BAD_URL, FAILED = 0, 1, 4, 6, 8
+_IDLE = const(0)
+_SUCCESS = const(1)
+_LOST = const(4)
+_BAD_URL = const(6)
+_FAILED = const(8)
 
 # The state in which an action begins (None: the one before), and what is run in it.
 BEGIN = {"isac": (None, "check"), "isvv": ("svv", "obtain"), "upgrade": ("svv", "obtain")}
 
-BAD_REQUEST, FORBIDDEN, UNAVAILABLE = 0x80, 0x83, 0xA3  # CoAP 4.00, 4.03, 5.03
+_BAD_REQUEST = const(0x80)  # CoAP 4.00, 4.03, 5.03
+_FORBIDDEN = const(0x83)
+_UNAVAILABLE = const(0xA3)
 
 RESUMES = 3  # so often is an action taken up again after resets
 TRIES = 3  # so often is a slot armed for the same update
@@ -62,19 +70,19 @@ def action(state):
 def step(state, event):
     """The state after `event`, and what is to be done; `state` itself is left as it is."""
     after = dict(state)
-    return after, _EVENTS[event[0]](after, *event[1:])
+    return after, globals()[event[0]](after, *event[1:])
 
 
 # -- what Clients ask
 
 
-def _update(s, purl, what, when, fault, facts):
+def update(s, purl, what, when, fault, facts):
     """UPDATE of /oc/swu. `when` is "now", "none" or Unix seconds; `fault` None or (result, words) of a bad `purl`."""
     now, operational, builtin, confirmed = facts
     if when == "none":
         what = "idle"
     if purl == "" and not builtin:
-        fault = (BAD_URL, "there is no package URL, and none is built in")
+        fault = (_BAD_URL, "there is no package URL, and none is built in")
         if what == "idle" and s["running"] == "idle":
             _keep(s, purl, now if when == "now" else 0 if when == "none" else when)
             s["result"], s["reason"] = fault
@@ -82,8 +90,8 @@ def _update(s, purl, what, when, fault, facts):
     if fault is not None and (purl != "" or what != "idle"):
         if s["state"] == "idle" and s["running"] == "idle":
             s["result"], s["reason"] = fault
-            return [("refuse", BAD_REQUEST, fault[1])] + _show()
-        return [("refuse", BAD_REQUEST, fault[1])]
+            return [("refuse", _BAD_REQUEST, fault[1])] + _show()
+        return [("refuse", _BAD_REQUEST, fault[1])]
     if s["running"] != "idle":
         if what != "idle":
             return _busy(s)
@@ -99,9 +107,9 @@ def _update(s, purl, what, when, fault, facts):
         _keep(s, purl, now)
         return [("timer", 0)] + _start(s, what)
     if not now:
-        return [("refuse", UNAVAILABLE, "the clock is not set yet: only now and none can be used")]
+        return [("refuse", _UNAVAILABLE, "the clock is not set yet: only now and none can be used")]
     if when < now:
-        return [("refuse", BAD_REQUEST, "updatetime is in the past")]
+        return [("refuse", _BAD_REQUEST, "updatetime is in the past")]
     _keep(s, purl, when)
     s["sched"] = what
     return _show(("timer", when))
@@ -111,7 +119,7 @@ def _keep(s, purl, when):
     s["purl"], s["when"], s["sched"] = purl, when, "idle"
 
 
-def _target(s, bits, facts):
+def target(s, bits, facts):
     """UPDATE of `tm` in pstat: the strongest of the update bits that are set; all other bits mean nothing here."""
     _now, operational, _builtin, confirmed = facts
     for what in ("upgrade", "isvv", "isac"):
@@ -128,22 +136,22 @@ def _target(s, bits, facts):
 
 def _busy(s):
     if s["state"] == "upgrading":
-        return [("refuse", UNAVAILABLE, "the device is being upgraded")]
-    return [("refuse", UNAVAILABLE, "%s is being done" % s["running"])]
+        return [("refuse", _UNAVAILABLE, "the device is being upgraded")]
+    return [("refuse", _UNAVAILABLE, "%s is being done" % s["running"])]
 
 
 def _closed(operational, confirmed):
     if not operational:
-        return [("refuse", FORBIDDEN, "actions start in RFNOP only")]
+        return [("refuse", _FORBIDDEN, "actions start in RFNOP only")]
     if not confirmed:
-        return [("refuse", UNAVAILABLE, "the running version is on trial")]
+        return [("refuse", _UNAVAILABLE, "the running version is on trial")]
     return None
 
 
 # -- time
 
 
-def _due(s, facts):
+def due(s, facts):
     """The time of the scheduled action has come. While something runs it waits."""
     _now, operational, _builtin, confirmed = facts
     if s["sched"] == "idle" or s["running"] != "idle" or (operational and not confirmed):
@@ -155,7 +163,7 @@ def _due(s, facts):
     return _show(("timer", 0))
 
 
-def _clock(s, now):
+def clock(s, now):
     """The clock is trusted for the first time since the start: a schedule is armed, or its time has passed."""
     if s["sched"] == "idle":
         return []
@@ -171,52 +179,52 @@ def _clock(s, now):
 
 def _start(s, what):
     begin, work = BEGIN[what]
-    s["running"], s["result"], s["reason"], s["tries"] = what, IDLE, "", 0
+    s["running"], s["result"], s["reason"], s["tries"] = what, _IDLE, "", 0
     if what == "upgrade" and s["state"] == "sva" and s["source"] == s["purl"]:
         begin, work = "upgrading", "install"
     s["state"] = begin or s["state"]
     return _show(("run", work))
 
 
-def _checked(s, offer):
+def checked(s, offer):
     """isac is done: `offer` is (version, sequence number, digest of the manifest), or None when nothing is newer."""
-    return _end(s, "nsa", IDLE, "a new version is available", offer) if offer else _nothing(s)
+    return _end(s, "nsa", _IDLE, "a new version is available", offer) if offer else _nothing(s)
 
 
-def _obtained(s, offer):
+def obtained(s, offer):
     """A package was obtained and validated, or nothing newer was there."""
     if not offer:
         return _nothing(s)
     s["source"] = s["purl"]
     if s["running"] == "isvv":
-        return _end(s, "sva", IDLE, "a new version is ready to be installed", offer)
+        return _end(s, "sva", _IDLE, "a new version is ready to be installed", offer)
     s["state"] = "sva"
     s["nv"], s["seq"], s["digest"] = offer
     return _show(("then", ("install",)))
 
 
-def _install(s):
+def install(s):
     """upgrade goes on with what was just validated."""
     s["state"] = "upgrading"
     return _show(("run", "install"))
 
 
-def _verified(s, slot):
+def verified(s, slot):
     """What is in the other `slot` was read once more: try it at the next start."""
     s["to"], s["tries"] = slot, 1
     return [("save",), ("reboot", slot)]
 
 
 def _nothing(s):
-    return _end(s, "idle", IDLE, "up to date")
+    return _end(s, "idle", _IDLE, "up to date")
 
 
-def _failed(s, result, text, valid=False):
+def failed(s, result, text, valid=False):
     """The step that ran failed. `valid`: the other slot still holds a package that may be installed."""
     if s["running"] == "idle":
         return []
     if s["state"] == "upgrading":
-        return _end(s, "sva" if valid else "idle", FAILED, text)
+        return _end(s, "sva" if valid else "idle", _FAILED, text)
     return _end(s, "nsa" if s["running"] != "isac" and s["nv"] else "idle", result, text)
 
 
@@ -233,63 +241,63 @@ def _end(s, state, result, reason, offer=None):
 # -- after a reset (decided by swupdate.boot)
 
 
-def _booted(s, slot):
+def booted(s, slot):
     """Nothing happened."""
     s["slot"] = slot
     return []
 
 
-def _moved(s, slot, reason):
+def moved(s, slot, reason):
     """Something else runs, or waits in the other slot, than the record says."""
     s["slot"] = slot
-    return _end(s, "idle", s["result"] if s["running"] == "idle" else FAILED, reason)
+    return _end(s, "idle", s["result"] if s["running"] == "idle" else _FAILED, reason)
 
 
-def _resume(s, slot):
+def resume(s, slot):
     """An action was interrupted by a reset: go on, but not for ever."""
     s["slot"] = slot
     if s["tries"] >= RESUMES:
-        return _failed(s, LOST, "given up: it was interrupted by resets %d times" % RESUMES)
+        return failed(s, _LOST, "given up: it was interrupted by resets %d times" % RESUMES)
     s["tries"] += 1
     if s["running"] == "upgrade" and s["state"] == "sva":
         s["state"] = "upgrading"
     return _show(("run", "install" if s["state"] == "upgrading" else BEGIN[s["running"]][1]))
 
 
-def _rearm(s, slot):
+def rearm(s, slot):
     """The trial was not had, or was cut short by a loss of power: once more."""
     s["slot"] = slot
     s["tries"] += 1
     return _show(("reboot", s["to"]))
 
 
-def _trial(s, slot, version, reason):
+def trial(s, slot, version, reason):
     """The running slot is on trial."""
-    s["running"], s["state"], s["result"] = "upgrade", "upgrading", IDLE
+    s["running"], s["state"], s["result"] = "upgrade", "upgrading", _IDLE
     s["slot"] = s["to"] = slot
     s["nv"], s["reason"] = version, reason
     return _show()
 
 
-def _confirmed(s, slot, when):
+def confirmed(s, slot, when):
     """The new version runs and was kept; `when` is the time of it."""
     s["slot"] = slot
     if s["state"] != "upgrading":  # a RESET came in between
         return [("save",)]
     s["last"] = when
-    return _end(s, "idle", SUCCESS, "")
+    return _end(s, "idle", _SUCCESS, "")
 
 
-def _rolled_back(s, slot, reason):
+def rolled_back(s, slot, reason):
     """The old version runs again."""
     s["slot"] = slot
-    return _end(s, "idle", FAILED, reason)
+    return _end(s, "idle", _FAILED, reason)
 
 
 # -- onboarding states
 
 
-def _reset(s):
+def reset(s):
     """pstat entered RESET: everything as it was made."""
     slot = s["slot"]
     s.update(fresh())
@@ -299,24 +307,3 @@ def _reset(s):
 
 def _show(*more):
     return [("save",), ("notify",)] + list(more)
-
-
-_EVENTS = {
-    "update": _update,
-    "target": _target,
-    "due": _due,
-    "clock": _clock,
-    "checked": _checked,
-    "obtained": _obtained,
-    "install": _install,
-    "verified": _verified,
-    "failed": _failed,
-    "booted": _booted,
-    "moved": _moved,
-    "resume": _resume,
-    "rearm": _rearm,
-    "trial": _trial,
-    "confirmed": _confirmed,
-    "rolled_back": _rolled_back,
-    "reset": _reset,
-}

@@ -1,16 +1,20 @@
-"""Owns the update machine's state: feeds it events and performs its effects, in order."""
+"""Owns the update machine's state: feeds it events and performs its effects, in order.
+
+The machine itself is a phase, in memory for the length of a step. An event is never lost when there is no memory for that:
+a Client's is refused, and all others are kept or raised again until they were taken.
+"""
 
 import asyncio
 
 import cbor
 from port import const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms
 
-from swupdate import machine
 from swupdate.faults import RESULTS, Fault
 
 _VERSION = const(1)  # of the record
 _LOOK_S = const(10)  # a clock that is set anew is noticed within this time
 _TELL_MS = const(1000)
+_AGAIN_MS = const(1000)  # so soon is tried again what had too little memory
 _SCHEMES = ("https", "coaps")
 
 
@@ -30,7 +34,7 @@ class Updater:
 
     def __init__(self, store, clock, slots, pstat, make_job, settings, reboot, nvs=None):
         self.store, self.slots, self.make_job = store, slots, make_job
-        self._clock, self._pstat, self._reboot, self._nvs = clock, pstat, reboot, nvs
+        self.clock, self.pstat, self.reboot, self.nvs = clock, pstat, reboot, nvs
         self._settings = settings
         self._url = settings.get("url", "")
         self.flush = self.pause = self.resume = None
@@ -39,12 +43,13 @@ class Updater:
         self.done = self.total = self.attempts = 0
         self.phase = ""  # "check", "obtain" or "install" while it is being done
         self.floor = 0  # sequence number below which nothing is installed
-        self.state = machine.fresh()
+        with phase("swupdate.machine") as machine:
+            self._take(machine, machine.fresh())
         self._effects = []
         self._wake = asyncio.Event()
         self._task = None
         self._armed = 0
-        self._saved = True
+        self.saved = True  # the record is what `state` is
         self._told = (0, 0)
         clock.on_trusted.append(self._wake.set)
 
@@ -71,10 +76,11 @@ class Updater:
         return self.feed(("target", tm, self._facts()))
 
     def dos_changed(self, dos):
-        """pstat entered onboarding state `dos` (0: RESET)."""
+        """pstat entered onboarding state `dos` (0: RESET). Raises MemoryError: then RESET is not done, and begun again."""
         if dos == 0:
+            self._cancel()  # what runs, first: the memory that it gives back may be needed
             self.feed(("reset",))
-        self._show()
+        self.show()
         self._wake.set()
 
     # -- for the composition
@@ -82,32 +88,26 @@ class Updater:
     def start(self, cause):
         """Compare what runs with the record, once, at the start. `cause` is the board's reset cause."""
         with phase("swupdate.boot") as boot:
-            self.state = boot.load(self.store)
-            event = boot.reconcile(self.state, boot.facts(self.slots, cause, self.store, self._clock.now()))
-            if event[0] == "rolled_back" and not self.slots.confirmed:
-                try:  # it was confirmed before: only a confirmed version installs
-                    self.slots.confirm()
-                except Exception as error:  # noqa: BLE001 - then it has a trial of its own
-                    print_exception(error)
-            self.floor = boot.floor(self.store, self._nvs, self.slots)
-        self._show()
-        self.feed(event)
+            boot.start(self, cause)
 
     def confirm(self):
         """Keep the running version: its trial is over. Raises Fault or OSError when the flash refuses."""
-        self.slots.confirm()
-        label = self.slots.label(self.slots.running) or {}
-        self.feed(("confirmed", self.slots.running, self._clock.now() or label.get("built", 0)))
         with phase("swupdate.boot") as boot:
-            self.floor = boot.floor(self.store, self._nvs, self.slots)
+            boot.confirm(self)
 
     async def run(self):
         """Perform what is to be done, for ever."""
         while True:
             while self._effects:
-                self._perform(self._effects.pop(0))
+                effect = self._effects.pop(0)
+                if not self._perform(effect):
+                    self._effects.insert(0, effect)
+                    await sleep_ms(_AGAIN_MS)
             self._wake.clear()
-            pause = self._look_at_clock()
+            try:
+                pause = self._look_at_clock()
+            except MemoryError:  # its event comes up again
+                pause = 1
             if self._effects:
                 continue
             try:
@@ -118,9 +118,13 @@ class Updater:
     # -- events and effects
 
     def feed(self, event):
-        """Let the machine take a step. What must not wait is done at once: the record, the timer, an abort."""
-        before = self.state
-        self.state, effects = machine.step(before, event)
+        """Let the machine take a step. What must not wait is done at once: the record, the timer, an abort.
+
+        None, or the refusal: (CoAP code, words). Raises MemoryError, and then the step was not taken.
+        """
+        with phase("swupdate.machine") as machine:
+            state, effects = machine.step(self.state, event)
+            self._take(machine, state)
         refused = None
         for effect in effects:
             what = effect[0]
@@ -131,37 +135,47 @@ class Updater:
             elif what == "timer":
                 self._armed = effect[1]
             elif what == "cancel":
-                self._effects.clear()
-                if self._task:
-                    self._task.cancel()
-                    self._task = None
-                self.progress(0, 0)
+                self._cancel()
             else:
                 self._effects.append(effect)
-        self._show()
+        self.show()
         self._wake.set()
         return refused
 
+    def _take(self, machine, state):
+        self.state, self.cm, self.action = state, machine.CM[state["state"]], machine.action(state)
+
+    def _cancel(self):
+        self._effects.clear()
+        self.phase = ""
+        if self._task:
+            self._task.cancel()
+            self._task = None
+        self.progress(0, 0)
+
     def _perform(self, effect):
+        """False when there was not the memory for it."""
         try:
             if effect[0] == "notify":
                 for watcher in self.watchers:
                     watcher()
-                self._pstat.notify()
+                self.pstat.notify()
             elif effect[0] == "then":
                 self.feed(effect[1])
             else:
-                what = self._run if effect[0] == "run" else self._restart
-                self._task = asyncio.create_task(what(effect[1]))
+                self._task = asyncio.create_task(self._work(*effect))
+        except MemoryError:
+            return False
         except Exception as error:  # noqa: BLE001 - the loop outlives every error
             print_exception(error)
+        return True
 
     def _facts(self):
-        return self._clock.now(), self._pstat.operational, bool(self._url), self.slots.confirmed
+        return self.clock.now(), self.pstat.operational, bool(self._url), self.slots.confirmed
 
     def _look_at_clock(self):
         """Seconds until the clock has to be looked at again, or None."""
-        now = self._clock.now()
+        now = self.clock.now()
         if self.state["sched"] == "idle" or not now:
             return None
         if not self._armed:
@@ -171,42 +185,32 @@ class Updater:
             return _LOOK_S
         return min(_LOOK_S, max(1, self._armed - now))
 
-    def _show(self):
-        self._pstat.show(machine.CM[self.state["state"]], self.state["tm"])
+    def show(self):
+        """Have pstat show where the update is."""
+        self.pstat.show(self.cm, self.state["tm"])
 
     # -- the steps of an action
 
-    async def _run(self, what):
-        self.phase = what
-        try:
-            with phase("swupdate.work") as work:
-                event = await work.attempt(self, what, self._url, self._settings)
-        except Exception as error:  # noqa: BLE001 - the phase itself could not be loaded
-            event = ("failed", RESULTS["memory"], "could not begin: %s" % error)
+    async def _work(self, effect, what):
+        """Run the step `what`, or reboot into the slot `what`; what came of it is the next event."""
+        if effect == "run":
+            self.phase = what
+        event = await self._done(effect, what)
         self.phase = ""
         self._task = None
-        self.feed(event)
+        if event:
+            self._effects.append(("then", event))
+            self._wake.set()
 
-    async def _restart(self, slot):
-        """Have `slot` tried at the next start, and restart."""
-        while not self._pstat.operational:
-            await sleep_ms(200)
-        valid = self.slots.valid(slot)
+    async def _done(self, effect, what):
         try:
-            if not self._saved:
-                raise Fault("flash", "the record could not be written")
-            self.store.remove("trial")
-            self.slots.arm()
-        except Exception as error:  # noqa: BLE001 - nothing was armed: go on with what runs
-            self._task = None
-            self.feed(("failed", machine.FAILED, str(error), valid))
-            return
-        try:
-            if self.flush:
-                await self.flush()
-        except Exception as error:  # noqa: BLE001 - observers will see it after the restart
-            print_exception(error)
-        self._reboot()
+            if effect == "run":
+                with phase("swupdate.work") as work:
+                    return await work.attempt(self, what, self._url, self._settings)
+            with phase("swupdate.restart") as restart:
+                return await restart.restart(self, what)
+        except Exception as error:  # noqa: BLE001 - the phase itself could not be loaded
+            return ("failed", RESULTS["memory"], "could not begin: %s" % error)
 
     def progress(self, done, total):
         """Bytes done of `total`; tells those who watch at most once a second, or when 5 % more is done."""
@@ -225,7 +229,7 @@ class Updater:
         record["v"] = _VERSION
         try:
             self.store.save("update", cbor.dumps(record))
-            self._saved = True
+            self.saved = True
         except OSError as error:
-            self._saved = False
+            self.saved = False
             print_exception(error)

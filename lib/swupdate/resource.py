@@ -3,7 +3,7 @@
 from ocf.resource import Property, Refused, Resource
 from port import phase
 
-from swupdate import machine, utc
+from swupdate import utc
 
 _BAD_REQUEST = 0x80
 
@@ -41,7 +41,7 @@ class SoftwareUpdate(Resource):
             ("purl", s["purl"]),
             ("nv", s["nv"]),
             ("signed", "vendor"),
-            ("swupdateaction", machine.action(s)),
+            ("swupdateaction", self._updater.action),
             ("swupdatestate", s["state"]),
             ("swupdateresult", s["result"]),
             ("lastupdate", utc.format(self._updater.last)),
@@ -50,17 +50,22 @@ class SoftwareUpdate(Resource):
 
     def update(self, values):
         """UPDATE: answered with the full representation, as OCF's model says. Raises Refused."""
-        when = values["updatetime"]
-        if when not in ("now", "none"):
-            try:
-                with phase("swupdate.rfc3339") as rfc3339:
-                    when = rfc3339.parse(when)
-            except ValueError as error:
-                raise Refused(_BAD_REQUEST, "updatetime: %s" % error)  # noqa: B904 - no `from` on MicroPython
+        when = _when(values["updatetime"])
         refusal = self._updater.update(values["purl"], values["swupdateaction"], when)
         if refusal:
             raise Refused(*refusal)
         return True
+
+
+def _when(text):
+    """`updatetime` as the machine takes it. Raises Refused."""
+    if text in ("now", "none"):
+        return text
+    try:
+        with phase("swupdate.rfc3339") as rfc3339:
+            return rfc3339.parse(text)
+    except ValueError as error:
+        raise Refused(_BAD_REQUEST, "updatetime: %s" % error)  # noqa: B904 - no `from` on MicroPython
 
 
 class UpdateStatus(Resource):

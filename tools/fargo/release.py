@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from swupdate.faults import Fault
 from swupdate.install import manifest as profile
-from swupdate.install.chunks import CHUNK, ENTRY
+from swupdate.install.tables import CHUNK, ENTRY
 
 from fargo import keys, suit
 from fargo.console import FAILED, Failure

@@ -15,12 +15,10 @@ the signatures and digests above this module decide. So the rules here only boun
 
 import asyncio
 
-from port import const
+from port import const, phase
 from port.peer import CERTIFICATE, tls_connect
 
-from swupdate import url as urls
 from swupdate.faults import Fault
-from swupdate.install.reference import locate
 
 _LINE = const(512)
 _HEADERS = const(4096)
@@ -53,6 +51,9 @@ class HttpsSource:
         self._low = self._high = 0  # what of the buffer is not read yet
         self._left = 0  # bytes of the answer's body that are still to come
         self._keep = True  # the connection stays when they have come
+        self._home = None  # what the URL of the source stands for
+        self._asked = None  # the URL that was asked for last, and what it stands for
+        self._target = None
         self._whole = None  # (url, etag, size) of an object that comes whole though a range was asked for
 
     async def get(self, url, limit):
@@ -154,10 +155,13 @@ class HttpsSource:
 
     async def _request(self, url, extra):
         """Ask for `url`, following redirects: the Head of an answer that is not one."""
-        url = locate(self._base, url)
+        if url != self._asked:
+            self._target = self._beside(url) or _target(self._base, url)
+            self._asked = url
+        target = self._target
         self._whole = None
         for _ in range(_REDIRECTS + 1):
-            _scheme, host, port, path = urls.parse(url, _SCHEMES)
+            base, host, port, path = target
             if self._stream and (self._left > _DRAIN or self._server != (host, port)):
                 await self.close()
             kept = self._stream
@@ -177,12 +181,24 @@ class HttpsSource:
             if head.status >= 400:
                 raise Fault("status", "the server answered %d" % head.status, head.status)
             if head.location and head.status in (301, 302, 303, 307, 308):
-                url = locate(url, head.location)
+                target = _target(base, head.location)
             elif refused:
                 raise _lost(refused)
             else:
                 return head
         raise _lost("redirects more than %d times" % _REDIRECTS)
+
+    def _beside(self, name):
+        """What a plain file name stands for, without the rules for URLs: they would come into memory with all the rest."""
+        for c in name:
+            if not ("a" <= c <= "z" or "0" <= c <= "9" or c in "-._"):
+                return None
+        if not name.strip("."):
+            return None
+        if self._home is None:
+            self._home = _target(self._base, "")
+        url, host, port, path = self._home
+        return url[: url.rindex("/") + 1] + name, host, port, path[: path.rindex("/") + 1] + name
 
     async def _exchange(self, host, port, path, extra):
         await self._timed(self._send(host, port, path, extra), self._connect_s)
@@ -290,6 +306,14 @@ class Head:
             first, _, last = value.partition(b"/")[0].partition(b"-")
             if unit.lower() == b"bytes" and _digits(first, 9) and _digits(last, 9):
                 self.range = int(first), int(last)
+
+
+def _target(base, reference):
+    """(URL, host, port, path) of what `reference` stands for at the URL `base`. Raises Fault."""
+    with phase("swupdate.install.reference", "swupdate.url") as (references, urls):
+        url = references.locate(base, reference)
+        _scheme, host, port, path = urls.parse(url, _SCHEMES)
+        return url, host, port, path
 
 
 def _digits(value, most):

@@ -4,15 +4,12 @@ What reads and verifies the envelope, and what brings the payload into the flash
 one: they are never in memory together.
 """
 
-import hashlib
-
-from port import const, phase, sleep_ms
+from port import const, phase
 
 from swupdate.faults import Fault
 
-_CHUNK = const(4096)
-_ENVELOPE = const(4096)  # bytes; what is longer is not read to its end
 _PIECE = const(1024)
+_ENVELOPE = const(4096)  # bytes; what is longer is not read to its end
 
 
 class Offer:
@@ -44,25 +41,29 @@ class Part:
         self.uri, self.table, self.table_uri = component.uri, component.table, component.table_uri
 
 
-async def _read(job, source, must):
-    """The Offer of the envelope at the job's URL, verified, or None when it is not newer.
+async def check(job, must=False):
+    """The Offer at the job's URL, or None when nothing is newer. Only the envelope is fetched. Raises Fault.
 
     `must` as in policy.judge; None: only the signatures are verified.
     """
-    envelope = await source.get(job.url, _ENVELOPE)
+    manifest, digest = await _verified(job, await _envelope(job))
+    if must is None:
+        return None
     with phase("swupdate.install.policy") as policy:
-        if must is None:
-            await policy.verified(job, envelope)
-            return None
-        manifest = await policy.judge(job, envelope, must)
+        manifest = policy.judge(job, manifest, digest, must)
         return Offer(manifest) if manifest else None
 
 
-async def check(job, must=False):
-    """The Offer at the job's URL, or None when nothing is newer. Only the envelope is fetched. Raises Fault."""
+async def _verified(job, envelope):
+    with phase("swupdate.install.signatures") as signatures:
+        return await signatures.verified(job, envelope)
+
+
+async def _envelope(job):
+    """The envelope at the job's URL. The connection ends with it: its memory is needed for the signatures."""
     source = job.open(job.url)
     try:
-        return await _read(job, source, must)
+        return await source.get(job.url, _ENVELOPE)
     finally:
         await source.close()
 
@@ -85,27 +86,39 @@ async def obtain(job, progress):
         # Raw writes bypass ESP-IDF's own check, and the other slot is all that there is to go back to.
         raise Fault("install", "the running version is still on trial")
     job.reserve()
-    source = job.open(job.url)
     try:
-        offer = await _read(job, source, True)
-        if offer and not await _whole(job.slots, offer):
-            with phase("swupdate.install.payload") as payload:
-                await payload.Payload(job, source, offer, progress).write()
-            if not await _whole(job.slots, offer):
+        offer = await check(job, True)
+        if offer and not await _whole(job, offer):
+            await _write(job, offer, progress)
+            if not await _whole(job, offer):
                 with phase("swupdate.install.writer") as writer:
                     writer.SlotWriter(job.slots, job.buffers).begin()
                 raise Fault("invalid", "what was written is not what was signed")
-        return offer
     except OSError as error:  # of the flash or the file system: a source raises Fault
         raise _flash(error)
+    return offer
+
+
+async def _write(job, offer, progress):
+    """Bring the payload into the other slot, over a connection of its own."""
+    source = job.open(job.url)
+    try:
+        await _tables(job, source, offer)
+        with phase("swupdate.install.payload") as payload:
+            await payload.Payload(job, source, offer, progress).write()
     finally:
         await source.close()
+
+
+async def _tables(job, source, offer):
+    with phase("swupdate.install.tables") as tables:
+        await tables.fetch(job.store, source, offer.parts, job.buffers[0])
 
 
 async def verify(job):
     """Read the other slot once more, against its label. Raises Fault."""
     try:
-        good = await _whole(job.slots, None)
+        good = await _whole(job, None)
     except OSError as error:
         raise _flash(error)
     if not good:
@@ -116,30 +129,6 @@ def _flash(error):
     return Fault("flash", "the flash could not be read or written: %s" % error)
 
 
-async def _whole(slots, offer):
-    """Whether the other slot holds what its label says, and the label says what `offer` does (unless that is None)."""
-    label = slots.label(slots.other)
-    if not label or not slots.valid(slots.other) or (offer and bytes(label["manifest"]) != offer.manifest):
-        return False
-    for half in ("fw", "app"):
-        size, expected = label[half]
-        part = offer.part(half) if offer else None
-        if part:
-            size, expected = part.size, part.digest
-        if size > slots.size(half) or await digest(slots, half, size) != bytes(expected):
-            return False
-    return True
-
-
-async def digest(slots, half, size):
-    """SHA-256 of the first `size` bytes of `half` of the other slot, as they are in the flash."""
-    partition = slots.partition(slots.other, half)
-    sha = hashlib.sha256()
-    buf = memoryview(bytearray(_PIECE))
-    for at in range(0, size, _PIECE):
-        part = buf[: min(_PIECE, size - at)]
-        partition.readblocks(at // _CHUNK, part, at % _CHUNK)
-        sha.update(part)
-        if at % (16 * _PIECE) == 0:
-            await sleep_ms(0)
-    return sha.digest()
+async def _whole(job, offer):
+    with phase("swupdate.install.whole") as whole:
+        return await whole.whole(job.slots, offer, job.buffers[0] if job.buffers else bytearray(_PIECE))

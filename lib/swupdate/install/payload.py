@@ -1,16 +1,45 @@
 """The way of the payload: source, chunk digest, slot writer, one chunk at a time."""
 
 import asyncio
+import hashlib
 
-from port import sleep_ms
+from port import const, sleep_ms
 
 from swupdate.faults import Fault
-from swupdate.install.chunks import CHUNK, Table
 from swupdate.install.writer import SlotWriter
 
-_HEAD = 36  # of an image: header and first segment's header, then the application's description (esp_app_desc_t)
+_CHUNK = const(4096)
+_ENTRY = const(16)
+_HEAD = const(
+    36
+)  # of an image: header and first segment's header, then the application's description (esp_app_desc_t)
 _DESCRIPTION_MAGIC = b"\x32\x54\xcd\xab"
 _ROMFS_MAGIC = b"\xd2\xcd\x31"
+
+
+class Table:
+    """The chunk digests of one component: the file that swupdate.install.tables has made. `count` chunks."""
+
+    def __init__(self, store, part):
+        self.count = (part.size + _CHUNK - 1) // _CHUNK
+        self._store = store
+        self._name = "chunks." + part.half
+        self._file = store.open(self._name, "rb")
+        self._entry = bytearray(_ENTRY)
+
+    def matches(self, index, chunk):
+        """Whether `chunk` (4 KB) is chunk `index`; the last one is filled up with 0xFF."""
+        self._file.seek(index * _ENTRY)
+        self._file.readinto(self._entry)
+        return hashlib.sha256(chunk).digest()[:_ENTRY] == self._entry
+
+    def close(self):
+        """Close the file."""
+        self._file.close()
+
+    def remove(self):
+        """Forget the file, which is closed."""
+        self._store.remove(self._name)
 
 
 class Payload:
@@ -36,7 +65,6 @@ class Payload:
         try:
             for part in offer.parts:
                 tables[part.half] = Table(self.job.store, part)
-                await tables[part.half].fetch(self.source)
             self.writer.begin()
             for half in ("app", "fw"):
                 part = offer.part(half)
@@ -90,14 +118,14 @@ class Payload:
         return table.matches(index, self.buffers[0])
 
     def count(self, part, index):
-        self.done += min(CHUNK, part.size - index * CHUNK)
+        self.done += min(_CHUNK, part.size - index * _CHUNK)
         self.progress(self.done, self.total)
 
     async def fetch(self, part, table, begin, end):
         """Fetch chunks `begin` to `end` (not included): the network fills one buffer while the flash takes the other."""
         half = part.half
-        size = min(end * CHUNK, part.size) - begin * CHUNK
-        etag = await self.source.start(part.uri, begin * CHUNK, size, self.etags.get(half))
+        size = min(end * _CHUNK, part.size) - begin * _CHUNK
+        etag = await self.source.start(part.uri, begin * _CHUNK, size, self.etags.get(half))
         self.etags[half] = etag
         full, empty = self.buffers
         ahead = None
@@ -130,9 +158,9 @@ class Payload:
 
     async def fill(self, buf, part, index):
         """Read chunk `index` into `buf`; the last one is filled up with 0xFF."""
-        size = min(CHUNK, part.size - index * CHUNK)
+        size = min(_CHUNK, part.size - index * _CHUNK)
         await self.source.readinto(memoryview(buf)[:size])
-        for i in range(size, CHUNK):
+        for i in range(size, _CHUNK):
             buf[i] = 0xFF
 
     def look_at(self, half, chunk):

@@ -1,21 +1,21 @@
-"""Whether a release may be installed here: signatures and conditions, in a fixed order, before any payload is fetched."""
+"""Whether a release that trusted keys have signed may be installed here: its conditions, in a fixed order. A phase."""
 
-from crypto.cose import verify_sign1
 from port import bytecode_version, const
 
 from swupdate.faults import Fault
-from swupdate.install.manifest import Manifest, split
+from swupdate.install.manifest import Manifest
 
 _JUMP = const(1_000_000)  # the largest step of the sequence number
 
 
-async def judge(job, envelope, must=True):
-    """The Manifest of an envelope (bytes) that may be installed here, or None when it is not newer than what runs.
+def judge(job, data, digest, must=True):
+    """The Manifest in `data` (bytes, verified) if it may be installed here, or None when it is not newer than what runs.
 
     With `must`, a release older than what this device has confirmed is an attempt to roll back and refused; without it
     (availability check) it is simply not newer. Raises Fault.
     """
-    manifest = await verified(job, envelope)
+    manifest = Manifest(data)
+    manifest.digest = digest
     for component in manifest.components:
         if component.vendor != job.trust.vendor_id:
             raise Fault("invalid", "the release is for the devices of another vendor")
@@ -36,24 +36,6 @@ async def judge(job, envelope, must=True):
     if manifest.seq - known > getattr(job.limits, "jump", _JUMP):
         raise Fault("invalid", "the sequence number is too far ahead")
     _suits(job, manifest)
-    return manifest
-
-
-async def verified(job, envelope):
-    """The Manifest of an envelope that enough trusted keys have signed. Raises Fault "invalid"."""
-    data, digest, signatures = split(envelope)
-    keys = job.trust.keys()
-    good = set()
-    for kid, protected, signature in signatures:
-        key = keys.get(kid)
-        # One signature a key counts, however many there are.
-        if key and kid not in good and await verify_sign1(key, protected, digest, signature):
-            good.add(kid)
-    if len({bytes(keys[kid]) for kid in good}) < max(1, job.trust.threshold):
-        text = "the release is refused: %d valid signature(s) of trusted keys, %d needed"
-        raise Fault("invalid", text % (len(good), job.trust.threshold))
-    manifest = Manifest(data)
-    manifest.digest = digest[-32:]
     return manifest
 
 

@@ -1,9 +1,10 @@
 """The slot writer: the other slot's halves, sector by sector, so that half a slot can never look like a whole one."""
 
-from port import sleep_ms
+from port import const, sleep_ms
 
 from swupdate.faults import Fault
-from swupdate.install.chunks import CHUNK
+
+_CHUNK = const(4096)
 
 
 class SlotWriter:
@@ -47,7 +48,7 @@ class SlotWriter:
     async def copy(self, half, size):
         """Copy `half` of the running slot, `size` bytes, without its first sector."""
         source = self._slots.partition(self._slots.running, half)
-        for index in range(1, (size + CHUNK - 1) // CHUNK):
+        for index in range(1, (size + _CHUNK - 1) // _CHUNK):
             source.readblocks(index, self._buf)
             self.read(half, index, self._probe)
             if self._probe != self._buf:
@@ -61,7 +62,7 @@ class SlotWriter:
 
     def _erase(self, half, index):
         self.read(half, index, self._probe)
-        if self._probe.count(b"\xff") != CHUNK:
+        if self._probe.count(b"\xff") != _CHUNK:
             self._other(half).ioctl(6, index)
 
     def _other(self, half):

@@ -1,0 +1,43 @@
+"""What one step of an update needs to know of the device: part of the install phase."""
+
+from port import const, phase
+
+_CHUNK = const(4096)
+
+
+class Limits:
+    """Bounds of a fetch; a record of settings may change them. Seconds; `jump` is of the sequence number."""
+
+    def __init__(self, settings):
+        self.connect_s = settings.get("connect_s", 10)
+        self.read_s = settings.get("read_s", 15)
+        self.jump = settings.get("jump", 1_000_000)
+
+
+class Job:
+    """The job of docs/architecture.md (swupdate.install), out of the parts of `node` (firmware.node)."""
+
+    buffers = None
+
+    def __init__(self, node, url):
+        self.url = url
+        self.trust = node.provision
+        self.slots = node.slots
+        self.store = node.store
+        self.clock = node.clock
+        self.floor = node.updater.floor
+        self.limits = Limits(node.provision.settings)
+        self._node = node
+
+    def reserve(self):
+        """Make the two buffers of the payload, early: when all code is loaded the heap may have no such pieces left."""
+        self.buffers = (bytearray(_CHUNK), bytearray(_CHUNK))
+
+    def open(self, url):
+        """A Source for `url`. Raises Fault."""
+        with phase("firmware.sources") as sources:
+            return sources.open_source(url, self.trust, self._node.board.dns(), self.limits, self._credentials)
+
+    def _credentials(self, host):
+        with phase("firmware.trust") as trust:
+            return trust.ServerTrust(host, self._node.security, self.trust, self.clock)

@@ -1,0 +1,112 @@
+"""Makes and joins the parts of the device: board, storage, clock, Resources, security, update and app. A phase.
+
+What it makes outlives it, so nothing that it hands over is code of its own.
+"""
+
+import asyncio
+
+from coap.endpoint import Endpoint
+from coap.udp import UdpTransport
+from dtls.transport import DtlsTransport
+from ocf.core import Configuration, DeviceInfo, Discovery, Introspection, IntrospectionData, Maintenance, Platform
+from ocf.device import Device
+from ocf.pstat import Pstat
+from ocf.security import Security
+from port import const, urandom
+from swupdate import rfc3339
+from swupdate.manager import Updater
+from swupdate.resource import SoftwareUpdate, UpdateStatus
+from swupdate.slots import Slots
+
+from firmware import folder
+from firmware.app import App
+from firmware.clock import Clock
+from firmware.provision import Provision
+from firmware.store import Store
+
+_GROUP = "224.0.1.187"  # All OCF Devices (IPv4)
+_PORT = const(5683)
+_SECURE_PORT = const(5684)
+_DATAGRAM = const(1500)  # handshakes have longer ones than CoAP's
+
+
+def join(node):
+    """Make the parts of `node` (firmware.node), which has its `board`."""
+    board = node.board
+    p = node.provision = Provision()
+    root = board.mount_data()
+    node.data = folder.made(root + "/app")
+    store = node.store = Store(root)
+    node.slots = Slots(board)
+    label = node.slots.label(node.slots.running) or {}
+    node.version = label.get("version", "")
+    node.clock = Clock(board, store, label.get("built", 0))
+    pstat = node.pstat = Pstat(store)
+    security = node.security = Security(store, pstat, urandom, {
+        "mfgcert": p.certificate(), "mfgtrust": p.manufacturers(), "now": node.clock.now, "pin": node.show_pin,
+        "oxms": p.settings.get("oxms", (0, 1, 2)),
+    })  # fmt: skip
+    node.ocf = security.device = Device(security, security.uuid)
+    settings = dict(p.settings)
+    settings["url"] = p.url
+    settings["schemes"] = node.schemes
+    settings["manufactured"] = rfc3339.parse(p.manufactured)
+    updater = node.updater = Updater(
+        store, node.clock, node.slots, pstat, node.job, settings, node.reboot, board.nvs()
+    )  # fmt: skip
+    app = node.app = App(node, node.log)
+    _add_resources(node, p)
+    node.ocf.endpoints = node.urls
+    node.ocf.sdi = node.sdi
+    pstat.on_tm = updater.target
+    pstat.on_state = node._state_changed
+    updater.flush = node.flush
+    updater.pause = app.pause
+    updater.resume = app.resume
+
+
+def _add_resources(node, p):
+    add = node.ocf.add
+    add(Discovery())
+    node._names = add(Configuration(node.store))
+    add(DeviceInfo(node.name, p.piid, node.version))
+    platform = Platform(pi=p.piid, mnmn=p.manufacturer, mnfv=node.version, mndt=p.manufactured[:10])
+    platform.mnmo = p.model
+    add(platform)
+    add(Introspection())
+    add(IntrospectionData(p.name, node.version))
+    add(node.pstat)
+    for resource in node.security.resources:
+        add(resource)
+    add(Maintenance(node.later(node.pstat.begin_reset), node.later(node.reboot)))
+    add(SoftwareUpdate(node.updater, p.settings.get("href")))
+    add(UpdateStatus(node.updater))
+
+
+async def tasks(node):
+    """Join the network and begin to serve: the tasks that run from now on."""
+    node.log("info", "Fargo, version %s in %s" % (node.version or "unknown", node.slots.running))
+    found = [asyncio.create_task(node.feed())]
+    node.updater.start(node.board.reset_cause())
+    if not node.slots.confirmed:  # its time runs from now on: a version that does not find its network goes back
+        found.append(asyncio.create_task(node.try_out()))
+    await node.board.join()
+    address = node.board.address()
+    node.log("info", "the network is joined as %s" % address)
+    # In the clear, where discovery comes to, and secured.
+    clear = Endpoint(UdpTransport(address, _PORT, (_GROUP,), address), node.ocf.handle)
+    node.dtls = DtlsTransport(UdpTransport(address, _SECURE_PORT, limit=_DATAGRAM), node.security)
+    secured = Endpoint(node.dtls, node.ocf.handle, clear.out)
+    node.dtls.closed = secured.drop_peer
+    node.ocf.coap += [clear, secured]
+    coroutines = [endpoint.run() for endpoint in node.ocf.coap]
+    if node.pstat.unfinished:
+        node.log("warning", "RESET: " + node.pstat.unfinished)
+        node.pstat.begin_reset()
+    server = node.provision.settings.get("ntp", "pool.ntp.org")
+    coroutines += [
+        node.updater.run(),
+        node.clock.follow(server, node.board.dns(), node.log),
+        node.app.run(node.app_crashed),
+    ]
+    return found + [asyncio.create_task(coroutine) for coroutine in coroutines]

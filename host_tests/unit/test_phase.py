@@ -1,0 +1,37 @@
+"""`port.phase` on the desktop, where other threads import too."""
+
+import sys
+import threading
+
+from port import phase
+
+
+def test_what_another_thread_imports_meanwhile_is_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "slow_module.py").write_text("import slow_gate\nslow_gate.begun.set()\nslow_gate.go.wait(10)\n")
+    (tmp_path / "slow_gate.py").write_text("import threading\nbegun, go = threading.Event(), threading.Event()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import slow_gate
+
+    (tmp_path / "phased_root.py").write_text("import slow_gate\nslow_gate.load()\n")
+    errors = []
+
+    def load():
+        try:
+            import slow_module  # noqa: F401
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=load)
+
+    def begin():  # called while the phase imports
+        thread.start()
+        assert slow_gate.begun.wait(10)
+
+    slow_gate.load = begin
+    with phase("phased_root"):
+        pass
+    assert "phased_root" not in sys.modules
+    slow_gate.go.set()
+    thread.join(10)
+    assert not errors and "slow_module" in sys.modules
+    del sys.modules["slow_module"], sys.modules["slow_gate"]

@@ -1,0 +1,40 @@
+"""Whether the other slot holds what it says, read from the flash to its end. A phase."""
+
+import hashlib
+
+from port import const, sleep_ms
+
+_CHUNK = const(4096)
+_PIECE = const(1024)
+
+
+async def whole(slots, offer, buf):
+    """Whether the other slot holds what its label says, and the label says what `offer` does (unless that is None).
+
+    `buf`: 1 KB or more to read into.
+    """
+    label = slots.label(slots.other)
+    if not label or not slots.valid(slots.other) or (offer and bytes(label["manifest"]) != offer.manifest):
+        return False
+    for half in ("fw", "app"):
+        size, expected = label[half]
+        part = offer.part(half) if offer else None
+        if part:
+            size, expected = part.size, part.digest
+        if size > slots.size(half) or await _digest(slots, half, size, buf) != bytes(expected):
+            return False
+    return True
+
+
+async def _digest(slots, half, size, buf):
+    """SHA-256 of the first `size` bytes of `half` of the other slot, as they are in the flash."""
+    partition = slots.partition(slots.other, half)
+    sha = hashlib.sha256()
+    buf = memoryview(buf)
+    for at in range(0, size, _PIECE):
+        part = buf[: min(_PIECE, size - at)]
+        partition.readblocks(at // _CHUNK, part, at % _CHUNK)
+        sha.update(part)
+        if at % (16 * _PIECE) == 0:
+            await sleep_ms(0)
+    return sha.digest()
