@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import dtls.certificates
-import dtls.client
-import dtls.server  # noqa: F401 - phases on a device; here they stay, for another thread may be using them
+# Phases on a device; here they stay, for another thread may be using them.
+import coap.transfer  # noqa: F401
+import dtls.certificates  # noqa: F401
+import dtls.client  # noqa: F401
+import dtls.server  # noqa: F401
+import port.group  # noqa: F401
 from crypto import pem, x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
