@@ -31,7 +31,6 @@ _PSK = const(2)
 _BY_CERTIFICATE = const(4)
 
 
-_HANDSHAKES = const(3)  # at a time
 _PATIENCE = const(5000)  # ms that a handshake may take before another one may have its place
 
 
@@ -52,7 +51,7 @@ def answer(transport, session, body, number):
 def _place(transport, address):
     """Whether there is, or can be made, a place for another handshake."""
     handshakes = transport.handshakes
-    if len(handshakes) < _HANDSHAKES or address in handshakes:
+    if len(handshakes) < transport.places or address in handshakes:
         return True
     oldest = min(handshakes, key=lambda a: ticks_diff(handshakes[a][0].began, ticks_ms()))
     if ticks_diff(ticks_ms(), handshakes[oldest][0].began) < _PATIENCE:

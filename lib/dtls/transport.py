@@ -33,11 +33,12 @@ class DtlsTransport:
 
     `credentials` knows the keys (docs/architecture.md). `server`: whether ClientHellos are answered. At most `limit`
     sessions are open: the one that was silent for longest makes place, unless it is `kept`. `closed`, when set, is called
-    with every session that is gone.
+    with every session that is gone. `places`: how many handshakes there may be at a time.
     """
 
     secure = True
     closed = None
+    places = 3
 
     def __init__(self, datagrams, credentials, server=True, limit=6):
         self.sessions = {}  # address -> Session

@@ -338,7 +338,9 @@ class Server:
     async def _run_coaps(self, sock: socket.socket, certificate: Path, key: Path) -> None:
         own = secure.read_chain(certificate), secure.read_key(key)
         credentials = secure.ServerCredentials(*own, self.keys, self.uuid)
-        await Endpoint(DtlsTransport(Datagrams(sock), credentials, limit=_CONNECTIONS), self.answer).run()
+        transport = DtlsTransport(Datagrams(sock), credentials, limit=_CONNECTIONS)
+        transport.places = _CONNECTIONS  # a fleet comes all at once, and each device calculates for seconds
+        await Endpoint(transport, self.answer).run()
 
     def answer(self, request: Any) -> CoapResponse:
         """One GET of a file, or of a block of it (RFC 7959): files are never loaded whole."""

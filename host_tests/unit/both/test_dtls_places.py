@@ -60,6 +60,19 @@ async def test_there_are_three_places_for_handshakes_with_five_seconds_of_patien
 
 
 @simulated
+async def test_a_server_for_many_has_more_places():
+    async with World() as world:
+        world.server.transport.places = 12
+        for i in range(11):
+            await half(world, i)
+        late = Peer(world.network, ("late", 1), by_key())
+        began = now()
+        session = await late.connect()
+        assert since(began) < 100 and await exchange(late, session, world.server)
+        assert world.server.handshakes == 11
+
+
+@simulated
 async def test_a_handshake_nobody_goes_on_with_is_repeated_and_then_given_up():
     async with World() as world:
         address = await half(world, 1)
