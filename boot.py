@@ -25,7 +25,7 @@ def load():
     return main
 
 
-gc.threshold(24576)  # no sooner: a collection takes as long as a request; no later: holes would cut the heap to pieces
+gc.threshold(32768)  # no sooner: a collection takes as long as a request; no later: holes would cut the heap to pieces
 machine.WDT(timeout=60_000)  # whatever hangs from here on ends in a reset
 main = None
 try:

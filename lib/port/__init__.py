@@ -32,6 +32,14 @@ class phase:
         self._loaded = []
 
     def __enter__(self):
+        for name in self._names:
+            if name not in sys.modules:
+                self._load()
+                break
+        found = tuple(sys.modules[name] for name in self._names)
+        return found[0] if len(found) == 1 else found
+
+    def _load(self):
         _impl.collect()  # what is loaded goes where garbage was, and leaves the heap's large pieces whole
         before = set(sys.modules)
         whole = False
@@ -44,10 +52,10 @@ class phase:
             self._loaded = [name for name in _impl.loaded() if name not in before]
             if not whole:
                 self.__exit__()
-        found = tuple(sys.modules[name] for name in self._names)
-        return found[0] if len(found) == 1 else found
 
     def __exit__(self, *_exc):
+        if not self._loaded:
+            return False
         for name in self._loaded:
             sys.modules.pop(name, None)
             parent, _, child = name.rpartition(".")
