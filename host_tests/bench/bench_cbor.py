@@ -9,6 +9,7 @@ both. Of a P-256 verification: milliseconds, and the longest that the loop was k
 import asyncio
 import gc
 import json
+import os
 import sys
 import time
 
@@ -16,7 +17,10 @@ ROOT = (__file__.rpartition("/")[0] or ".") + "/../.."
 sys.path.insert(0, ROOT + "/lib")
 
 from cbor import Encoder, Pairs, decode  # noqa: E402
+from crypto import p256  # noqa: E402
+from crypto.ecdsa import sign  # noqa: E402
 from crypto.verify import verify_async  # noqa: E402
+from dtls.record import Aead, Cbc  # noqa: E402
 
 # A softwareupdate representation with all its Properties (oic.if.baseline), 268 bytes of CBOR.
 REPRESENTATION = [
@@ -149,5 +153,31 @@ async def signature():
     report("p256_verify", ms=round(best / 1000, 2), blocked_ms=round(worst / 1000, 2))
 
 
+def records():
+    """Sealing and opening 256 bytes: CCM-8 (RFC 6655), and CBC with HMAC-SHA256 as a record has it."""
+    data, pseudo = bytes(256), bytes(11)
+    for what, one in (("ccm_8", Aead(bytes(16), bytes(4), 8)), ("cbc_sha256", Cbc(bytes(32), bytes(16)))):
+        sealed = bytes(one.seal(pseudo, data))
+        assert bytes(one.open(pseudo, sealed)) == data
+        for verb, work in (
+            ("seal", lambda one=one: one.seal(pseudo, data)),
+            ("open", lambda one=one: one.open(pseudo, sealed)),
+        ):
+            report("%s_%s" % (what, verb), us=round(timed(work), 1), bytes=allocated(work))
+
+
+def keys():
+    """Key pair, key agreement, signature, in ms."""
+    private, public = p256.key_pair(os.urandom)
+    for what, work in (
+        ("p256_key_pair", lambda: p256.key_pair(os.urandom)),
+        ("p256_agree", lambda: p256.agree(private, public)),
+        ("p256_sign", lambda: sign(private, bytes(32))),
+    ):
+        report(what, ms=round(timed(work, 10) / 1000, 2))
+
+
 codec()
+records()
+keys()
 asyncio.run(signature())

@@ -28,7 +28,7 @@ from fargo.stage import Stage  # noqa: E402
 from port import address  # noqa: E402
 
 STEP = 8  # KB
-LOW, HIGH = 280, 480
+LOW, HIGH = 232, 480
 SESSIONS = 3  # open while the update runs
 PROBE = """
 import asyncio, gc

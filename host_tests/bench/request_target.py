@@ -36,10 +36,8 @@ class Store:
 class Updater:
     """A Device at rest that has been updated before."""
 
-    state = {
-        "purl": "https://updates.example.com/fargo-1.1.0.suit", "nv": "", "state": "idle", "result": 1, "when": 0,
-        "running": "idle", "sched": "idle",
-    }  # fmt: skip
+    state = {"purl": "https://updates.example.com/fargo-1.1.0.suit", "nv": "", "state": "idle", "result": 1, "when": 0}
+    action = "idle"
     last = 1_767_225_600
 
     def __init__(self):
