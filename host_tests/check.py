@@ -1,5 +1,7 @@
 """The few helpers that tests need on both interpreters (MicroPython has no pytest)."""
 
+import asyncio
+
 
 class raises:
     """`with raises(ValueError, "text") as caught:` fails unless the block raises such an error with `text` in it."""
@@ -26,3 +28,21 @@ def unhex(text):
     """Bytes of a hexadecimal string in which blanks may stand."""
     text = "".join(text.split())
     return bytes(int(text[i : i + 2], 16) for i in range(0, len(text), 2))
+
+
+class Turns:
+    """`async with Turns() as turns:` counts, in `turns.count`, how often another task of the loop gets its turn."""
+
+    count = 0
+
+    async def __aenter__(self):
+        self._task = asyncio.create_task(self._other())
+        return self
+
+    async def __aexit__(self, *_exc):
+        self._task.cancel()
+
+    async def _other(self):
+        while True:
+            self.count += 1
+            await asyncio.sleep(0)

@@ -12,7 +12,7 @@ import cbor2
 import pytest
 from interop.granted import Psk, grant
 from interop.libcoap import PROGRAMS, Follower, Libcoap, Server, answered, format_of, without
-from sim.rig import SWU, Rig, address
+from sim.rig import SWU, address
 from swupdate.faults import Fault
 
 from firmware.sources import open_source
@@ -24,13 +24,6 @@ LAMPLIGHTER = "b6f2a9c1-13de-4c57-9b40-e1a85d7f2c66"
 SERVER = "5a7c3e19-8f24-4d6b-b0c3-92e4f71a6d58"
 DEVICE = "c1e9b4d7-36a2-4f85-8d1b-7a60f3e25c94"
 BODY = bytes(i * 7 % 251 for i in range(50_000))
-
-
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory):
-    rig = Rig(tmp_path_factory.mktemp("board")).start()
-    yield rig
-    rig.stop()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pytest
 from certificates import Party
 from cryptography.hazmat.primitives import serialization
 from interop.granted import Psk, grant, owner
-from sim.rig import PSTAT, SWU, Rig
+from sim.rig import PSTAT, SWU
 from smartthings_local.errors import SessionError
 from smartthings_local.protocol import dtls_probe, ocf_discovery, ocf_multicast
 from smartthings_local.protocol.auth import PskAuth
@@ -31,13 +31,6 @@ GOOD = {"purl": "https://myvendor/newversion", "swupdateaction": "idle", "update
 CLIENT = "7b00c2d4-0000-4ab1-9c00-2f6e8a1d5c00"
 LAMPLIGHTER = "1d8f6b0a-52c7-4e39-8f14-0c9b7a6e3d21"
 WAIT = 20
-
-
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory):
-    rig = Rig(tmp_path_factory.mktemp("board")).start()
-    yield rig
-    rig.stop()
 
 
 @pytest.fixture(scope="module")

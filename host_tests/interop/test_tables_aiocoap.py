@@ -20,13 +20,6 @@ GOOD = {"purl": URL, "swupdateaction": "idle", "updatetime": "none"}
 FAR = "2098-01-09T14:30:00Z"
 
 
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory):
-    rig = Rig(tmp_path_factory.mktemp("board")).start()
-    yield rig
-    rig.stop()
-
-
 def client(rig):
     return rig.client()
 

@@ -4,16 +4,9 @@ import cbor2
 import pytest
 from interop.granted import grant
 from interop.libcoap import Follower, Libcoap, without
-from sim.rig import PSTAT, SWU, Rig
+from sim.rig import PSTAT, SWU
 
 GOOD = {"purl": "https://myvendor/newversion", "swupdateaction": "idle", "updatetime": "2030-01-09T14:30:00Z"}
-
-
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory):
-    rig = Rig(tmp_path_factory.mktemp("board")).start()
-    yield rig
-    rig.stop()
 
 
 @pytest.fixture(scope="module")

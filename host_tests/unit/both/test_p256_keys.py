@@ -1,14 +1,12 @@
 """P-256 with private keys: agreement (NIST CAVP, RFC 5903), signatures with RFC 6979's nonces, and what is refused."""
 
-import asyncio
 import hashlib
 
-from check import raises, unhex
+from check import Turns, raises, unhex
 from crypto import p256
 from crypto.ecdsa import nonces, sign, sign_async
 from crypto.p256 import N, P, agree, agree_async, key_pair, key_pair_async
 from crypto.verify import verify
-from port import sleep_ms
 
 # NIST CAVP, ECC CDH primitive, P-256, counts 0 to 2; last, RFC 5903 section 8.1: (private, public, peer's, secret)
 AGREEMENTS = (
@@ -219,16 +217,6 @@ def test_the_next_nonce_is_another_one():
 
 
 async def test_the_loop_runs_meanwhile():
-    turns = 0
-
-    async def other():
-        nonlocal turns
-        while True:
-            turns += 1
-            await sleep_ms(0)
-
-    task = asyncio.create_task(other())
-    await asyncio.sleep(0)
     private, public, peer, secret = [unhex(text) for text in AGREEMENTS[0]]
     steps = []
     for action in (
@@ -236,8 +224,7 @@ async def test_the_loop_runs_meanwhile():
         lambda: agree_async(private, peer),
         lambda: sign_async(PRIVATE, hashlib.sha256(b"test").digest()),
     ):
-        before = turns
-        steps.append((await action(), turns - before))
-    task.cancel()
+        async with Turns() as turns:
+            steps.append((await action(), turns.count))
     assert [result for result, _ in steps] == [(private, public), secret, unhex(SIGNATURES[1][2])]
     assert all(count >= 60 for _, count in steps), steps
