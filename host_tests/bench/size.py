@@ -21,7 +21,7 @@ _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
 _HTTPS = (*_WORK, "firmware.resolver", "swupdate.install.https")
 # What is in memory together, by the roots of the phases.
 PHASES = {
-    "start": ("firmware.start", "swupdate.boot", "ocf.onboarding", "ocf.security.load", "port.group"),
+    "start": ("firmware.start", "swupdate.boot", "swupdate.trust", "ocf.onboarding", "ocf.security.load", "port.group"),
     "handshake": ("dtls.server", "crypto.p256", "ocf.security.credentials"),
     "last flight, again": ("dtls.wire",),
     "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),
@@ -51,6 +51,10 @@ PHASES = {
     "update, conditions": (*_WORK, "swupdate.install.policy"),
     "update, tables": (*_HTTPS, "swupdate.install.tables"),
     "update, payload": (*_HTTPS, "swupdate.install.payload", "swupdate.install.writer"),
+    "update, trust store": (*_HTTPS, "swupdate.install.trust"),
+    "update, its keys": (*_WORK, "swupdate.install.trust", "crypto.curve"),
+    "update, its signatures": (*_WORK, "swupdate.install.trust", "swupdate.install.signatures", "crypto.cose"),
+    "update, it is kept": (*_WORK, "swupdate.install.trust", "swupdate.trust"),
     "update, validation": (*_WORK, "swupdate.install.whole"),
     "update by CoAP, handshake": (
         *_WORK,

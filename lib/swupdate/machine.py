@@ -215,6 +215,14 @@ def verified(s, slot):
     return [("save",), ("reboot", slot)]
 
 
+def applied(s, when, reason):
+    """What was validated is in force, without a restart: a trust store. `when` is the time of it."""
+    if s["state"] != "upgrading":  # a RESET came in between
+        return []
+    s["last"] = when
+    return _end(s, "idle", _SUCCESS, reason)
+
+
 def _nothing(s):
     return _end(s, "idle", _IDLE, "up to date")
 

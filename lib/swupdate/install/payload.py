@@ -61,6 +61,8 @@ class Payload:
         """Write all of it, the first sectors last. Raises Fault or OSError, and then the slot does not look valid."""
         offer = self.offer
         label = {"v": 1, "seq": offer.seq, "version": offer.version, "manifest": offer.manifest, "built": offer.built}
+        if offer.trust:
+            label["trust"] = offer.trust
         tables = {}
         try:
             for part in offer.parts:

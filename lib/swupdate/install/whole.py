@@ -11,10 +11,14 @@ _PIECE = const(1024)
 async def whole(slots, offer, buf):
     """Whether the other slot holds what its label says, and the label says what `offer` does (unless that is None).
 
+    That includes the trust store that the release was verified with.
+
     `buf`: 1 KB or more to read into.
     """
     label = slots.label(slots.other)
-    if not label or not slots.valid(slots.other) or (offer and bytes(label["manifest"]) != offer.manifest):
+    if not label or not slots.valid(slots.other):
+        return False
+    if offer and (bytes(label["manifest"]) != offer.manifest or label.get("trust", 0) != offer.trust):
         return False
     for half in ("fw", "app"):
         size, expected = label[half]
