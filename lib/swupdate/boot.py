@@ -102,7 +102,9 @@ def reconcile(record, facts):
         return ("moved", running, "%s runs instead of %s: otadata was lost or changed" % (running, record["slot"]))
     if record["running"] != "idle":
         return ("resume", running)
-    ready = facts.get("trust") == record["digest"] or any(_is(facts["labels"][slot], record) for slot in facts["labels"])
+    ready = facts.get("trust") == record["digest"] or any(
+        _is(facts["labels"][slot], record) for slot in facts["labels"]
+    )
     if record["state"] == "sva" and not ready:
         return ("moved", running, "the package that was ready is no longer there")
     return ("booted", running)

@@ -56,9 +56,9 @@ _MALFORMED = "it is malformed"
 
 
 class Component:
-    """One half of a slot, "fw" or "app", or "trust", a trust store: `half`. `vendor` and `kind` of the devices that it is for (16 bytes each), `size`
-    in bytes, `digest` and `table` (32 bytes), `uri`, `table_uri`, `bytecode`: the `.mpy` version that it loads (fw) or
-    needs (app), 0 when not said."""
+    """One half of a slot, "fw" or "app", or "trust", a trust store: `half`. `vendor` and `kind` of the devices that it is
+    for (16 bytes each), `size` in bytes, `digest` and `table` (32 bytes), `uri`, `table_uri`, `bytecode`: the `.mpy`
+    version that it loads (fw) or needs (app), 0 when not said. A trust store has no table."""
 
     def __init__(self, half, parameters):
         self.half = half

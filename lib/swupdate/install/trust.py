@@ -26,7 +26,7 @@ async def obtain(job, offer, progress):
         await source.close()
     if len(data) != part.size or hashlib.sha256(data).digest() != part.digest:
         raise Fault("invalid", "the trust store is not the one that was signed")
-    keys, threshold, floor = _read(data, offer.seq)
+    keys, threshold, floor = read(data, offer.seq)
     with phase("swupdate.install.signatures") as signatures:
         await signatures.verified(offer.envelope, keys, threshold, "the new trust store's")
     old = job.trust
@@ -43,7 +43,7 @@ async def obtain(job, offer, progress):
     progress(part.size, part.size)
 
 
-def _read(data, number):
+def read(data, number):
     """(keys, threshold, sequence floor or None) of the trust store in `data`, which has this number. Raises Fault."""
     try:
         found = decode(data, strict=True)
