@@ -187,6 +187,16 @@ def test_upgrade_that_fails():
     assert shown(step(arming, ("failed", 5, "x", False))[0]) == ("idle", 0, "idle", 8, 0)
 
 
+def test_a_trust_store_is_in_force_without_a_restart():
+    s, _ = step(at("sva"), ("target", 128, OPEN))
+    s, effects = step(s, ("applied", NOW + 60, "trust store 3 is in force"))
+    assert shown(s) == ("idle", 0, "idle", 1, 0) and effects == SHOWN
+    assert (s["last"], s["nv"], s["to"], s["reason"]) == (NOW + 60, "", "", "trust store 3 is in force")
+    for state in ("idle", "nsa", "sva"):  # a RESET came in between
+        s, effects = step(at(state), ("applied", NOW, "x"))
+        assert s == at(state) and not effects
+
+
 def test_rolled_back():
     s = at("upgrading", tm=128, to="ota_1", tries=1)
     s, _ = step(s, ("rolled_back", "ota_0", "the watchdog ended its trial"))
