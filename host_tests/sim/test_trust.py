@@ -2,9 +2,12 @@
 
 import asyncio
 import itertools
+import json
+import re
 
 import aiocoap
 from cryptography.hazmat.primitives.asymmetric import ec
+from fargo.cli import main
 from fargo.flash import table
 from fargo.identity import Identity
 from sim.owned_rig import stored, unowned
@@ -124,6 +127,30 @@ async def test_one_of_two_of_three_keys_is_stolen(make):
         await installed(client, release(rig, third, new, sequence=number), f"1.{number}.0")
 
 
+def test_the_operators_command(make, capsys):
+    """`fargo device update` to its last line; then an update of the app with the new key ends as ever."""
+    rig = make()
+    old, new = rig.stage.keys[0], new_key()
+    rig.stage.rotate(1, [new], [old, new])
+
+    def command(verb, *more):
+        options = "--device", rig.stage.address, "--identity", str(rig.stage.home / "identity.json")
+        code = main(["device", verb, *options, *more])
+        return code, capsys.readouterr()
+
+    code, said = command("update", "--url", rig.stage.url("trust-1"))
+    first, last = said.out.splitlines()[-2:]
+    assert code == 0 and first == "trust store 1 is in force", said
+    assert re.fullmatch(r"1\.0\.0 runs on, \d+ bytes, \d+\.\d s, \d+\.\d KB/s", last), last
+    code, said = command("check", "--json")
+    assert code == 0 and json.loads(said.out)["text"].startswith("nothing newer than 1.0.0")
+    code, said = command("update", "--url", release(rig, old))
+    assert code == 3 and REVOKED in said.err and said.err.strip().count("\n") <= 1, said.err
+    number = next(_sequence)
+    code, said = command("update", "--url", release(rig, new, sequence=number))
+    assert code == 0 and said.out.splitlines()[-1].startswith(f"1.0.0 -> 1.{number}.0, ")
+
+
 async def test_it_is_not_forgotten(make, tmp_path):
     """A loss of power, an update, RESET, and the loss of everything in `data`."""
     rig = make()
@@ -224,7 +251,7 @@ async def test_what_is_no_trust_store_for_this_device(fresh):
         assert (await client.run(url, UPGRADE))["swupdateresult"] == 404
         await taken(client, release(rig, old))
         path.write_bytes(good)
-        swu = await client.run(url, UPGRADE)
+        swu = await client.run(rig.stage.url("trust-1", "coaps"), UPGRADE)
         assert swu["swupdateresult"] == 1, await client.reason()
 
 

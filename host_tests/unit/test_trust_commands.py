@@ -86,7 +86,7 @@ def test_what_people_read(tmp_path, capsys):
         (1, "", [], 2, "--key"),
         (1, "a", ["--threshold", "2"], 2, "threshold"),
         (1, "abcd", ["--threshold", "4"], 2, "threshold"),
-        (1, "aa", [], 2, "malformed"),
+        (1, "aa", [], 2, "given twice"),
         (1, "a", ["--floor", "-1"], 2, "floor"),
         (1, "a", ["--vendor", "x"], 2, "no UUID"),
         (1, "a", ["--expires", "soon"], 2, "no date"),

@@ -7,7 +7,9 @@ copy is sealed by its SHA-256: what is damaged counts for nothing, and of what i
 import hashlib
 
 import cbor
-from port import const
+from port import const, phase
+
+from swupdate.faults import Fault
 
 _LIMIT = const(1536)  # bytes of a record: 8 keys and 16 that were revoked need 1,000
 _KEPT = "trust"
@@ -47,6 +49,21 @@ def staged(store):
     """The record of the trust store that was validated last and is not in force yet, or None."""
     data = store.load(_NEXT)
     return data and _opened(data)
+
+
+def install(updater):
+    """Put the trust store that was validated in force, and the sequence floor that may come with it: the event that tells
+    the machine. Raises Fault.
+    """
+    try:
+        found = apply(updater.store, updater.nvs, updater.state["digest"])
+    except OSError as error:
+        raise Fault("flash", "the trust store could not be written: %s" % error)  # noqa: B904
+    if not found:
+        raise Fault("invalid", "the package that was ready is no longer there")
+    with phase("swupdate.boot") as boot:
+        updater.floor = boot.floor(updater.store, updater.nvs, updater.slots)
+    return ("applied", updater.clock.now() or found["built"], "trust store %d is in force" % found["n"])
 
 
 def apply(store, nvs, manifest):

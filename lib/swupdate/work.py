@@ -42,7 +42,8 @@ async def _once(updater, what, url):
     if what == "install":
         label = slots.label(slots.other)
         if not label or bytes(label["manifest"]) != updater.state["digest"]:
-            return _trust(updater)
+            with phase("swupdate.trust") as trust:
+                return trust.install(updater)
     elif not url:
         raise Fault("url", "there is no package URL, and none is built in")
     job = updater.make_job(url)
@@ -61,20 +62,6 @@ async def _once(updater, what, url):
         finally:
             if updater.resume:
                 await updater.resume()
-
-
-def _trust(updater):
-    """Put the trust store that was validated in force, and the sequence floor that may come with it."""
-    try:
-        with phase("swupdate.trust") as trust:
-            found = trust.apply(updater.store, updater.nvs, updater.state["digest"])
-    except OSError as error:
-        raise Fault("flash", "the trust store could not be written: %s" % error)  # noqa: B904
-    if not found:
-        raise Fault("invalid", "the package that was ready is no longer there")
-    with phase("swupdate.boot") as boot:
-        updater.floor = boot.floor(updater.store, updater.nvs, updater.slots)
-    return ("applied", updater.clock.now() or found["built"], "trust store %d is in force" % found["n"])
 
 
 def _offer(found):

@@ -34,6 +34,8 @@ def build(
     `number`: above that of every trust store before; `threshold` of the `trusted` keys must sign a release from then on;
     `floor`: where sequence numbers begin anew. Times are Unix seconds. Raises Failure.
     """
+    if len({keys.kid(key) for key in trusted}) < len(trusted):
+        raise Failure("a key is given twice", "", USAGE)
     content: list[tuple[str, object]] = [
         ("v", 1),
         ("n", number),
