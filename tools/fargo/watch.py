@@ -54,7 +54,7 @@ class Outcome:
         """version before -> after (or that it stays), bytes, seconds, KB/s"""
         rate = self.bytes / 1000 / self.seconds if self.seconds else 0.0
         way = f"{self.before or '?'} -> {self.after or '?'}"
-        if self.ok and self.result == 1 and self.before == self.after:
+        if self.ok and self.text == self.reason:  # a trust store
             way = f"{self.after} runs on"
         return f"{way}, {self.bytes:,} bytes, {self.seconds:.1f} s, {rate:.1f} KB/s"
 
