@@ -90,7 +90,7 @@ class Image:
             seen.files = self.files()
         except LittleFSError:
             seen.mounted = False
-        seen.record = _map(seen.files.get("/update"))
+        seen.record = _record(seen.files)
         seen.floors = _map(seen.files.get("/floor")).get("seq", 0), self._nvs_floor()
         return seen
 
@@ -121,11 +121,23 @@ class Image:
             for pair in self.released.values()
         )
 
+    def record(self) -> dict[str, Any]:
+        """The record of the update; without one, and without a file system, an empty one."""
+        try:
+            return _record(self.files())
+        except LittleFSError:
+            return {}
+
     def files(self) -> dict[str, bytes]:
         """All files of `data`: path -> content. Raises LittleFSError when it cannot be mounted."""
         data = self.partition("data")
         fs = LittleFS(
-            block_size=BLOCK, block_count=len(data) // BLOCK, prog_size=32, read_size=32, lookahead_size=32, mount=False
+            block_size=BLOCK,
+            block_count=len(data) // BLOCK,
+            prog_size=32,
+            read_size=32,
+            lookahead_size=32,
+            mount=False,
         )
         fs.context.buffer = bytearray(data)
         fs.mount()
@@ -162,6 +174,11 @@ class Image:
         if seen.state in UNCONFIRMED and max(seen.floors) >= running > 1:
             problems.append(f"the floor was raised to {max(seen.floors)} by a version that is not confirmed")
         return problems
+
+
+def _record(files: dict[str, bytes]) -> dict[str, Any]:
+    """The record without what tells only when it was written."""
+    return {name: value for name, value in _map(files.get("/update")).items() if name not in ("slot", "tries")}
 
 
 def _map(data: bytes | None) -> dict[Any, Any]:

@@ -55,7 +55,9 @@ class Tally:
 class Run:
     """Cuts of one recorded scenario. `limit`: so many first cuts at most, 0: all. `second`: cuts in a recovery, -1: all."""
 
-    def __init__(self, recorded: Recorded, seed: int, limit: int = 0, torn: tuple[str, ...] = TORN, second: int = 0) -> None:
+    def __init__(
+        self, recorded: Recorded, seed: int, limit: int = 0, torn: tuple[str, ...] = TORN, second: int = 0
+    ) -> None:
         self.recorded = recorded
         self.seed, self.limit, self.torn, self.second = seed, limit, torn, second
         self.tally = Tally(recorded.scenario.name, recorded.geometry, len(recorded.trace))
@@ -121,7 +123,11 @@ class Run:
             self._recoveries.append(outcome)
         done = tally.cuts + tally.torn + tally.second
         if sys.stderr.isatty() or done % 100 == 0:
-            print(f"  {tally.scenario} {tally.geometry}: {done}", end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr)
+            print(
+                f"  {tally.scenario} {tally.geometry}: {done}",
+                end="\r" if sys.stderr.isatty() else "\n",
+                file=sys.stderr,
+            )
 
     def _problem(self, cut: Cut, problem: str, lines: list[str] = []) -> None:  # noqa: B006 - it is only read
         self.tally.problems.append(f"{self.tally.scenario} {self.tally.geometry}, {cut}: {problem}")

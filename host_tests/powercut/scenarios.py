@@ -11,7 +11,7 @@ import aiocoap
 from sim.owned_rig import CRASHING, DOXM, NOTES, RFNOP
 from sim.rig import IDLE, ISVV, PSTAT, STATUS, SWU, UPGRADE, Foreign, Rig, timestamp
 
-OLD, NEW = "1.0.0", "1.1.0"
+OLD, NEW, NEXT = "1.0.0", "1.1.0", "1.2.0"
 KEPT, TAKEN, GONE = "kept", "taken", "gone"  # what becomes of the owner
 
 
@@ -19,7 +19,8 @@ KEPT, TAKEN, GONE = "kept", "taken", "gone"  # what becomes of the owner
 class Scenario:
     """`act` does it, to its end, on a board that is on; `again` (else `act`) once more, after a cut that left the old version.
 
-    `ends`: the version that runs at the end, `result` as in Table 5.
+    `ends`: the version that runs at the end, `result` as in Table 5. `prepare`: what is done before the recording begins.
+    `may`: words of a reason with which the device may truthfully have given it up after a power cut.
 
     `releases`: of what is on the server besides the factory's: version -> keywords of Stage.release. `owned`: the board has an
     owner before. `from_factory`: the recording begins with the first power on. `clock`: there is a time server.
@@ -28,8 +29,11 @@ class Scenario:
     name: str
     act: Callable[[Rig, Foreign | None], Awaitable[None]]
     again: Callable[[Rig, Foreign | None], Awaitable[None]] | None = None
+    prepare: Callable[[Rig, Foreign | None], Awaitable[None]] | None = None
+    starts: str = OLD
     ends: str = NEW
     result: int = 1
+    may: tuple[str, ...] = ()
     releases: dict[str, dict[str, object]] = field(default_factory=dict)
     owner: str = KEPT
     owned: bool = True
@@ -46,6 +50,10 @@ async def _upgrade(rig: Rig, client: Foreign | None, version: str = NEW, result:
 
 async def _update(rig: Rig, client: Foreign | None) -> None:
     await _upgrade(rig, client)
+
+
+async def _next(rig: Rig, client: Foreign | None) -> None:
+    await _upgrade(rig, client, NEXT)
 
 
 async def _rollback(rig: Rig, client: Foreign | None) -> None:
@@ -115,17 +123,20 @@ async def _settings(rig: Rig, client: Foreign | None) -> None:
 APP = {"change": {"extra.txt": "new" * 3000}}
 BOTH = {"firmware": True, **APP}
 FIRMWARE = {"firmware": True, "app": False}
+SECOND = {"firmware": True, "change": {"extra.txt": "next" * 2000}}
 BAD = {"firmware": True, "change": {"app.py": CRASHING}}
 
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("update", _update, releases={NEW: BOTH}),
+        # The other slot holds the version before: it is overwritten.
+        Scenario("second", _next, None, _update, NEW, NEXT, releases={NEW: BOTH, NEXT: SECOND}),
         Scenario("app", _update, releases={NEW: APP}),
         Scenario("firmware", _update, releases={NEW: FIRMWARE}),
         Scenario("rollback", _rollback, ends=OLD, result=8, releases={NEW: BAD}),
         Scenario("download", _download, ends=OLD, result=0, releases={NEW: BOTH}),
-        Scenario("schedule", _schedule, releases={NEW: APP}, clock=True),
+        Scenario("schedule", _schedule, releases={NEW: APP}, clock=True, may=("its time passed",)),
         Scenario("interrupted", _interrupted, _update, releases={NEW: BOTH}),
         Scenario("first-start", _first_start, ends=OLD, result=0, owned=False, owner=GONE, from_factory=True),
         Scenario("ownership", _own, _owned, ends=OLD, result=0, owned=False, owner=TAKEN),
