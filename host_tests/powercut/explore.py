@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiocoap
-from board.sim.simboard import SimBoard
 from fargo.identity import Identity
 from powercut.geometry import options
 from powercut.oracle import UNCONFIRMED, Image, Released, Seen
 from powercut.scenarios import KEPT, OLD, SCENARIOS, TAKEN, Scenario, write_app
 from powercut.trace import Cut, Trace
 from sim.rig import HEAP, Foreign, Rig, TimeServer, address
+
+from board.sim.simboard import SimBoard
 
 PATIENCE = 60  # seconds until a board must be at rest, on a busy machine
 _QUIET = 0.3
@@ -114,7 +115,7 @@ class Recorded:
         asyncio.run(do())
 
     def _records_at_rest(self) -> list[dict[str, object]]:
-        """What the record of the update was whenever nothing was being done: a device that did not begin has one of these."""
+        """What the record of the update was whenever nothing was being done: one of these has who did not begin."""
         found: list[dict[str, object]] = []
         for _cut, flash in self.trace.states(self.trace.cuts(())):
             record = self.image(flash).record()
@@ -136,10 +137,11 @@ class Recorded:
         finally:
             board.power_off()
 
-    def recover(self, board: SimBoard, cut: Cut, flash: bytes, ask: bool = True) -> Outcome:
+    def recover(self, board: SimBoard, cut: Cut, flash: bytes, once: bool = False) -> Outcome:
         """Boot `flash` and let the device go on by itself until it is at rest; then look from outside.
 
-        With `ask`, a Client repeats what did not come about, and has to succeed.
+        Then it is started once more and, when the scenario did not come about, a Client repeats it and has to succeed;
+        not with `once`.
         """
         outcome = Outcome(cut)
         began = time.monotonic()
@@ -154,7 +156,8 @@ class Recorded:
             board.power_off()
             outcome.trace = Trace.read(flash, board.journal)
             self._judge(board, outcome)
-            self._again(board, outcome, ask)
+            if not once:
+                self._again(board, outcome)
         except (TimeoutError, AssertionError, OSError, aiocoap.error.Error) as error:
             outcome.problems.append(f"{type(error).__name__}: {error}")
         finally:
@@ -181,7 +184,8 @@ class Recorded:
             problems.append(f"{seen.version or 'nothing'} runs, which is not what was to be installed")
         result, reason = seen.record.get("result", 0), seen.record.get("reason", "")
         ended = seen.version == ends and result == self.scenario.result and self._ended(seen)
-        if not ended and seen.record not in self.at_rest and not any(words in reason for words in self.scenario.may):
+        begun = self.scenario.owner == KEPT and not ended and seen.record not in self.at_rest
+        if begun and not any(words in reason for words in self.scenario.may):
             problems.append(f"it was given up, with result {result} ({reason}) and {seen.version}")
         if seen.record.get("running", "idle") != "idle":
             problems.append(f"{seen.record['running']} never came to an end")
@@ -212,13 +216,13 @@ class Recorded:
         elif seen.owned or {"/cred", "/acl2", "/sdi", "/key", "/app/note"} & set(mine):
             problems.append(f"something of an owner is left, and not all of it: {changed}")
 
-    def _again(self, board: SimBoard, outcome: Outcome, ask: bool) -> None:
+    def _again(self, board: SimBoard, outcome: Outcome) -> None:
         """A second start finds everything as the first left it; what did not come about is repeated."""
         before = board.flash_path.read_bytes()
         start = len(board.lines)
         board.power_on()
         at_rest(board, start)
-        if ask and outcome.kind == "old":
+        if outcome.kind == "old":
             self._repeat(board)
             at_rest(board, start)
             outcome.repeated = True
@@ -306,7 +310,7 @@ def explore(
     cuts: Iterable[tuple[Cut, bytes]],
     workers: int,
     told: Callable[[Outcome], None],
-    ask: bool = True,
+    once: bool = False,
 ) -> None:
     """Recover from every cut, `workers` at a time; `told` hears of each outcome, in no order."""
     boards: queue.SimpleQueue[SimBoard] = queue.SimpleQueue()
@@ -319,7 +323,7 @@ def explore(
         def one(cut: Cut, flash: bytes) -> None:
             board = boards.get()
             try:
-                outcome = recorded.recover(board, cut, flash, ask)
+                outcome = recorded.recover(board, cut, flash, once)
             finally:
                 boards.put(board)
                 waiting.release()
