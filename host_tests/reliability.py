@@ -89,22 +89,24 @@ def _powercut(tallies: list[dict[str, Any]]) -> str:
     rows.append(["**all**", "", *sums, sum(len(t["problems"]) for t in tallies)])
     return f"""## Power cuts
 
-Each scenario was run once on the simulated board, whose flash wrote a journal: *N* operations (sectors erased, pages and
-parts of them programmed: slots, `otadata`, LittleFS, NVS). Then the flash was put together as it stood after each of them,
-and as it stood within each: the first half done, or done but for some bits. States that had been there before were left out.
-Every one was *looked* at from outside (what the bootloader would start is a released pair byte for byte; nothing looks whole
-that is not; nothing is armed or has raised the sequence floor before its time) and booted in a fresh process: after a whole
-operation (*cuts*) or a *torn* one. The device went on by itself until it was at rest; then the flash file was read again: what
-runs, what the record says of it, the owner's records byte for byte, the floor. It *ended* as it would have, or nothing had
-begun yet and it was *repeated* by its Client. Then it was started once more. *Second* cuts are in the recovery from a first.
+Each scenario was run once on the simulated board, whose flash wrote a journal: *N* operations (sectors erased, and
+what was programmed: slots, `otadata`, LittleFS, NVS). Then the flash was put together as it stood after each of them,
+and as it stood within each: the first half done, or all of it but for some bits. States that had been there before
+were left out. Each was *looked at* from outside: what the bootloader would start is a released pair byte for byte,
+nothing looks whole that is not, nothing is armed, and the sequence floor is not raised, before its time. And each was
+booted in a fresh process: after a whole operation (*cuts*) or a *torn* one. The device went on by itself until it was
+at rest; then the flash file was read once more: what runs, what the record says of it, the floor, and the owner's
+records byte for byte. Either it *ended* as it would have, or nothing had begun yet and its Client *repeated* it. Then
+it was started again. *Second* cuts are in the recovery from a first one.
 
 {_table("scenario | flash | N | looked at | cuts | torn | second | ended | repeated | failures", rows)}
 
-Flashes: `frozen` has slots of 16 + 16 sectors and Fargo in the firmware, `small` 32 + 48 sectors, `odd` the second slot before
-the first and sizes that are no powers of two, `4MB` the real one with a firmware of 1.6 MB. In `update` on `frozen` the second
-cut was after every operation of every recovery; elsewhere they are a sample with a seed.
+Flashes: `frozen` has slots of 16 + 16 sectors and Fargo in the firmware, `small` of 32 + 48 sectors; in `odd` the
+second slot comes before the first and no size is a power of two; `4MB` is the real one with a firmware of 1.6 MB. In
+`update` on `frozen` the second cut was after every operation of every recovery; elsewhere second cuts are a sample
+with a seed.
 
-`make powercut` repeats it; `host_tests/powercut/run.py --scenario update --geometry odd --second 2 --seed 7` does other ones."""
+`make powercut` repeats it. `host_tests/powercut/run.py --scenario update --geometry odd --second 2` tries others."""
 
 
 def _bugs(found: dict[str, Any]) -> str:
