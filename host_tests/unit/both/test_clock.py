@@ -1,8 +1,9 @@
 """`firmware.clock` and the rule of `firmware.ntp`: which time is believed, and for how long a lie lasts."""
 
+from check import raises
+
 import firmware.clock
 import firmware.ntp
-from check import raises
 from firmware.clock import Clock
 
 DAY = 86400
