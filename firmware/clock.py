@@ -38,7 +38,10 @@ class Clock:
         return self._board.rtc() if self.trusted else 0
 
     def set(self, unix):
-        """Set and trust the clock; False when `unix` is earlier than is possible. Raises OSError when only the record fails."""
+        """Set and trust the clock; False when `unix` is earlier than is possible.
+
+        Raises OSError when only the record fails: then the clock is set all the same.
+        """
         if unix < self.floor:
             return False
         self._board.set_rtc(unix)

@@ -9,7 +9,7 @@ from sim.attack_rig import all_refused, by, recipe, refused, serve, signed, upda
 from sim.rig import ISAC, Rig
 
 HEAP = "448k"  # the simulated board's default
-SLOW = 5.0  # seconds: a refusal that takes longer is as bad as what it refuses
+SLOW = 10.0  # seconds: a refusal that takes longer is as bad as what it refuses
 REFUSED = "the release is refused: "
 WRONG = REFUSED + "a value in it is missing or wrong"
 
