@@ -52,6 +52,9 @@ def _suits(job, manifest):
     needs = app.bytecode if app else bytecode_version()
     if needs and needs != has:
         raise Fault("invalid", "the app needs bytecode version %d, the firmware has %d" % (needs, has))
-    now = job.clock.now()
-    if manifest.expires and now and now > manifest.expires:
-        raise Fault("invalid", "version %s has expired" % manifest.version)
+    if manifest.expires:
+        now = job.clock.now()
+        if max(now, job.clock.floor) > manifest.expires:
+            raise Fault("invalid", "version %s has expired" % manifest.version)
+        if not now:  # the network's fault, and tried again: the time may just be on its way
+            raise Fault("lost", "version %s expires, and the time is not known" % manifest.version)
