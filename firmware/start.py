@@ -60,6 +60,7 @@ def join(node):
     node.ocf.sdi = node.sdi
     pstat.on_tm = updater.target
     pstat.on_state = node._state_changed
+    updater.watchers.append(node.tell)
     updater.flush = node.flush
     updater.pause = app.pause
     updater.resume = app.resume
@@ -88,6 +89,7 @@ async def tasks(node):
     node.log("info", "Fargo, version %s in %s" % (node.version or "unknown", node.slots.running))
     found = [asyncio.create_task(node.feed())]
     node.updater.start(node.board.reset_cause())
+    node.tell()
     if not node.slots.confirmed:  # its time runs from now on: a version that does not find its network goes back
         found.append(asyncio.create_task(node.try_out()))
     await node.board.join()

@@ -281,7 +281,7 @@ class Trust:
 
 
 class Clock:
-    time = 0
+    time = floor = 0
 
     def now(self):
         return self.time

@@ -1,15 +1,19 @@
 """The NOR flash of the simulated chip, in a file: it behaves, takes its time, and can lose power in the middle."""
 
+import struct
 import time
 
 SECTOR = 4096
 PAGE = 256
+ENTRY = "<BLL"  # of a journal: ERASE or PROGRAM, where, how many bytes
+ERASE, PROGRAM = 0, 1
 
 
 class Flash:
     """`settings`: "erase_ms" of a sector and "program_ms" of 4 KB, which block; "cut_at": the operation (counted from 1)
     at which the power fails, "torn": how much of that operation is done: nothing (false), the first half ("half" or
-    true), or all but some bits here and there ("bits"). `halt()` never returns."""
+    true), or all but some bits here and there ("bits"). "journal": a file to which every operation that was done is
+    appended (ENTRY, and the bytes to be programmed). `halt()` never returns."""
 
     def __init__(self, file, settings, halt):
         self._file = file
@@ -18,6 +22,7 @@ class Flash:
         self._cut_at = settings.get("cut_at", 0)
         self._torn = settings.get("torn", False)
         self._halt = halt
+        self._journal = open(settings["journal"], "ab") if settings.get("journal") else None
         self._spent = 0.0
         self.operations = 0
         self._cut = False
@@ -41,6 +46,7 @@ class Flash:
                 else:
                     self._file.seek(page)
                     self._file.write(self._blank)
+            self._note(ERASE, sector, SECTOR)
             self._end(self._erase_ms)
 
     def program(self, at, data):
@@ -51,6 +57,7 @@ class Flash:
 
     def _program(self, at, data):
         self._begin()
+        whole = data
         data = data[: self._done(len(data))]
         for start in range(0, len(data), PAGE):
             page = data[start : start + PAGE]
@@ -61,6 +68,7 @@ class Flash:
             if self._cut and self._torn == "bits":
                 new |= ~self._here_and_there(at + start)
             self._put(at + start, old & new, len(page))
+        self._note(PROGRAM, at, len(whole), whole)
         self._end(self._program_ms * len(data) / SECTOR)
 
     def _old(self, at, size):
@@ -71,6 +79,12 @@ class Flash:
     def _put(self, at, value, size=PAGE):
         self._file.seek(at)
         self._file.write(value.to_bytes(size, "big"))
+
+    def _note(self, kind, at, size, data=b""):
+        if self._journal and not self._cut:
+            self._journal.write(struct.pack(ENTRY, kind, at, size))
+            self._journal.write(data)
+            self._journal.flush()
 
     def _begin(self):
         self.operations += 1

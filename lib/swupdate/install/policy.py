@@ -50,9 +50,12 @@ def judge(job, data, digest, must=True):
         raise Fault("invalid", "the trust store has more than %d bytes" % _LARGEST_TRUST)
     if not store:
         _suits(job, manifest)
-    now = job.clock.now()
-    if manifest.expires and now and now > manifest.expires:
-        raise Fault("invalid", "version %s has expired" % manifest.version)
+    if manifest.expires:
+        now = job.clock.now()
+        if max(now, job.clock.floor) > manifest.expires:
+            raise Fault("invalid", "version %s has expired" % manifest.version)
+        if not now:  # the network's fault, and tried again: the time may just be on its way
+            raise Fault("lost", "version %s expires, and the time is not known" % manifest.version)
     return manifest
 
 
