@@ -74,6 +74,8 @@ class Recorded:
     def _release(self) -> None:
         """The factory's release and the scenario's, and what a slot holds with each."""
         stage = self.rig.stage
+        if self.scenario.setup:
+            self.scenario.setup(self.rig)
         self.released = {OLD: Released(stage.firmware(OLD), stage.app_image(), 1)}
         old = self.released[OLD]
         for sequence, (version, how) in enumerate(self.scenario.releases.items(), 2):
@@ -187,6 +189,8 @@ class Recorded:
         begun = self.scenario.owner == KEPT and not ended and seen.record not in self.at_rest
         if begun and not any(words in reason for words in self.scenario.may):
             problems.append(f"it was given up, with result {result} ({reason}) and {seen.version}")
+        if seen.trust not in (self.before.trust, self.after.trust) or (ended and seen.trust != self.after.trust):
+            problems.append("the trust store is neither the old nor the new one")
         if seen.record.get("running", "idle") != "idle":
             problems.append(f"{seen.record['running']} never came to an end")
         if max(seen.floors) > self.released[seen.version or starts].sequence:

@@ -17,7 +17,7 @@ from littlefs import LittleFS, LittleFSError
 from board.sim import bootloader
 from board.sim.flash import Flash
 
-_OF_THE_UPDATE = ("/update", "/floor", "/clock", "/trial", "/chunks.")
+_OF_THE_UPDATE = ("/update", "/floor", "/clock", "/trial", "/chunks.", "/trust", "/nexttrust")
 UNCONFIRMED = (bootloader.NEW, bootloader.PENDING)
 
 
@@ -50,6 +50,11 @@ class Seen:
             for name, data in self.files.items()
             if not name.startswith(_OF_THE_UPDATE) and not name.endswith(".new")
         }
+
+    @property
+    def trust(self) -> bytes | None:
+        """The trust store that a release has brought."""
+        return self.files.get("/trust")
 
     @property
     def owned(self) -> bool:

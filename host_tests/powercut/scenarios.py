@@ -19,17 +19,18 @@ KEPT, TAKEN, GONE = "kept", "taken", "gone"  # what becomes of the owner
 class Scenario:
     """`act` does it, to its end, on a board that is on; `again` (else `act`) once more, after a cut that left it undone.
 
-    `prepare`: what is done before the recording begins, and `starts` the version that runs then. `ends`: the version that
-    runs at the end, `result` as in Table 5. `may`: words of a reason with which the device may truthfully have given it up
-    after a power cut. `releases`: of what is on the server besides the factory's: version -> keywords of Stage.release.
-    `owner`: what becomes of the owner, `owned`: there is one before. `from_factory`: the recording begins with the first
-    power on. `clock`: there is a time server.
+    `setup`: makes what else is on the server. `prepare`: what is done before the recording begins, and `starts` the
+    version that runs then. `ends`: the version that runs at the end, `result` as in Table 5. `may`: words of a reason
+    with which the device may truthfully have given it up after a power cut. `releases`: of what is on the server
+    besides the factory's: version -> keywords of Stage.release. `owner`: what becomes of the owner, `owned`: there is
+    one before. `from_factory`: the recording begins with the first power on. `clock`: there is a time server.
     """
 
     name: str
     act: Callable[[Rig, Foreign | None], Awaitable[None]]
     again: Callable[[Rig, Foreign | None], Awaitable[None]] | None = None
     prepare: Callable[[Rig, Foreign | None], Awaitable[None]] | None = None
+    setup: Callable[[Rig], None] | None = None
     starts: str = OLD
     ends: str = NEW
     result: int = 1
@@ -88,6 +89,16 @@ async def _interrupted(rig: Rig, client: Foreign | None) -> None:
     await _upgrade(rig, client)
 
 
+def _rotated(rig: Rig) -> None:
+    """The release of a trust store with another key."""
+    old, new = rig.stage.keys[:2]
+    rig.stage.rotate(1, [new], [old, new])
+
+
+async def _trust(rig: Rig, client: Foreign | None) -> None:
+    await _upgrade(rig, client, "trust-1")
+
+
 async def _first_start(rig: Rig, _client: Foreign | None) -> None:
     await rig.log("serving")
 
@@ -138,6 +149,7 @@ SCENARIOS = {
         Scenario("download", _download, ends=OLD, result=0, releases={NEW: BOTH}),
         Scenario("schedule", _schedule, releases={NEW: APP}, clock=True, may=("its time passed",)),
         Scenario("interrupted", _interrupted, _update, releases={NEW: BOTH}),
+        Scenario("trust", _trust, ends=OLD, setup=_rotated),
         Scenario("first-start", _first_start, ends=OLD, result=0, owned=False, owner=GONE, from_factory=True),
         Scenario("ownership", _own, _owned, ends=OLD, result=0, owned=False, owner=TAKEN),
         Scenario("hard-reset", _hard_reset, ends=OLD, result=0, owner=GONE),
