@@ -1,4 +1,4 @@
-"""`purl`: a fully qualified URL (RFC 3986), checked by its syntax alone: no host is looked up, none is excluded."""
+"""`purl`: a fully qualified URL (RFC 3986), checked by its syntax alone: no host is looked up. See also `itself`."""
 
 from port import const
 
