@@ -60,6 +60,8 @@ async def _once(updater, what, url):
     elif not url:
         raise Fault("url", "there is no package URL, and none is built in")
     job = updater.make_job(url)
+    if updater.state["tries"]:
+        job.found = lambda done: _found(updater, done)
     with phase("swupdate.install.obtain") as install:
         if what == "install":
             done = install.verify(job)
@@ -75,6 +77,13 @@ async def _once(updater, what, url):
         finally:
             if updater.resume:
                 await updater.resume()
+
+
+def _found(updater, done):
+    try:
+        updater.feed(("found", done))
+    except MemoryError:  # then the last reset counts
+        pass
 
 
 def _offer(found):
