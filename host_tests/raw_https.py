@@ -22,6 +22,7 @@ class Server:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.routes = {}
+        self.otherwise = reply(404)  # the route of all other paths
         self.requests = []
         self.connections = 0
         self.sockets = []
@@ -50,7 +51,7 @@ class Server:
                     headers[name.decode().lower()] = value.strip().decode()
                 path = line[1].decode()
                 self.requests.append((path, headers))
-                if not self.routes[path.partition("?")[0]](stream, headers):
+                if not self.routes.get(path.partition("?")[0], self.otherwise)(stream, headers):
                     return
 
     def close(self):
