@@ -31,6 +31,8 @@ def parse(url, schemes):
         if c in rest:
             end = min(end, rest.index(c))
     authority, rest = rest[:end], rest[end:]
+    if "@" in authority:
+        raise _fault("holds user information")
     parts = rest.split("%")
     for part in parts[1:]:
         if len(part) < 2 or not _only(part[:2], "", "abcdef"):
