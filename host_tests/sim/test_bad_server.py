@@ -190,6 +190,7 @@ async def test_redirect_to_another_server(rig, server):
     """It has to show a certificate of its own by the same authorities; the payload may then come from it."""
     version = release(rig, change={"extra.txt": "elsewhere"})
     with Raw(rig) as other:
+
         def elsewhere(stream, headers):
             return moved(f"https://127.0.0.1:{other.port}{server.requests[-1][0]}")(stream, headers)
 
@@ -237,7 +238,17 @@ async def test_purl_at_the_device_itself(rig, scheme):
     own = rig.stage.address
     async with rig.client() as client:
         await idle(rig, client)
-        for host in (own, own + ":5684", own + ":5683", own + ".", "0.0.0.0", "0.1.2.3", "[::1]", "[::]", f"[::ffff:{own}]"):
+        for host in (
+            own,
+            own + ":5684",
+            own + ":5683",
+            own + ".",
+            "0.0.0.0",
+            "0.1.2.3",
+            "[::1]",
+            "[::]",
+            f"[::ffff:{own}]",
+        ):
             await refused(client, f"{scheme}://{host}/x.suit", "this device itself")
         for host in ("224.0.1.187", "239.255.255.250", "255.255.255.255", "[ff02::158]", "[FF0E::1]:99"):
             await refused(client, f"{scheme}://{host}/x.suit", "no single host")

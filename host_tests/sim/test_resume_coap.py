@@ -55,7 +55,9 @@ def kept(blocks, begin, turn, slack=0):
 async def test_it_is_interrupted_at_every_kind_of_block(rig):
     """The entity tag is another one every few blocks: each time the transfer is over, and goes on with the new tag."""
     server = rig.stage.server
-    server.turns = itertools.cycle((10, 11, 12, 13, 15, 19, 14))  # what was outstanding at the turn counts for the next
+    server.turns = itertools.cycle(
+        (10, 11, 12, 13, 15, 19, 14)
+    )  # what was outstanding at the turn counts for the next
     async with rig.client() as client:
         await client.update(rig.stage.url("1.1.0", "coaps"), ISVV, "now")
         await whole(rig, client)
