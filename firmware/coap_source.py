@@ -22,7 +22,8 @@ class CoapSource:
 
     `url` is what relative URLs are resolved against; `resolver` has `async resolve(name) -> numeric address`, and may
     refuse it; `limits` may have `read_s` (15), how long a handshake or a block may take, and what Pace takes from it;
-    `trust` the credentials of the transport, which say why a server was `refused`. Every method may raise Fault: "lost", "status" (4.04 is 404), "url", "scheme".
+    `trust` the credentials of the transport, which say why a server was `refused`. Every method may raise Fault: "lost",
+    "status" (4.04 is 404), "url", "scheme".
     """
 
     def __init__(self, url, resolver, transport, limits=None, trust=None):

@@ -1,4 +1,4 @@
-"""Release servers that lose connections where they are told to, and what was fetched from them; for the proofs of resumption.
+"""Release servers that lose connections where they are told to, and what was fetched from them: for the proofs of resuming.
 
 What is measured is the server's: the byte at which each answer begins, and how many of it were sent. A connection that
 the server closes delivers all that was sent before, so these are the bytes that the board had received.

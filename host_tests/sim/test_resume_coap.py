@@ -1,4 +1,4 @@
-"""A fetch that is interrupted goes on where it was, over CoAP secured by DTLS: at any block, and whatever becomes of the server.
+"""A fetch that is interrupted goes on where it was, over CoAP secured by DTLS: at any block, whatever becomes of the server.
 
 Blocks have 1,024 bytes, a chunk has four of them, and six are outstanding at most: of those that were on their way when it
 was interrupted nothing can be kept.

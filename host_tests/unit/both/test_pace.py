@@ -5,11 +5,12 @@ import asyncio
 from check import raises
 from coap.endpoint import Endpoint
 from coap.message import Response
-from firmware.coap_source import CoapSource
 from port import sleep_ms
 from swupdate.faults import Fault
 from swupdate.install import pace
 from test_download import Network, Server, body
+
+from firmware.coap_source import CoapSource
 
 
 class Limits:
