@@ -40,5 +40,7 @@ def _ipv6(host):
         return _GROUPS, host
     if len(groups) != 8 or any(groups[:5]) or groups[5] not in (0, 0xFFFF):
         return -1, host
+    if groups[5:] == [0, 0, 1]:
+        return 127, host
     high, low = groups[6:]
     return high >> 8, "%d.%d.%d.%d" % (high >> 8, high & 255, low >> 8, low & 255)

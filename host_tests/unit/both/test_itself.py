@@ -7,7 +7,7 @@ from swupdate.itself import refuse
 OWN = "192.168.1.20"
 ITSELF = (
     OWN, OWN + ".", "127.0.0.1", "127.255.1.2", "0.0.0.0", "0.1.2.3", "::", "::1", "0:0:0:0:0:0:0:1", "::7f00:1",
-    "::127.0.0.1", "::ffff:127.0.0.1", "::FFFF:7f00:0001", "::ffff:c0a8:114", "::ffff:192.168.1.20", 
+    "::127.0.0.1", "::ffff:127.0.0.1", "::FFFF:7f00:0001", "::ffff:c0a8:114", "::ffff:192.168.1.20",
     "0:0:0:0:0:ffff:c0a8:0114", "::0.0.0.0",
 )  # fmt: skip
 NO_HOST = (
@@ -42,9 +42,9 @@ def test_all_others():
 
 def test_a_device_in_the_loopback():
     """The simulated board: it is one of many there."""
-    for host in ("127.0.0.1", "127.7.0.3", "::ffff:127.0.0.1"):
+    for host in ("127.0.0.1", "127.7.0.3", "::ffff:127.0.0.1", "::1"):
         assert refuse(host, "127.7.0.2") is None
-    for host in ("127.7.0.2", "::ffff:127.7.0.2", "0.0.0.0", "::1"):
+    for host in ("127.7.0.2", "::ffff:127.7.0.2", "0.0.0.0", "::"):
         with raises(Fault, "itself"):
             refuse(host, "127.7.0.2")
 
