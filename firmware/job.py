@@ -6,11 +6,13 @@ _CHUNK = const(4096)
 
 
 class Limits:
-    """Bounds of a fetch; a record of settings may change them. Seconds; `jump` is of the sequence number."""
+    """Bounds of a fetch; a record of settings may change them. Seconds, bytes a second; `jump` is of the sequence number."""
 
     def __init__(self, settings):
         self.connect_s = settings.get("connect_s", 10)
         self.read_s = settings.get("read_s", 15)
+        self.min_bps = settings.get("min_bps", 200)
+        self.lag_s = settings.get("lag_s", 60)
         self.jump = settings.get("jump", 1_000_000)
 
 
@@ -57,7 +59,10 @@ class Job:
     def open(self, url):
         """A Source for `url`. Raises Fault."""
         with phase("firmware.sources") as sources:
-            return sources.open_source(url, self.trust, self._node.board.dns(), self.limits, self._credentials)
+            board = self._node.board
+            return sources.open_source(
+                url, self.trust, board.dns(), self.limits, self._credentials, board.address()
+            )  # fmt: skip
 
     def _credentials(self, host):
         with phase("firmware.trust") as trust:

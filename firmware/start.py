@@ -50,6 +50,7 @@ def join(node):
     settings = dict(p.settings)
     settings["url"] = p.url
     settings["schemes"] = node.schemes
+    settings["address"] = board.address
     settings["manufactured"] = rfc3339.parse(p.manufactured)
     updater = node.updater = Updater(
         store, node.clock, node.slots, pstat, node.job, settings, node.reboot, board.nvs()

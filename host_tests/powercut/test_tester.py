@@ -81,7 +81,7 @@ def test_the_oracle_sees(recorded):
     assert problems(start) == problems(last) == ""
     assert recorded.image(last).look().version == "1.1.0"
     assert "nothing to start" in problems(changed(start, "ota_0", 0, b"\0"))
-    assert "nothing that was released" in problems(changed(start, "app_0", 600, b"\xaa\xaa"))
+    assert "nothing that was released" in problems(changed(start, "app_0", 100, b"\xaa\xaa"))
     assert "looks whole and is not" in problems(changed(last, "app_1", 5000, b"\xaa\xaa"))
     label = recorded.image(last).partition("app_1")[-SECTOR:]
     half = changed(changed(start, "ota_1", 0, b"\xe9"), "app_1", 0, b"\xd2\xcd\x31")

@@ -525,3 +525,21 @@ def test_every_state_with_every_event():
 
 def test_begin_is_table_4():
     assert set(BEGIN) | {"idle"} == set(TM)
+
+
+def test_a_download_that_gets_further_between_resets_goes_on():
+    s = at("svv")
+    for done in (4096, 8192, 8192 + 4096, 40960):
+        for _ in range(RESUMES):  # the power may fail before anything is known, too
+            s, effects = step(s, ("resume", "ota_0"))
+            assert effects[-1] == ("run", "obtain")
+        s, effects = step(s, ("found", done))
+        assert effects == [("save",)] and (s["mark"], s["tries"]) == (done, 0)
+    for _ in range(RESUMES):
+        s, effects = step(s, ("resume", "ota_0"))
+        s, more = step(s, ("found", 40960))  # no further than last time
+        assert effects[-1] == ("run", "obtain") and more == []
+    s, effects = step(s, ("resume", "ota_0"))
+    assert s["result"] == 4 and "no further" in s["reason"] and s["mark"] == 40960
+    s, _ = post(s, "isvv", "now")
+    assert s["mark"] == 0
