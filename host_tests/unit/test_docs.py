@@ -5,7 +5,7 @@ import re
 
 from modules import ROOT
 
-NAMED = re.compile(r"`((?:unit|interop|sim|fuzz)/[\w/]+\.py)(?:::(\w+))?`")
+NAMED = re.compile(r"`((?:unit|interop|sim|fuzz|powercut)/[\w/]+\.py)(?:::(\w+))?`")
 
 
 def test_every_test_that_security_names_exists():
