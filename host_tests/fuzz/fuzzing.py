@@ -10,7 +10,9 @@ import sys
 import time
 
 if __name__ == "__main__":
-    sys.path[:0] = [sys.argv[1] + "/" + f for f in ("lib", "host_tests", "host_tests/fuzz", "host_tests/unit/both")]
+    sys.path[:0] = [
+        sys.argv[1] + "/" + f for f in ("lib", "", "host_tests", "host_tests/fuzz", "host_tests/unit/both")
+    ]
 
 from mutator import Random, mutated  # noqa: E402
 

@@ -29,28 +29,10 @@ from swupdate.faults import Fault
 from swupdate.install import dns, https
 from swupdate.install.manifest import Manifest, split
 from swupdate.install.reference import locate
+from target import DATAGRAM, Target
+from targets_whole import DEVICE
 from test_dns import NAME, QUERY, A, cname, packet
 from test_x509 import INTERMEDIATE, LEAF, ROLE, ROOT
-
-DATAGRAM = 1500
-
-
-class Target:
-    """`examples`: the first is good. `limit`: bytes of input at most; `slow`: one run costs as much as that many others.
-
-    `memory`: bytes that one run may take, and 60 more for each of the input; 0 where code is loaded meanwhile, which takes
-    more than all data: there MicroPython's heap is the limit.
-    """
-
-    def __init__(self, name, examples, run, allowed, limit=DATAGRAM, slow=1, memory=30_000):
-        self.name = name
-        self.examples = examples
-        self.run = run
-        self.allowed = allowed
-        self.limit = limit
-        self.slow = slow
-        self.memory = memory
-
 
 # CBOR
 
@@ -403,4 +385,4 @@ TARGETS = [
         [b"HTTP/1.1 206 Partial Content\r\nContent-Length: 100\r\nContent-Range: bytes 0-99/1000\r\nETag: \"a\""],
         run_head, Fault, 4096,
     ),
-]  # fmt: skip
+] + DEVICE  # fmt: skip

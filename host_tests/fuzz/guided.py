@@ -1,0 +1,173 @@
+"""Fuzzing led by coverage (atheris, which is libFuzzer): what reaches new code of ours is kept and changed further.
+
+    python host_tests/fuzz/guided.py [--minutes N] [TARGET ...]      all targets, or these, for N minutes in all
+    python host_tests/fuzz/guided.py --input FILE TARGET             one input again
+    python host_tests/fuzz/guided.py --keep [TARGET ...]             what the last runs found, into the corpus
+
+A run begins with the examples, the corpus in the repository (corpus/TARGET.txt) and what earlier runs have found
+(build/fuzz/TARGET). It prints a line for each target, writes build/reliability/fuzz.json, and ends with 1 when an input failed:
+that is kept in build/fuzz/failed, and the command that repeats it is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+BUILD = ROOT / "build/fuzz"
+FIGURES = ROOT / "build/reliability/fuzz.json"
+sys.path[:0] = [str(ROOT / f) for f in ("lib", "", "host_tests", "host_tests/fuzz", "host_tests/unit/both")]
+
+LIBRARIES = ["cbor", "coap", "crypto", "dtls", "ocf", "swupdate"]
+OURS = [*LIBRARIES, "firmware", "board"]
+SECONDS = 10  # for one input
+MEGABYTES = 700
+LARGEST_CORPUS = 12_000  # bytes of a target's corpus in the repository
+
+
+def find(name: str) -> Any:
+    """The target with this name."""
+    from targets import TARGETS
+
+    return next(target for target in TARGETS if target.name == name)
+
+
+def runner(target: Any) -> Callable[[bytes], Any]:
+    """Runs one input; what the target may not raise comes out."""
+    from fuzzing import once
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return lambda data: loop.run_until_complete(once(target, data, 0))
+
+
+def load() -> None:
+    """Import all that phases would load for a moment: its coverage must not begin anew each time."""
+    for package in LIBRARIES:
+        for file in sorted((ROOT / "lib" / package).rglob("*.py")):
+            __import__(".".join(file.relative_to(ROOT / "lib").with_suffix("").parts).removesuffix(".__init__"))
+
+
+def work(name: str, arguments: list[str]) -> None:
+    """The process that fuzzes `name`; `arguments` are libFuzzer's. It does not return."""
+    import atheris
+
+    with atheris.instrument_imports(include=OURS):
+        load()
+        target = find(name)
+    run = runner(target)
+
+    def test(data: bytes) -> None:
+        run(data[: target.limit])
+
+    run(target.examples[0])  # what is made once is made now
+    atheris.Setup([sys.argv[0], *arguments], test)
+    atheris.Fuzz()
+
+
+def seeds(target: Any) -> Iterable[bytes]:
+    """Examples, and the corpus in the repository."""
+    from corpus import inputs
+
+    yield from target.examples
+    yield from inputs(target.name)
+
+
+def fuzz(target: Any, seconds: float, seed: int) -> dict[str, Any]:
+    """Fuzz for so long; the figures of it."""
+    folder, failed = BUILD / target.name, BUILD / "failed"
+    folder.mkdir(parents=True, exist_ok=True)
+    failed.mkdir(exist_ok=True)
+    for data in seeds(target):
+        (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
+    before = set(failed.iterdir())
+    arguments = [
+        f"-max_total_time={max(round(seconds), 1)}", f"-max_len={target.limit}", f"-timeout={SECONDS}", f"-seed={seed}",
+        f"-rss_limit_mb={MEGABYTES}", f"-artifact_prefix={failed}/{target.name}-", "-print_final_stats=1", str(folder),
+    ]  # fmt: skip
+    command = [sys.executable, __file__, "--worker", target.name, "--", *arguments]
+    began = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    spent = time.monotonic() - began
+    covered = [int(number) for number in re.findall(r" cov: (\d+)", done.stderr)]
+    ran = re.findall(r"stat::number_of_executed_units: *(\d+)", done.stderr)
+    new = re.findall(r"stat::new_units_added: *(\d+)", done.stderr)
+    figures = {
+        "inputs": int(ran[-1]) if ran else 0, "seconds": round(spent, 1), "failures": int(done.returncode != 0),
+        "coverage_before": covered[0] if covered else 0, "coverage": covered[-1] if covered else 0,
+        "found": int(new[-1]) if new else 0,
+    }  # fmt: skip
+    print(
+        f"{target.name:14} {figures['inputs']:9,} inputs in {spent:5.0f} s   coverage {figures['coverage_before']:5} ->"
+        f" {figures['coverage']:5}   {figures['found']:4} kept",
+        flush=True,
+    )
+    if done.returncode:
+        print(done.stdout[-3000:] + done.stderr[-3000:])
+        for file in sorted(set(failed.iterdir()) - before):
+            print(f"FAILED: python host_tests/fuzz/guided.py --input {file.relative_to(ROOT)} {target.name}", flush=True)
+    return figures
+
+
+def repeat(name: str, file: str) -> int:
+    """Run the input in `file` once more, without atheris."""
+    try:
+        print("accepted" if runner(find(name))(Path(file).read_bytes()) else "refused")
+        return 0
+    except BaseException:  # noqa: BLE001 - that is what it is about
+        traceback.print_exc()
+        return 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", metavar="TARGET")
+    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("FUZZ_SEED", time.time())))
+    parser.add_argument("--input", metavar="FILE")
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    from targets import TARGETS
+
+    unknown = set(options.targets) - {target.name for target in TARGETS}
+    if unknown:
+        parser.error("no such target: " + ", ".join(sorted(unknown)))
+    if options.input:
+        return repeat(options.targets[0], options.input)
+    chosen = [target for target in TARGETS if not options.targets or target.name in options.targets]
+    if options.keep:
+        from corpus import keep
+
+        for target in chosen:
+            keep(target, BUILD / target.name, LARGEST_CORPUS)
+        return 0
+    print(f"FUZZ_SEED={options.seed}")
+    share = options.minutes * 60 / len(chosen)
+    found = {target.name: fuzz(target, share, options.seed & 0xFFFFFFFF) for target in chosen}
+    figures = {
+        "inputs": sum(row["inputs"] for row in found.values()), "targets": len(found), "minutes": options.minutes,
+        "seed": options.seed, "failures": sum(row["failures"] for row in found.values()), "per_target": found,
+    }  # fmt: skip
+    FIGURES.parent.mkdir(parents=True, exist_ok=True)
+    FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"{figures['inputs']:,} inputs for {len(found)} targets, {figures['failures']} failures; {FIGURES.relative_to(ROOT)}")
+    return 1 if figures["failures"] else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        work(sys.argv[2], sys.argv[4:])
+    sys.exit(main())
