@@ -116,9 +116,12 @@ def fuzz(target: Any, seconds: float, seed: int) -> dict[str, Any]:
         flush=True,
     )
     if done.returncode:
-        print(done.stdout[-3000:] + done.stderr[-3000:])
+        said = [line for line in done.stderr.splitlines() if not line.startswith("INFO")]
+        print(done.stdout[-3000:] + "\n".join(said)[-3000:])
         for file in sorted(set(failed.iterdir()) - before):
-            print(f"FAILED: python host_tests/fuzz/guided.py --input {file.relative_to(ROOT)} {target.name}", flush=True)
+            print(
+                f"FAILED: python host_tests/fuzz/guided.py --input {file.relative_to(ROOT)} {target.name}", flush=True
+            )
     return figures
 
 
@@ -163,7 +166,9 @@ def main() -> int:
     }  # fmt: skip
     FIGURES.parent.mkdir(parents=True, exist_ok=True)
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
-    print(f"{figures['inputs']:,} inputs for {len(found)} targets, {figures['failures']} failures; {FIGURES.relative_to(ROOT)}")
+    print(
+        f"{figures['inputs']:,} inputs for {len(found)} targets, {figures['failures']} failures; {FIGURES.relative_to(ROOT)}"
+    )
     return 1 if figures["failures"] else 0
 
 

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import cbor
 import coap.transfer  # noqa: F401 - loaded for a moment elsewhere
+import dtls.record
 from coap import message as coap
 from coap.block import Blocks
 from crypto import der, pem, x509
@@ -140,8 +141,11 @@ def session(suite, server):
 
 SENDERS = [session(suite, False) for suite in (0xC037, 0xC0A8, 0xC0AC)]
 RECEIVERS = [session(suite, True) for suite in (0xC037, 0xC0A8, 0xC0AC)]
+# The same in every process: inputs are kept.
+urandom, dtls.record.urandom = dtls.record.urandom, lambda n: bytes(range(n))
 GOOD = [sender.seal(23, GET) for sender in SENDERS] + [SENDERS[0].seal(21, b"\1\0")]
 RECORDS = GOOD[:3] + [SENDERS[0].seal(22, bytes(40), 0) + GOOD[3]]
+dtls.record.urandom = urandom
 
 
 def run_records(data):

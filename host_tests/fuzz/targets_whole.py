@@ -270,7 +270,9 @@ async def run_dtls_server(data):
             lines.out.clear()
             if COOKIE not in data:
                 assert not there.handshakes and not there.sessions
-                assert not went.get(peer) or went[peer] < 3 * came[peer], "less than three bytes for one, before a cookie"
+                assert not went.get(peer) or went[peer] < 3 * came[peer], (
+                    "less than three bytes for one, before a cookie"
+                )
             assert len(there.handshakes) <= 3 and len(there.sessions) <= 6
             for handshake, _ in there.handshakes.values():
                 assert len(handshake._inbox) <= 16 and len(handshake._early) <= 4 and len(handshake._part) <= 6144
