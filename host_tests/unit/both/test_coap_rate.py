@@ -61,8 +61,7 @@ def test_what_was_saved_up_is_spent_and_comes_again_with_time():
     with Rig() as rig:
         answered = [rig.ask() for _ in range(50)]
         assert answered[:8] == [True] * 8 and sum(answered) < 11
-        while rig.ask():
-            pass
+        assert not all([rig.ask() for _ in range(50)])
         rig.now += 1100 // RATE
         again = [rig.ask() for _ in range(4)]
         assert again[0] and not again[3]
@@ -105,13 +104,12 @@ async def test_notifications_and_repetitions_count():
         rig.endpoint.send_con("p", 77, bytes(1200))
         for _ in range(4):
             rig.endpoint._again(77)
-        assert sum([rig.ask() for _ in range(10)]) == 2
+        assert sum([rig.ask() for _ in range(10)]) == 3  # and not 8
 
 
 def test_a_clock_that_has_turned_round_is_no_debt():
     with Rig() as rig:
-        while rig.ask():
-            pass
+        assert not all([rig.ask() for _ in range(50)])
         rig.now -= 5000
         assert rig.ask()
 
