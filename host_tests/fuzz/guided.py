@@ -5,8 +5,8 @@
     python host_tests/fuzz/guided.py --keep [TARGET ...]             what the last runs found, into the corpus
 
 A run begins with the examples, the corpus in the repository (corpus/TARGET.txt) and what earlier runs have found
-(build/fuzz/TARGET). It prints a line for each target, writes build/reliability/fuzz.json, and ends with 1 when an input failed:
-that is kept in build/fuzz/failed, and the command that repeats it is printed.
+(build/fuzz/TARGET). It prints a line for each target and writes build/reliability/fuzz.json. It ends with 1 when an input
+failed: that is kept in build/fuzz/failed, and the command that repeats it is printed.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def work(name: str, arguments: list[str]) -> None:
 
 def seeds(target: Any) -> Iterable[bytes]:
     """Examples, and the corpus in the repository."""
-    from corpus import inputs
+    from seeds import inputs
 
     yield from target.examples
     yield from inputs(target.name)
@@ -125,6 +125,56 @@ def fuzz(target: Any, seconds: float, seed: int) -> dict[str, Any]:
     return figures
 
 
+def keep(target: Any) -> None:
+    """Choose what of all inputs known goes into the repository: the shortest that reach something new, line by line."""
+    from seeds import lines, write
+
+    known = lines(target.name)
+    found = [(why, data) for why, data in known if why]
+    candidates = {data for why, data in known} | {file.read_bytes() for file in (BUILD / target.name).glob("*")}
+    candidates -= {data for _, data in found} | set(target.examples)
+    run = runner(target)
+    reached: set[tuple[Any, int, int]] = set()
+    for data in [*target.examples, *(data for _, data in found)]:
+        reached |= trace(run, data)
+    size = sum(len(data) for _, data in found)
+    for data in sorted(candidates, key=lambda data: (len(data), data)):
+        new = trace(run, data) - reached if size + len(data) <= LARGEST_CORPUS else set()
+        if new:
+            reached |= new
+            size += len(data)
+            found.append((None, data))
+    if found:
+        write(target.name, found)
+    print(f"{target.name:14} {len(found):3} inputs, {size:6,} bytes")
+
+
+def trace(run: Callable[[bytes], Any], data: bytes) -> set[tuple[Any, int, int]]:
+    """The steps from line to line that one input makes in code of ours."""
+    found: set[tuple[Any, int, int]] = set()
+    last: dict[Any, int] = {}
+
+    def step(frame: Any, event: str, _argument: Any) -> Any:
+        code = frame.f_code
+        if event == "call":
+            if not code.co_filename.startswith((f"{ROOT}/lib/", f"{ROOT}/board/", f"{ROOT}/firmware/")):
+                return None
+            last[frame] = 0
+        elif event == "line":
+            found.add((code, last.get(frame, 0), frame.f_lineno))
+            last[frame] = frame.f_lineno
+        elif event == "return":
+            last.pop(frame, None)
+        return step
+
+    sys.settrace(step)
+    try:
+        run(data)
+    finally:
+        sys.settrace(None)
+    return found
+
+
 def repeat(name: str, file: str) -> int:
     """Run the input in `file` once more, without atheris."""
     try:
@@ -152,10 +202,8 @@ def main() -> int:
         return repeat(options.targets[0], options.input)
     chosen = [target for target in TARGETS if not options.targets or target.name in options.targets]
     if options.keep:
-        from corpus import keep
-
         for target in chosen:
-            keep(target, BUILD / target.name, LARGEST_CORPUS)
+            keep(target)
         return 0
     print(f"FUZZ_SEED={options.seed}")
     share = options.minutes * 60 / len(chosen)

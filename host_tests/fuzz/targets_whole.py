@@ -415,6 +415,9 @@ DEVICE = [
         ],
         run_start, (), 2000, slow=2, memory=0,
     ),
-    Target("svr-records", [b"", joined((0, b"\xa0")), joined((1, cbor.dumps({"v": 1, "aces": []})))], run_svr, (), 3000, slow=10, memory=0),
+    Target(
+        "svr-records", [b"", joined((0, b"\xa0")), joined((1, cbor.dumps({"v": 1, "aces": []})))],
+        run_svr, (), 3000, slow=10, memory=0,
+    ),
     Target("provision", [cbor.dumps(PROVISIONED)], run_provision, ValueError, 2000),
 ]  # fmt: skip

@@ -61,7 +61,7 @@ def test_what_was_saved_up_is_spent_and_comes_again_with_time():
     with Rig() as rig:
         answered = [rig.ask() for _ in range(50)]
         assert answered[:8] == [True] * 8 and sum(answered) < 11
-        assert not all([rig.ask() for _ in range(50)])
+        assert not all(rig.ask() for _ in range(50))
         rig.now += 1100 // RATE
         again = [rig.ask() for _ in range(4)]
         assert again[0] and not again[3]
@@ -71,9 +71,9 @@ def test_what_was_saved_up_is_spent_and_comes_again_with_time():
 
 def test_what_is_no_longer_than_three_times_the_question_is_always_answered():
     with Rig(6) as rig:
-        assert all([rig.ask() for _ in range(5000)])
+        assert all(rig.ask() for _ in range(5000))
     with Rig(400) as rig:
-        assert all([rig.ask(payload=bytes(140)) for _ in range(500)])
+        assert all(rig.ask(payload=bytes(140)) for _ in range(500))
 
 
 def test_unanswered_questions_count_as_well():
@@ -109,14 +109,14 @@ async def test_notifications_and_repetitions_count():
 
 def test_a_clock_that_has_turned_round_is_no_debt():
     with Rig() as rig:
-        assert not all([rig.ask() for _ in range(50)])
+        assert not all(rig.ask() for _ in range(50))
         rig.now -= 5000
         assert rig.ask()
 
 
 def test_without_a_rate_there_is_no_limit():
     with Rig(rate=0) as rig:
-        assert all([rig.ask() for _ in range(500)])
+        assert all(rig.ask() for _ in range(500))
 
 
 def test_a_refusal_to_hear_changes_nothing():

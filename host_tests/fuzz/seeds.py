@@ -1,6 +1,7 @@
 """The seed corpus: corpus/TARGET.txt, an input a line in hexadecimal; a line that begins with # says why the next is there.
 
-Read by both interpreters. `keep` writes it anew from what guided fuzzing has found (guided.py --keep).
+What has a reason stays; the others are chosen anew, for the code that they reach, by `guided.py --keep`. Read by both
+interpreters.
 """
 
 import binascii
@@ -30,3 +31,12 @@ def lines(name):
 def inputs(name):
     """The inputs of the target `name`."""
     return [data for _, data in lines(name)]
+
+
+def write(name, found):
+    """Make `found`, as `lines` gives it, the corpus of the target `name`."""
+    with open(FOLDER + name + ".txt", "w") as file:
+        for why, data in found:
+            if why:
+                file.write("# %s\n" % why)
+            file.write(binascii.hexlify(data).decode() + "\n")
