@@ -8,6 +8,7 @@ RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 .DEFAULT_GOAL := help
 .PHONY: help demo test day fuzz bench size sim lint clean packages
 SEEDS ?= 1 2 3
+MINUTES ?= 5
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,9 +35,10 @@ test: $(VENV)/ready packages  ## all tests, under CPython and MicroPython
 day: $(VENV)/ready  ## days of a device on a bad network, simulated, one for each of SEEDS (about 3 minutes a day)
 	@$(RUN) python host_tests/day.py --seed $(SEEDS)
 
-fuzz: $(VENV)/ready  ## damaged input for all that reads, each time another (about ten minutes)
-	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \
-	  FUZZ_SEED=$$seed FUZZ_ROUNDS=$${FUZZ_ROUNDS:-60000} PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -q host_tests/fuzz
+fuzz: $(VENV)/ready  ## damaged input for all that reads, by chance and led by coverage, about MINUTES of each
+	@seed=$${FUZZ_SEED:-$$(date +%s)}; export FUZZ_SEED=$$seed PATH="$(CURDIR)/$(BIN):$$PATH"; echo "FUZZ_SEED=$$seed"; failed=0; \
+	  FUZZ_ROUNDS=$${FUZZ_ROUNDS:-$$(( $(MINUTES) * 6000 ))} python -m pytest -q host_tests/fuzz || failed=1; \
+	  python host_tests/fuzz/guided.py --minutes $(MINUTES) || failed=1; exit $$failed
 
 bench: $(VENV)/ready  ## speed and memory: a table, and build/bench.json beside it
 	@$(RUN) python host_tests/bench/run.py

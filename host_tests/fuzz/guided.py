@@ -22,24 +22,28 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-BUILD = ROOT / "build/fuzz"
-FIGURES = ROOT / "build/reliability/fuzz.json"
+BUILD = Path(os.environ.get("FUZZ_BUILD", ROOT / "build/fuzz"))
+FIGURES = BUILD.parent / "reliability/fuzz.json"
 sys.path[:0] = [str(ROOT / f) for f in ("lib", "", "host_tests", "host_tests/fuzz", "host_tests/unit/both")]
 
 LIBRARIES = ["cbor", "coap", "crypto", "dtls", "ocf", "swupdate"]
-OURS = [*LIBRARIES, "firmware", "board"]
+OURS = [*LIBRARIES, "firmware", "board", "planted"]
 SECONDS = 10  # for one input
 MEGABYTES = 700
 LARGEST_CORPUS = 12_000  # bytes of a target's corpus in the repository
 
 
 def find(name: str) -> Any:
-    """The target with this name."""
+    """The target with this name; "module:" before it is where it is, if not in `targets`."""
+    module, _, attribute = name.rpartition(":")
+    if module:
+        return getattr(__import__(module), attribute)
     from targets import TARGETS
 
     return next(target for target in TARGETS if target.name == name)
@@ -119,9 +123,7 @@ def fuzz(target: Any, seconds: float, seed: int) -> dict[str, Any]:
         said = [line for line in done.stderr.splitlines() if not line.startswith("INFO")]
         print(done.stdout[-3000:] + "\n".join(said)[-3000:])
         for file in sorted(set(failed.iterdir()) - before):
-            print(
-                f"FAILED: python host_tests/fuzz/guided.py --input {file.relative_to(ROOT)} {target.name}", flush=True
-            )
+            print(f"FAILED: python host_tests/fuzz/guided.py --input {file} {target.name}", flush=True)
     return figures
 
 
@@ -195,16 +197,19 @@ def main() -> int:
     options = parser.parse_args()
     from targets import TARGETS
 
-    unknown = set(options.targets) - {target.name for target in TARGETS}
-    if unknown:
-        parser.error("no such target: " + ", ".join(sorted(unknown)))
+    try:
+        chosen = [find(name) for name in options.targets] or TARGETS
+    except (StopIteration, ImportError, AttributeError):
+        parser.error("targets are " + ", ".join(target.name for target in TARGETS))
     if options.input:
         return repeat(options.targets[0], options.input)
-    chosen = [target for target in TARGETS if not options.targets or target.name in options.targets]
     if options.keep:
         for target in chosen:
             keep(target)
         return 0
+    if find_spec("atheris") is None:
+        print("atheris is missing: pip install atheris (there are builds for Linux on x86_64 alone)")
+        return 1
     print(f"FUZZ_SEED={options.seed}")
     share = options.minutes * 60 / len(chosen)
     found = {target.name: fuzz(target, share, options.seed & 0xFFFFFFFF) for target in chosen}
@@ -214,9 +219,7 @@ def main() -> int:
     }  # fmt: skip
     FIGURES.parent.mkdir(parents=True, exist_ok=True)
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
-    print(
-        f"{figures['inputs']:,} inputs for {len(found)} targets, {figures['failures']} failures; {FIGURES.relative_to(ROOT)}"
-    )
+    print(f"{figures['inputs']:,} inputs for {len(found)} targets, {figures['failures']} failures; {FIGURES}")
     return 1 if figures["failures"] else 0
 
 
