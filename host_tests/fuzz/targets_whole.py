@@ -330,6 +330,43 @@ LABEL = {
 ENTRY = b"\1\0\0\0" + b"\xff" * 20 + b"\2\0\0\0" + b"\x9a\x98\x43\x47"
 
 
+# What may stand in a record in the place of anything else.
+ODD = (None, 1 << 63, "x" * 32, b"x" * 32, [[1]], {})
+
+
+def odd(value):
+    """`value` with one thing in it missing or of another kind: each thing in turn, and each kind."""
+    found = list(ODD)
+    if isinstance(value, dict):
+        places, empty = sorted(value), dict
+    elif isinstance(value, list):
+        places, empty = range(len(value)), list
+    else:
+        return found
+    for place in places:
+        for other in odd(value[place]):
+            found.append(empty(value))
+            found[-1][place] = other
+        found.append(empty(value))
+        del found[-1][place]
+    return found
+
+
+def starts():
+    """Inputs of run_start: good ones, and each with one record that is odd."""
+    state, label = cbor.dumps(STATE), cbor.dumps(LABEL)
+    slots = (3, label), (4, label), (5, ENTRY)
+    found = [joined((0, state), *slots), joined((1, cbor.dumps({"reason": "r"})), (2, cbor.dumps({"v": 1, "seq": 3})))]
+    found += [joined((0x40, cbor.dumps(one)), *slots) for one in odd(STATE)]
+    for to in ("ota_0", "ota_1"):
+        state = dict(STATE)
+        state["to"] = to
+        state = cbor.dumps(state)
+        found += [joined((0, state), (3, cbor.dumps(one)), (4, cbor.dumps(one))) for one in odd(LABEL)]
+    found += [joined((0, state), (1, cbor.dumps(one)), *slots) for one in odd({"reason": "r"})]
+    return found + [joined((2, cbor.dumps(one)), *slots) for one in odd({"v": 1, "seq": 3})]
+
+
 def run_start(data):
     """A start that finds these records: an event for the machine, which takes it, and a state that can be saved again."""
     store, flash, cause = MemoryStore(), Flash(), 0
@@ -408,16 +445,11 @@ DEVICE = [
     Target("coap-endpoint", [TALK, LONG], run_endpoint, (), 3000, slow=10, memory=0),
     Target("dtls-server", [b"\0", b"\1"], run_dtls, Alert, 3000, slow=20, memory=0),
     Target(
-        "start",
-        [
-            joined((0, cbor.dumps(STATE)), (3, cbor.dumps(LABEL)), (4, cbor.dumps(LABEL)), (5, ENTRY)),
-            joined((1, cbor.dumps({"reason": "r"})), (2, cbor.dumps({"v": 1, "seq": 3})), (0x40, cbor.dumps(STATE))),
-        ],
-        run_start, (), 2000, slow=2, memory=0,
+        "start", starts(), run_start, (), 2000, slow=2, memory=0,
     ),
     Target(
         "svr-records", [b"", joined((0, b"\xa0")), joined((1, cbor.dumps({"v": 1, "aces": []})))],
         run_svr, (), 3000, slow=10, memory=0,
     ),
-    Target("provision", [cbor.dumps(PROVISIONED)], run_provision, ValueError, 2000),
+    Target("provision", [cbor.dumps(one) for one in [PROVISIONED] + odd(PROVISIONED)], run_provision, ValueError, 2000),
 ]  # fmt: skip

