@@ -23,7 +23,7 @@ LONG = os.environ.get("FARGO_LONG") == "1"
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 HEAP = "448k"  # the simulated board's default
 RATE = 200  # datagrams a second to each port, under which everything has to work
-RATES = (100, 200, 500, 1000, 2000, 5000, 0) if LONG else (RATE,)
+RATES = (100, 200, 500, 1000, 2000, 5000) if LONG else (RATE,)
 SECONDS = 60.0 if LONG else 5.0  # at each rate
 GROWTH = 48_000  # bytes of live heap: the handshakes, sessions and observers that there may be at most
 
@@ -83,6 +83,15 @@ async def answered(client: Any, seconds: float) -> tuple[list[float], int]:
     return times, lost
 
 
+async def recovered(client: Any) -> float:
+    """Seconds until a Client is answered when nobody fires. Raises TimeoutError."""
+    began = time.monotonic()
+    async with asyncio.timeout(WAIT):
+        while not (await answered(client, 0.1))[0]:
+            pass
+    return round(time.monotonic() - began, 1)
+
+
 def row(times: list[float], lost: int, fire: Fire | None = None) -> dict[str, Any]:
     """Figures of one rate."""
     times = sorted(times)
@@ -127,10 +136,10 @@ async def test_a_client_is_answered_and_an_update_completes(make, tmp_path):
         for rate in RATES:
             async with Fire(address, rate) as fire:
                 times, lost = await answered(client, SECONDS)
-            name = str(rate or "unlimited")
-            rates[name] = row(times, lost, fire)
-            print("fire at", name, "a second to each port:", rates[name])
-            assert times and (rate == 0 or rate > RATE or not lost), rates
+            rates[str(rate)] = row(times, lost, fire)
+            print("fire at", rate, "a second to each port:", rates[str(rate)], flush=True)
+            assert times and (rate > RATE or not lost), rates
+        await recovered(client)
         # The same while an update is fetched and written.
         async with Fire(address, RATE) as fire:
             began = time.monotonic()
@@ -144,12 +153,14 @@ async def test_a_client_is_answered_and_an_update_completes(make, tmp_path):
         during = heap(rig, start)
         figures["heap_most"] = max(during)
         figures["update_datagrams"] = fire.sent
-        # As fast as can be, and then peace: the Client is answered at once.
+        # As fast as can be: whether anybody is heard then is chance. Afterwards all is as before.
         async with Fire(address, 0) as fire:
-            await asyncio.sleep(SECONDS / 2)
-        times, lost = await answered(client, 1)
+            times, lost = await answered(client, SECONDS)
+        figures["unlimited"] = row(times, lost, fire)
+        figures["answered_again_s"] = await recovered(client)
+        print("as fast as can be:", figures["unlimited"], "answered again after", figures["answered_again_s"], "s")
+        times, lost = await answered(client, 2)
         assert times and not lost
-        figures["after_flood"] = row(times, lost, fire)
         figures["heap_after"] = after = await settled(rig)
     print(
         "update under fire:", figures["update_s"], "s; live heap before, at most, after:", before, max(during), after

@@ -38,6 +38,21 @@ def test_what_is_read_is_written_the_same(data):
         pass
 
 
+@given(tags, st.binary(max_size=300), st.integers(1, 4))
+def test_a_length_has_one_form(tag, content, size):
+    """Its length in 1 to 4 bytes behind a head: the shortest is read, every other refused."""
+    try:
+        data = bytes((tag, 0x80 | size)) + len(content).to_bytes(size, "big") + content
+    except OverflowError:
+        return
+    try:
+        der.Reader(data).take()
+    except ValueError:
+        assert data != der.encode(tag, content)
+    else:
+        assert data == der.encode(tag, content)
+
+
 @given(tags, st.binary(max_size=300), st.data())
 def test_what_is_cut_is_refused(tag, content, draw):
     data = der.encode(tag, content)

@@ -46,6 +46,8 @@ def test_what_is_accepted_has_a_host_to_urllib_as_well_and_no_user(text):
 @given(paths, queries, st.lists(st.sampled_from((".", "..", "a", "b.suit", "")), max_size=6).map("/".join), queries)
 def test_references_are_located_where_urllib_locates_them(path, query, reference, other):
     assume(not reference.startswith("//") and "//" not in path + reference)  # urllib drops empty segments
+    assume(";" not in path)  # and takes what is behind it for RFC 1808's parameters
+    assume(not {".", ".."} & set(path.split("/")))  # a package URL that has these means what it means
     base = f"https://example.com{path or '/'}{query}"
     theirs = urllib.parse.urljoin(base, reference + other)
     assume(reference or other.strip("?"))  # an empty reference is the base itself, which nobody asks for
@@ -79,7 +81,7 @@ def test_times_are_those_of_datetime(moment):
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
-@given(st.from_regex(r"[0-9]{4}-[01][0-9]-[0-3][0-9][Tt][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{1,6})?([Zz]|[+-][0-2][0-9]:[0-6][0-9])",
+@given(st.from_regex(r"[0-9]{4}-[01][0-9]-[0-3][0-9][Tt][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{1,6})?([Zz]|[+-][0-2][0-9]:[0-5][0-9])",
                      fullmatch=True))  # fmt: skip
 def test_what_datetime_refuses_is_refused(text):
     """But for the year 0 and leap seconds, which datetime does not know."""
