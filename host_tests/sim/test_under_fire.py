@@ -99,6 +99,7 @@ def row(times: list[float], lost: int, fire: Fire | None = None) -> dict[str, An
     if times:
         found["median_ms"] = round(statistics.median(times) * 1000, 1)
         found["p99_ms"] = round(times[min(len(times) * 99 // 100, len(times) - 1)] * 1000, 1)
+        found["slowest_ms"] = round(times[-1] * 1000, 1)
     if fire:
         found["datagrams"], found["handshakes"] = fire.sent, fire.begun
         found["per_second"] = round(fire.sent / fire.seconds)
