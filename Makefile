@@ -8,6 +8,7 @@ RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 .DEFAULT_GOAL := help
 .PHONY: help demo test day powercut reliability fuzz bench size sim lint clean packages
 SEEDS ?= 1 2 3
+MINUTES ?= 5
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,9 +41,10 @@ powercut: $(VENV)/ready  ## the power is cut at every flash operation of every s
 reliability: $(VENV)/ready packages  ## all long proofs, and docs/reliability.md from what they counted (many hours)
 	@$(RUN) python host_tests/reliability.py
 
-fuzz: $(VENV)/ready  ## damaged input for all that reads, each time another (about ten minutes)
-	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \
-	  FUZZ_SEED=$$seed FUZZ_ROUNDS=$${FUZZ_ROUNDS:-60000} PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -q host_tests/fuzz
+fuzz: $(VENV)/ready  ## damaged input for all that reads, by chance and led by coverage, about MINUTES of each
+	@seed=$${FUZZ_SEED:-$$(date +%s)}; export FUZZ_SEED=$$seed PATH="$(CURDIR)/$(BIN):$$PATH"; echo "FUZZ_SEED=$$seed"; failed=0; \
+	  FUZZ_ROUNDS=$${FUZZ_ROUNDS:-$$(( $(MINUTES) * 6000 ))} python -m pytest -q host_tests/fuzz || failed=1; \
+	  python host_tests/fuzz/guided.py --minutes $(MINUTES) || failed=1; exit $$failed
 
 bench: $(VENV)/ready  ## speed and memory: a table, and build/bench.json beside it
 	@$(RUN) python host_tests/bench/run.py

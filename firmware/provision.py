@@ -26,7 +26,7 @@ class Provision:
             self.threshold = record["threshold"]
         except KeyError as error:
             raise ValueError("fargo.cbor lacks %s" % error)  # noqa: B904
-        if self.threshold < 1:
+        if not isinstance(self.threshold, int) or self.threshold < 1:
             raise ValueError("fargo.cbor asks for no signature")
         self.number, self.digest = record.get("trust", (0, b""))  # of the trust store that the keys are
         self.model = record.get("model")
@@ -53,6 +53,6 @@ class Provision:
     def _read(self):
         with open(self._path, "rb") as file:
             record = cbor.decode(file.read(), max_items=1000)
-        if not isinstance(record, dict) or record.get("v", 0) < 1:
+        if not isinstance(record, dict) or not isinstance(record.get("v"), int) or record["v"] < 1:
             raise ValueError("fargo.cbor is not a provisioning record")
         return record

@@ -27,6 +27,9 @@ from firmware.store import Store
 _GROUP = "224.0.1.187"  # All OCF Devices (IPv4)
 _PORT = const(5683)
 _SECURE_PORT = const(5684)
+# Whoever answers in the clear answers forged addresses, too. Six Clients may find the Device at once, then one a second.
+_CLEAR_RATE = const(4)  # bytes a millisecond
+_CLEAR_BURST = const(24576)
 _DATAGRAM = const(1500)  # handshakes have longer ones than CoAP's
 
 
@@ -97,7 +100,9 @@ async def tasks(node):
     address = node.board.address()
     node.log("info", "the network is joined as %s" % address)
     # In the clear, where discovery comes to, and secured.
-    clear = Endpoint(UdpTransport(address, _PORT, (_GROUP,), address), node.ocf.handle)
+    clear = Endpoint(
+        UdpTransport(address, _PORT, (_GROUP,), address), node.ocf.handle, rate=_CLEAR_RATE, burst=_CLEAR_BURST
+    )
     node.dtls = DtlsTransport(UdpTransport(address, _SECURE_PORT, limit=_DATAGRAM), node.security)
     secured = Endpoint(node.dtls, node.ocf.handle, clear.out)
     node.dtls.closed = secured.drop_peer

@@ -1,4 +1,5 @@
-"""Fuzzing of one interpreter: `fuzzing.py REPOSITORY SEED ROUNDS [TARGET]`, in MicroPython or in CPython.
+"""Fuzzing of one interpreter: `fuzzing.py REPOSITORY SEED ROUNDS [TARGET]`, in MicroPython or in CPython. With "corpus" for
+SEED nothing is damaged: each input of the corpus is run.
 
 A line for each target with the longest time of one input. Whatever a target raises that it may not ends everything, with the
 input in hexadecimal and exit code 1.
@@ -10,9 +11,12 @@ import sys
 import time
 
 if __name__ == "__main__":
-    sys.path[:0] = [sys.argv[1] + "/" + f for f in ("lib", "host_tests", "host_tests/fuzz", "host_tests/unit/both")]
+    sys.path[:0] = [
+        sys.argv[1] + "/" + f for f in ("lib", "", "host_tests", "host_tests/fuzz", "host_tests/unit/both")
+    ]
 
 from mutator import Random, mutated  # noqa: E402
+from seeds import inputs  # noqa: E402
 
 _LONGEST = 1000  # ms of processor time for one input: a hundred times what is expected, on a machine with other work
 
@@ -41,6 +45,16 @@ async def fuzz(target, seed, rounds):
     return longest, accepted
 
 
+async def again(target):
+    """As fuzz(), of the corpus."""
+    longest = accepted = 0
+    for data in inputs(target.name):
+        began = clock()
+        accepted += await once(target, data, -1)
+        longest = max(longest, clock() - began)
+    return longest, accepted
+
+
 async def once(target, data, count):
     try:
         result = target.run(data)
@@ -61,10 +75,10 @@ def hexadecimal(data):
 async def main():
     from targets import TARGETS
 
-    seed, rounds = int(sys.argv[2]), int(sys.argv[3])
+    seed, rounds = sys.argv[2], int(sys.argv[3])
     for target in TARGETS:
         if len(sys.argv) < 5 or target.name == sys.argv[4]:
-            longest, accepted = await fuzz(target, seed, rounds)
+            longest, accepted = await (again(target) if seed == "corpus" else fuzz(target, int(seed), rounds))
             gc.collect()
             print("%-14s %6.1f ms  %5d accepted" % (target.name, longest, accepted))
 

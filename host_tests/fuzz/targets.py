@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import cbor
 import coap.transfer  # noqa: F401 - loaded for a moment elsewhere
+import dtls.record
 from coap import message as coap
 from coap.block import Blocks
 from crypto import der, pem, x509
@@ -29,28 +30,10 @@ from swupdate.faults import Fault
 from swupdate.install import dns, https
 from swupdate.install.manifest import Manifest, split
 from swupdate.install.reference import locate
+from target import DATAGRAM, Target
+from targets_whole import DEVICE
 from test_dns import NAME, QUERY, A, cname, packet
 from test_x509 import INTERMEDIATE, LEAF, ROLE, ROOT
-
-DATAGRAM = 1500
-
-
-class Target:
-    """`examples`: the first is good. `limit`: bytes of input at most; `slow`: one run costs as much as that many others.
-
-    `memory`: bytes that one run may take, and 60 more for each of the input; 0 where code is loaded meanwhile, which takes
-    more than all data: there MicroPython's heap is the limit.
-    """
-
-    def __init__(self, name, examples, run, allowed, limit=DATAGRAM, slow=1, memory=30_000):
-        self.name = name
-        self.examples = examples
-        self.run = run
-        self.allowed = allowed
-        self.limit = limit
-        self.slow = slow
-        self.memory = memory
-
 
 # CBOR
 
@@ -158,8 +141,11 @@ def session(suite, server):
 
 SENDERS = [session(suite, False) for suite in (0xC037, 0xC0A8, 0xC0AC)]
 RECEIVERS = [session(suite, True) for suite in (0xC037, 0xC0A8, 0xC0AC)]
+# The same in every process: inputs are kept.
+urandom, dtls.record.urandom = dtls.record.urandom, lambda n: bytes(range(n))
 GOOD = [sender.seal(23, GET) for sender in SENDERS] + [SENDERS[0].seal(21, b"\1\0")]
 RECORDS = GOOD[:3] + [SENDERS[0].seal(22, bytes(40), 0) + GOOD[3]]
+dtls.record.urandom = urandom
 
 
 def run_records(data):
@@ -403,4 +389,4 @@ TARGETS = [
         [b"HTTP/1.1 206 Partial Content\r\nContent-Length: 100\r\nContent-Range: bytes 0-99/1000\r\nETag: \"a\""],
         run_head, Fault, 4096,
     ),
-]  # fmt: skip
+] + DEVICE  # fmt: skip

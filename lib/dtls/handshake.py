@@ -14,6 +14,8 @@ from dtls.suites import derive
 from dtls.wire import message, transmit, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
+_CERTIFICATE = const(11)
+_CERTIFICATE_REQUEST = const(13)
 _FINISHED = const(20)
 # Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
 _CLOSE_NOTIFY = const(0)
@@ -31,7 +33,8 @@ _ALERT = const(21)
 _HANDSHAKE = const(22)
 _HEADER = const(13)  # of a record
 _HEAD = const(12)  # of a handshake message
-_LARGEST = const(6144)  # bytes of one message
+_LARGEST = const(6144)  # bytes of a message that has a chain of certificates, or names of authorities
+_LARGE = const(1536)  # of every other
 _INBOX = const(16)  # records that wait while this side calculates: a flight with the longest message
 _INBOX_BYTES = const(8192)
 _EARLY = const(3)  # messages kept that came before their turn
@@ -205,7 +208,8 @@ class Handshake:
                 int.from_bytes(bytes(data[at + a : at + b]), "big") for a, b in ((1, 4), (4, 6), (6, 9), (9, 12))
             )
             at += _HEAD + size
-            if at > len(data) or offset + size > length or length > _LARGEST or (kind == _FINISHED) != (epoch == 1):
+            most = _LARGEST if kind in (_CERTIFICATE, _CERTIFICATE_REQUEST) else _LARGE
+            if at > len(data) or offset + size > length or length > most or (kind == _FINISHED) != (epoch == 1):
                 return
             body = data[at - size : at]
             if number < self._in:

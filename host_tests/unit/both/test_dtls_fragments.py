@@ -213,6 +213,19 @@ async def test_messages_long_and_longer():
 
 
 @simulated
+async def test_only_certificates_are_that_long():
+    """Of another message that is to have more than 1536 bytes not even the beginning is kept."""
+    for length, kept in ((1536, 40), (1537, 0), (6144, 0)):
+        async with World() as world:
+            attempt = Cut(world, lambda n, body, rest, length=length: [part(n, body, 0, 40, length)])
+            task = create_task(attempt.go())
+            await sleep_ms(100)
+            ((handshake, _),) = world.server.transport.handshakes.values()
+            assert len(handshake._part) == kept
+            assert (await task).args[0] == 110
+
+
+@simulated
 async def test_early_messages_are_few_and_small():
     async with World() as world:
 

@@ -163,6 +163,8 @@ def test_labels_that_make_no_sense():
         {"version": b"1"},
         {"manifest": bytes(31)},
         {"manifest": 32},
+        {"manifest": "x" * 32},  # one bit of its head changed
+        {"fw": [5000, "f" * 32]},
         {"built": "today"},
         {"fw": None},
         {"fw": [5000]},
