@@ -331,7 +331,7 @@ class Endpoint(Observing):
         if not 0 <= passed < _LONG:  # after days of silence it means nothing
             passed = _LONG
         self._counted = now
-        sent, self.transport.sent = self.transport.sent, 0
+        sent, self.transport.bytes_sent = self.transport.bytes_sent, 0
         self._left = min(self._left + passed * self.rate + _FREE * length - sent, self.burst)
         return self._left > 0
 

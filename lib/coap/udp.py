@@ -20,7 +20,7 @@ class UdpTransport:
     """
 
     secure = False
-    sent = 0  # bytes, until somebody takes them off
+    bytes_sent = 0  # until somebody takes them off
 
     def __init__(self, host="0.0.0.0", port=5683, groups=(), interface=None, group_port=5683, limit=_MAX_DATAGRAM):
         self._limit = limit
@@ -80,7 +80,7 @@ class UdpTransport:
     def send(self, data, peer):
         """Send at once; what the network does not take now is lost."""
         try:
-            self.sent += len(data)
+            self.bytes_sent += len(data)
             self._sockets[0].sendto(data, peer)
         except (OSError, MemoryError, IndexError):
             pass

@@ -13,10 +13,10 @@ class Counting:
     """A transport that counts, as UdpTransport does."""
 
     secure = False
-    sent = total = count = 0
+    bytes_sent = total = count = 0
 
     def send(self, data, peer):
-        self.sent += len(data)
+        self.bytes_sent += len(data)
         self.total += len(data)
         self.count += 1
 
@@ -126,7 +126,7 @@ def test_a_refusal_to_hear_changes_nothing():
         rig.endpoint.handler = lambda request: done.append(request.code) or Response(0x44)
         while rig.endpoint._left > 0:
             rig.endpoint._affordable(0)
-            rig.wire.sent += 1000
+            rig.wire.bytes_sent += 1000
         post = datagram(CON, 2, 9, b"t", list(QUESTION), b"x")
         rig.endpoint.receive(memoryview(post), "p")
         assert not done
