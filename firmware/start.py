@@ -37,6 +37,7 @@ def join(node):
     root = board.mount_data()
     node.data = folder.made(root + "/app")
     store = node.store = Store(root)
+    store.keep_room()
     node.slots = Slots(board)
     label = node.slots.label(node.slots.running) or {}
     node.version = label.get("version", "")
@@ -62,7 +63,7 @@ def join(node):
     pstat.on_state = node._state_changed
     updater.flush = node.flush
     updater.pause = app.pause
-    updater.resume = app.resume
+    updater.resume = node.resume
 
 
 def _add_resources(node, p):
