@@ -8,11 +8,11 @@ from swupdate.install.manifest import Manifest
 _JUMP = const(1_000_000)  # the largest step of the sequence number
 
 
-def judge(job, data, digest, must=True):
+def judge(job, data, digest, must=True, damaged=False):
     """The Manifest in `data` (bytes, verified) if it may be installed here, or None when it is not newer than what runs.
 
     With `must`, a release older than what this device has confirmed is an attempt to roll back and refused; without it
-    (availability check) it is simply not newer. Raises Fault.
+    (availability check) it is simply not newer. When what runs is `damaged`, its own release repairs it. Raises Fault.
     """
     manifest = Manifest(data)
     manifest.digest = digest
@@ -24,9 +24,10 @@ def judge(job, data, digest, must=True):
     running = job.slots.label(job.slots.running) or {}
     mine = running.get("seq", 0)
     if manifest.seq == mine:
-        if bytes(running["manifest"]) == manifest.digest:
+        if bytes(running["manifest"]) != manifest.digest:
+            raise Fault("invalid", "another release has the sequence number %d of the running one" % mine)
+        if not damaged:
             return None
-        raise Fault("invalid", "another release has the sequence number %d of the running one" % mine)
     # The floor's own release may be installed again: a damaged slot makes the bootloader start an older one.
     known = max(job.floor, mine)
     if manifest.seq < known:
