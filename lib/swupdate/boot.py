@@ -83,6 +83,8 @@ def reconcile(record, facts):
     to = record["to"] if record["state"] == "upgrading" else ""
     if state in (_NEW, _PENDING) and to in ("", running):
         reason = "" if to == running and _is(label, record) else "a version that the record does not know is on trial"
+        if not to and record["slot"] not in ("", running):
+            reason = "%s runs, and no update asked for it: %s is damaged or cannot be run" % (running, record["slot"])
         return ("trial", running, str(label.get("version", "")), reason)
     if to == running:
         if state in (_INVALID, _ABORTED):
@@ -93,7 +95,11 @@ def reconcile(record, facts):
     if to:
         return _not_there(record, facts, to)
     if record["slot"] not in ("", running):
-        return ("moved", running, "%s runs instead of %s: otadata was lost or changed" % (running, record["slot"]))
+        return (
+            "rolled_back",
+            running,
+            "%s runs instead of %s: that or otadata is damaged" % (running, record["slot"]),
+        )
     if record["running"] != "idle":
         return ("resume", running)
     if record["state"] == "sva" and not any(_is(facts["labels"][slot], record) for slot in facts["labels"]):
@@ -156,12 +162,16 @@ def floor(store, nvs, slots):
     label = slots.label(slots.running)
     if slots.confirmed and label:
         seq = max(seq, label["seq"])
+    # One of the two is enough, and the next start tries again.
     try:
         if seq > kept:
             store.save("floor", cbor.dumps({"v": 1, "seq": seq}))
+    except OSError as error:
+        print_exception(error)
+    try:
         if nvs and seq > copied:
             nvs.set_blob("floor", seq.to_bytes(8, "big"))
             nvs.commit()
-    except OSError:  # one of the two is enough, and the next start tries again
-        pass
+    except OSError as error:
+        print_exception(error)
     return seq

@@ -102,13 +102,14 @@ def test_a_power_cut_before_the_first_trial_tells_why_it_was_given_up():
 
 
 def test_a_trial_of_something_else_says_so():
-    for was, f in ((record(to=""), facts(here=1, label=OTHER)), (record(), facts(here=1, label=OTHER))):
-        assert "record" in boot.reconcile(was, f)[3]
+    assert "record" in boot.reconcile(record(), facts(here=1, label=OTHER))[3]
+    assert "record" in boot.reconcile(record(to="", slot=""), facts(here=1, label=OTHER))[3]
+    assert "ota_0 is damaged" in boot.reconcile(record(to=""), facts(here=1, label=OTHER))[3]
 
 
 def test_otadata_was_lost():
     event = boot.reconcile(record("idle", "idle", "", slot="ota_1"), facts("ota_0", None, None))
-    assert event[:2] == ("moved", "ota_0") and "otadata" in event[2]
+    assert event[:2] == ("rolled_back", "ota_0") and "otadata" in event[2]
 
 
 def test_a_ready_package_is_gone():
