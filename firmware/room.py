@@ -48,4 +48,4 @@ def _file(folder):
 
 def _free(folder):
     found = os.statvfs(folder)
-    return found[0] * found[3]
+    return found[0] * found[3] if found[3] <= found[2] else 0  # LittleFS may count more blocks in use than there are

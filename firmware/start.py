@@ -12,7 +12,7 @@ from ocf.core import Configuration, DeviceInfo, Discovery, Introspection, Intros
 from ocf.device import Device
 from ocf.pstat import Pstat
 from ocf.security import Security
-from port import const, urandom
+from port import const, phase, urandom
 from swupdate import rfc3339
 from swupdate.manager import Updater
 from swupdate.resource import SoftwareUpdate, UpdateStatus
@@ -35,6 +35,8 @@ def join(node):
     board = node.board
     p = node.provision = Provision()
     root = board.mount_data()
+    with phase("firmware.repair") as damaged:
+        damaged.repair(root, board.format_data, node.log)
     node.data = folder.made(root + "/app")
     store = node.store = Store(root)
     store.keep_room()

@@ -85,21 +85,26 @@ class Board:
         esp32.Partition.mark_app_valid_cancel_rollback()
 
     def mount_data(self):
-        """Mount the file system of all mutable state; format it when it cannot be. Its path.
-
-        Without one, too: then nothing is found there, and nothing can be kept.
-        """
-        device = _Data(self.partition("data"))
+        """Mount the file system of all mutable state; format it when it cannot be. Its path."""
         try:
-            vfs.mount(vfs.VfsLfs2(device), _DATA)
+            vfs.mount(vfs.VfsLfs2(_Data(self.partition("data"))), _DATA)
         except OSError as error:
             print("warning: data holds no file system (%s): it is made anew, there is no owner" % error)
-            try:
-                vfs.VfsLfs2.mkfs(device)
-                vfs.mount(vfs.VfsLfs2(device), _DATA)
-            except OSError as error:
-                print("error: data cannot be written (%s): nothing is kept" % error)
+            self.format_data()
         return _DATA
+
+    def format_data(self):
+        """Make that file system anew. When the flash refuses there is none: nothing is found there, nothing can be kept."""
+        try:
+            vfs.umount(_DATA)
+        except OSError:  # it was not mounted
+            pass
+        device = _Data(self.partition("data"))
+        try:
+            vfs.VfsLfs2.mkfs(device)
+            vfs.mount(vfs.VfsLfs2(device), _DATA)
+        except OSError as error:
+            print("error: data cannot be written (%s): nothing is kept" % error)
 
     def nvs(self):
         """The key-value store that holds the copy of the sequence floor."""

@@ -121,7 +121,7 @@ def write(slots, label, sector):
 
 
 def test_label_written_and_read():
-    chip = Chip()
+    Chip()
     slots = Slots(Board())
     assert slots.label("ota_1") is None
     sector = bytearray(4096)
