@@ -19,7 +19,7 @@ class Store:
         self._path = path
 
     def load(self, name):
-        """The bytes of record `name`, or None when there is none. One that cannot be read is like one that makes no sense."""
+        """The bytes of record `name`, or None when there is none. What cannot be read is as good as what makes no sense."""
         try:
             with open(self._file(name), "rb") as file:
                 return file.read() or _UNREADABLE

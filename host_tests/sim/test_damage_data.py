@@ -16,7 +16,7 @@ from sim.damage_rig import (
     updated,
 )
 from sim.owned_rig import CRED, RFOTM, Clear, provisioning, shared_key
-from sim.rig import ISVV, PSTAT, STATUS
+from sim.rig import IDLE, ISVV, PSTAT, STATUS
 
 OTHER = "11111111-2222-4333-8444-555555555555"
 DATA, VFS = 0x20000, 0x10000
@@ -45,7 +45,7 @@ class Greed(Resource):
         try:
             with open(self.path, "wb") as file:
                 while True:
-                    file.write(bytes(64))
+                    file.write(bytes(1024))
                     file.flush()
         except OSError:
             pass
@@ -144,8 +144,7 @@ async def test_an_app_takes_all_the_space_again_and_again(greedy):
     async with rig.client() as client:
         for _ in range(2):
             await client.post("greed", {"value": True})
-            await client.post("oc/con", {"n": "x" * 200})  # takes from what was kept
-            await client.post("oc/con", {"n": "y" * 200})
+            await client.update(rig.stage.url(greedy.next), IDLE)  # a record of its own block: from what was kept
         swu = await client.run(rig.stage.url(greedy.next), ISVV)
         if swu["swupdateresult"]:
             assert swu["swupdateresult"] == 3 and "could not be stored" in await client.reason()
@@ -160,7 +159,7 @@ async def test_reset_when_all_space_is_taken(greedy):
     await asyncio.to_thread(rig.start)
     async with rig.client() as client:
         await client.post("greed", {"value": True})
-        await client.post("oc/con", {"n": "x" * 200})
+        await client.update(rig.stage.url(greedy.next), IDLE)
         await client.post("greed", {"value": True})
         assert (await client.post("oic/mnt", {"fr": True})).code == aiocoap.CHANGED
     async with Clear(rig) as clear:

@@ -46,7 +46,10 @@ async def test_both_sectors_of_otadata_while_the_second_slot_runs(past, one, two
     """The first slot is started, an older version: it says so, and the newer one can be installed again."""
     at = past.where("otadata")
     past.again((at, SECTORS[one]), (at + 4096, SECTORS[two]))
-    await survives(past, past.before, "ota_0 runs instead of ota_1: that or otadata is damaged")
+    if one == "sequence 0":  # which selects the second slot
+        await survives(past)
+    else:
+        await survives(past, past.before, "ota_0 runs instead of ota_1: that or otadata is damaged")
 
 
 @pytest.mark.parametrize(("one", "two"), some(BOTH, 2), ids=str)
@@ -54,7 +57,7 @@ async def test_both_sectors_of_otadata_while_the_first_slot_runs(first, one, two
     """It goes on, and nothing has to be said."""
     at = first.where("otadata")
     first.again((at, SECTORS[one]), (at + 4096, SECTORS[two]))
-    await survives(first)
+    await survives(first, *((first.before, "ota_1 runs instead of ota_0") if one == "sequence 0" else ()))
 
 
 @pytest.mark.parametrize(("place", "kind"), some(ONE, 3), ids=str)
