@@ -112,7 +112,8 @@ async def updated(rig: Rig, client: Foreign, version: str) -> None:
     """Update to `version`, to the end; it must be a success."""
     await client.update(rig.stage.url(version), UPGRADE, "now")
     value = await client.until(
-        lambda v: v["swupdateaction"] == "idle" and v["swupdateresult"] and v["swupdatestate"] == "idle", timeout=2 * WAIT
+        lambda v: v["swupdateaction"] == "idle" and v["swupdateresult"] and v["swupdatestate"] == "idle",
+        timeout=2 * WAIT,
     )
     assert value["swupdateresult"] == 1, (value, await client.reason())
     assert await client.version() == version

@@ -78,7 +78,9 @@ def greedy(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("what", "content"),
-    some([("zeros", bytes(DATA)), ("blank", b"\xff" * DATA), ("garbage", noise(DATA)), ("superblock", noise(8192))], 2),
+    some(
+        [("zeros", bytes(DATA)), ("blank", b"\xff" * DATA), ("garbage", noise(DATA)), ("superblock", noise(8192))], 2
+    ),
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_data_is_lost(past, what, content):

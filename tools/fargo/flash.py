@@ -94,7 +94,7 @@ def build_flash(
     put(f"app_{slot}", label, last)
     put("vfs", build_vfs(layout, provision, vfs_files))
     if wifi:
-        put("nvs", _nvs(wifi))
+        put("nvs", build_nvs(wifi))
     path.write_bytes(flash)
 
 
@@ -123,7 +123,7 @@ def build_vfs(layout: str, provision: Mapping[str, object], files: Mapping[str, 
     return bytes(fs.context.buffer)
 
 
-def _nvs(wifi: tuple[str, str]) -> bytes:
+def build_nvs(wifi: tuple[str, str]) -> bytes:
     """The WiFi's name and key, in the simulated board's own format of NVS (board/sim/esp32.py)."""
     data = b""
     for key, value in zip((b"ssid", b"key"), wifi, strict=True):
