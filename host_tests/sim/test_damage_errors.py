@@ -123,11 +123,9 @@ async def test_the_confirmation_fails_once(past, kind):
     rig = past.again()
     await asyncio.to_thread(rig.start)
     async with rig.client() as client:
-        at = len(rig.board.lines)
-        await client.update(rig.stage.url(past.next), UPGRADE, "now")
-        await rig.log("restarting", at)
-        # From the bootloader on: its own note is the first operation, the confirmation the second.
+        # From the next start on: the bootloader's own note fails, and so does the first attempt to confirm.
         rig.board.bad = [bad(past, "otadata", 0, 1, kind, 1, 2)]
+        await client.update(rig.stage.url(past.next), UPGRADE, "now")
         await client.until(lambda v: v["swupdateaction"] == IDLE and v["swupdateresult"])
         rig.board.bad = ()
         version, swu = await client.version(), await client.settled()
@@ -144,10 +142,8 @@ async def test_the_confirmation_cannot_be_written(past):
     rig = past.again()
     await asyncio.to_thread(rig.start)
     async with rig.client() as client:
-        at = len(rig.board.lines)
+        rig.board.bad = [bad(past, "otadata", 0, 1, "program")]  # from the next start on
         await client.update(rig.stage.url(past.next), UPGRADE, "now")
-        await rig.log("restarting", at)
-        rig.board.bad = [bad(past, "otadata", 0, 1, "program")]
         swu = await client.until(lambda v: v["swupdateaction"] == IDLE and v["swupdateresult"], timeout=120)
         assert swu["swupdateresult"] == 8 and await client.reason()
         await goes_on(past, client)
@@ -165,10 +161,15 @@ async def test_nothing_can_be_written_to_data(past, kind):
     async with rig.client() as client:
         before = [await client.get(path) for path in (CRED, ACL, DOXM)]
         reply = await client.post("oc/con", {"n": "cellar"})
-        assert reply.code == aiocoap.INTERNAL_SERVER_ERROR
+        if kind == "program":  # a short record may need no erase
+            assert reply.code == aiocoap.INTERNAL_SERVER_ERROR
+        name = (await client.get("oc/con"))["n"]
+        assert name == ("cellar" if reply.code == aiocoap.CHANGED else "")
         reason = await ends(past, client, swupdateresult=3)
         assert "could not be" in reason
         assert [await client.get(path) for path in (CRED, ACL, DOXM)] == before
+        await asyncio.to_thread(rig.power_cycle)
+        assert (await client.get("oc/con"))["n"] == name
         await goes_on(past, client)
 
 

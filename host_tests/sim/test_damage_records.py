@@ -1,4 +1,4 @@
-"""Records that a newer version wrote, or nobody: what is not known is passed over, what makes no sense is as good as lost."""
+"""Records of a newer version, or of nobody: what is not known is passed over, what makes no sense is as good as lost."""
 
 import asyncio
 

@@ -31,7 +31,7 @@ def write(past, at, data):
 
 
 async def by_usb(past, *patch):
-    """Flash `patch` (`vfs` alone unless said otherwise): then owner, version, floor are those from before; it can be updated."""
+    """Flash `patch` (`vfs` alone unless given): owner and version are those from before, and it can be updated."""
     rig = past.rig
     write(past, *(patch or new_vfs(past)))
     await asyncio.to_thread(rig.start)

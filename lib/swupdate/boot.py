@@ -81,7 +81,8 @@ def reconcile(record, facts):
     state = facts["states"].get(running)
     label = facts["labels"].get(running) or {}
     to = record["to"] if record["state"] == "upgrading" else ""
-    if state in (_NEW, _PENDING) and to in ("", running):
+    lost = state is None and [slot for slot in facts["states"] if facts["states"][slot] is not None]
+    if (lost or state in (_NEW, _PENDING)) and to in ("", running):
         reason = "" if to == running and _is(label, record) else "a version that the record does not know is on trial"
         if not to and record["slot"] not in ("", running):
             reason = "%s runs, and no update asked for it: %s is damaged or cannot be run" % (running, record["slot"])

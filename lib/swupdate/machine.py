@@ -273,7 +273,7 @@ def rearm(s, slot):
 
 def trial(s, slot, version, reason):
     """The running slot is on trial, but not for an update when the record tells of another one."""
-    s["tries"] = max(s["tries"], 1) if s["to"] or s["slot"] in ("", slot) else 0
+    s["tries"] = max(s["tries"], 1) if s["to"] or not s["slot"] else 0
     s["running"], s["state"], s["result"] = "upgrade", "upgrading", _IDLE
     s["slot"] = s["to"] = slot
     s["nv"], s["reason"] = version, reason

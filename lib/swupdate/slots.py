@@ -31,7 +31,6 @@ class Slots:
         self._board = board
         self.running = board.running()
         self.other = "ota_1" if self.running == "ota_0" else "ota_0"
-        self._open = False  # whether confirming began and did not end
 
     # What there is
 
@@ -55,8 +54,9 @@ class Slots:
 
     @property
     def confirmed(self):
-        """Whether the running version is here to stay."""
-        return not self._open and self.state(self.running) not in (_NEW, _PENDING)
+        """Whether the running version is here to stay. Not when only the other slot has an entry: that is started next."""
+        state = self.state(self.running)
+        return self.state(self.other) is None if state is None else state not in (_NEW, _PENDING)
 
     def label(self, slot):
         """What `slot` is (a dict, see the contract), or None when it says nothing that makes sense."""
@@ -117,12 +117,10 @@ class Slots:
         It erases the entry before it writes it, so when the flash fails between, there is none, which is no confirmation.
         """
         if not self.confirmed:
-            self._open = True
             if self.state(self.running) is None:
                 self._board.set_boot(self.running)
             self._board.mark_valid()
             if self.state(self.running) != _VALID:
                 raise OSError(_EIO, "otadata does not keep what is written")
-            self._open = False
 
     roll_back = arm  # the other slot, which ran before, is started again

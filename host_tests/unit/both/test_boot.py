@@ -37,7 +37,8 @@ def test_the_trial_runs():
 
 
 def test_confirmed_but_not_recorded():
-    for here in (2, 0xFFFFFFFF, None):
+    assert boot.reconcile(record(), facts(here=None, there=None)) == ("confirmed", "ota_1", 7)
+    for here in (2, 0xFFFFFFFF):
         assert boot.reconcile(record(), facts(here=here)) == ("confirmed", "ota_1", 7)
         assert boot.reconcile(record(), facts(here=here, now=NOW)) == ("confirmed", "ota_1", NOW)
 
@@ -151,7 +152,8 @@ def one(was, f):
     after, effects = step(was, event)
     assert event[1] == f["running"] == after["slot"]
     back = was["state"] == "upgrading" and was["to"] not in ("", f["running"])
-    unconfirmed = f["states"][f["running"]] in (0, 1) and not back
+    here, there = [f["states"][slot] for slot in (f["running"], "ota_1" if f["running"] == "ota_0" else "ota_0")]
+    unconfirmed = (here in (0, 1) or here is None and there is not None) and not back
     assert (event[0] == "trial") == unconfirmed
     if unconfirmed:
         assert after["state"] == "upgrading" and after["running"] == "upgrade"

@@ -104,6 +104,33 @@ def test_states_as_otadata_has_them():
     assert slots.state("ota_0") == VALID
 
 
+def test_a_confirmation_that_the_flash_lost_is_none():
+    """The SDK erases the entry and then writes it: when that fails, the other slot is what starts next."""
+    chip = Chip("ota_1")
+    chip.fill("ota_0")
+    chip.fill("ota_1")
+    chip.otadata.write(0, 1, VALID)
+    chip.otadata.write(1, 2, PENDING)
+    slots = Slots(Board())
+    for what, times in (("program", 2), ("erase", 1), ("silent", 3)):
+        chip.otadata.write(1, 2, PENDING)
+        chip.flash.bad = [[0xE000, 4096, what, 1, times]]
+        for _ in range(9):
+            try:
+                slots.confirm()
+                break
+            except OSError:
+                assert not slots.confirmed
+        assert slots.confirmed and slots.state("ota_1") == VALID and chip.flash.bad[0][4] == 0
+        assert Slots(Board()).confirmed and bootloader.choose(chip.flash, print)[4] == "ota_1"
+    chip.otadata.write(1, 2, PENDING)
+    chip.flash.bad = [[0xE000, 4096, "program", 1, -1]]
+    for _ in range(3):
+        with raises(OSError):
+            slots.confirm()
+        assert not slots.confirmed
+
+
 def test_entries_that_are_damaged_say_nothing():
     chip = Chip()
     slots = Slots(Board())
