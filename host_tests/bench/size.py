@@ -21,7 +21,15 @@ _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
 _HTTPS = (*_WORK, "firmware.resolver", "swupdate.install.https")
 # What is in memory together, by the roots of the phases.
 PHASES = {
-    "start": ("firmware.start", "swupdate.boot", "ocf.onboarding", "ocf.security.load", "port.group"),
+    "start": (
+        "firmware.start",
+        "swupdate.boot",
+        "ocf.onboarding",
+        "ocf.security.load",
+        "port.group",
+        "firmware.repair",
+        "firmware.room",
+    ),
     "handshake": ("dtls.server", "crypto.p256", "ocf.security.credentials"),
     "last flight, again": ("dtls.wire",),
     "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),

@@ -150,10 +150,8 @@ async def test_an_operation_that_fails_once_is_tried_again():
 
 async def bad_sectors(what, why):
     """A sector that is `what` ("refuses" or "weak"), each of them: result 3, and no slot that looks valid."""
-    for half, label, sector in (
-        *[("app", "app_1", sector) for sector in (0, 1, 2, 3, LABEL)],
-        *[("fw", "ota_1", sector) for sector in range(5)],
-    ):
+    places = [("app", "app_1", sector) for sector in (0, 1, 2, 3, LABEL)]
+    for half, label, sector in places + [("fw", "ota_1", sector) for sector in range(5)]:
         rig = Rig(full())
         await obtain.obtain(rig, rig.progress)
         rig.flash.data[label][sector * SECTOR : sector * SECTOR + 9] = b"old stuff"  # has to be erased
