@@ -15,7 +15,7 @@ from typing import Any
 import cbor2
 from fargo.bundle import ROOT
 from fargo.flash import BLOCK, offset, table
-from littlefs import LittleFS
+from littlefs import LittleFS, LittleFSError
 from sim.owned_rig import partition
 from sim.rig import ISVV, STATUS, UPGRADE, WAIT, Foreign, Rig
 
@@ -175,13 +175,16 @@ def _mounted(data: bytes) -> LittleFS:
 
 
 def files(rig: Rig, name: str = "data") -> dict[str, bytes]:
-    """The files at the root of a file system."""
+    """The files at the root of a file system that can be read."""
     fs = _mounted(partition(rig, name))
     found = {}
     for path in fs.listdir("/"):
         if fs.stat("/" + path).type == 1:
-            with fs.open(path, "rb") as file:
-                found[path] = file.read()
+            try:
+                with fs.open(path, "rb") as file:
+                    found[path] = file.read()
+            except LittleFSError:
+                pass
     return found
 
 
