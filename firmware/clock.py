@@ -1,23 +1,26 @@
 """Time that can be trusted, or none at all.
 
-A clock is trusted once the network or the owner has set it, and never earlier than the newest time that is known to have
-passed: when the running release was built, and the last time this device saw.
+A clock is trusted once it was set, by the network or by the app, and never set to a time before `floor`, which has
+passed for certain: when the running release was built, as its signers say, and what this device has run since.
+
+The network's time is nobody's word: whoever forges it sets the clock wrong until the next honest answer, and no
+longer. So the floor does not follow the clock any faster than the device's own time runs.
 """
 
 import asyncio
 
 import cbor
-from port import const, phase
+from port import const, phase, ticks_diff, ticks_ms
 
 _FOLLOW_S = const(14400)
 _RETRY_S = const(64)  # the longest pause while there is no answer: schedules wait for the time
-_REMEMBER_S = const(86400)  # wear: the last time seen is written at most once a day
+_REMEMBER_S = const(10000)  # wear: the floor is written at most eight times a day
 
 
 class Clock:
     """The device's idea of the time, as whole Unix seconds.
 
-    `board` has `rtc()` and `set_rtc(unix)`; `store` keeps the last time seen; `built` is the running release's build time.
+    `board` has `rtc()` and `set_rtc(unix)`; `store` keeps the floor; `built` is the running release's build time.
     """
 
     def __init__(self, board, store, built=0):
@@ -25,6 +28,7 @@ class Clock:
         self._store = store
         self._seen = self._load()
         self.floor = max(built, self._seen)
+        self._since = ticks_ms()  # when the floor was raised last
         self.on_trusted = []  # called without arguments when the clock becomes trusted or is set anew
         # A clock that ran through a reset is as good as it was before it.
         self.trusted = 0 < self.floor <= board.rtc()
@@ -34,16 +38,23 @@ class Clock:
         return self._board.rtc() if self.trusted else 0
 
     def set(self, unix):
-        """Set and trust the clock; False when `unix` is earlier than is possible."""
+        """Set and trust the clock; False when `unix` is earlier than is possible.
+
+        Raises OSError when only the record fails: then the clock is set all the same.
+        """
         if unix < self.floor:
             return False
         self._board.set_rtc(unix)
         self.trusted = True
-        if unix - self._seen > _REMEMBER_S:
-            self._seen = self.floor = unix
-            self._store.save("clock", cbor.dumps({"v": 1, "seen": unix}))
+        now = ticks_ms()
+        # Ticks wrap: a long silence may count as a short one, and never as a longer one.
+        self.floor = min(unix, self.floor + max(0, ticks_diff(now, self._since)) // 1000)
+        self._since = now
         for listener in self.on_trusted:
             listener()
+        if self.floor - self._seen > _REMEMBER_S:
+            self._store.save("clock", cbor.dumps({"v": 1, "seen": self.floor}))
+            self._seen = self.floor
         return True
 
     def _load(self):
@@ -62,7 +73,7 @@ class Clock:
         pause = 2
         while True:
             try:
-                if self.set(await _ask(server, dns)):
+                if self.set(await _ask(server, dns, self.now)):
                     pause = _FOLLOW_S
                 else:
                     log("warning", "the NTP server's time is earlier than this release: ignored")
@@ -72,6 +83,6 @@ class Clock:
             pause = min(pause * 2, _RETRY_S)
 
 
-async def _ask(server, dns):
+async def _ask(server, dns, now):
     with phase("firmware.ntp") as ntp:
-        return await ntp.ask(server, dns)
+        return await ntp.ask(server, dns, now)

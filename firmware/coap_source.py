@@ -7,6 +7,7 @@ from coap.endpoint import Endpoint
 from coap.exchange import TransferError
 from port import address, phase
 from swupdate.faults import Fault
+from swupdate.install.pace import Pace
 
 _ALERTS = {  # RFC 5246 section 7.2, RFC 4279 section 6
     20: "the keys of both sides differ",
@@ -19,15 +20,17 @@ _ALERTS = {  # RFC 5246 section 7.2, RFC 4279 section 6
 class CoapSource:
     """A Source over CoAP, through `transport`, which it closes.
 
-    `url` is what relative URLs are resolved against; `resolver` has `async resolve(name) -> numeric address`; `limits`
-    may have `read_s` (15), how long a handshake or a block may take; `trust` the credentials of the transport, which say
-    why a server was `refused`. Every method may raise Fault: "lost", "status" (4.04 is 404), "url", "scheme".
+    `url` is what relative URLs are resolved against; `resolver` has `async resolve(name) -> numeric address`, and may
+    refuse it; `limits` may have `read_s` (15), how long a handshake or a block may take, and what Pace takes from it;
+    `trust` the credentials of the transport, which say why a server was `refused`. Every method may raise Fault: "lost",
+    "status" (4.04 is 404), "url", "scheme".
     """
 
     def __init__(self, url, resolver, transport, limits=None, trust=None):
         self._base = url
         self._resolver = resolver
         self._timeout = getattr(limits, "read_s", 15) * 1000
+        self._pace = Pace(limits)
         self._schemes = ("coaps" if transport.secure else "coap",)
         self._transport = transport
         self._trust = trust
@@ -40,6 +43,7 @@ class CoapSource:
         data = bytearray()
         try:
             download = await self._open(url)
+            self._pace.begin()
             await download.start()
             while True:
                 count = await download.available()
@@ -49,6 +53,7 @@ class CoapSource:
                     return data
                 part = bytearray(count)
                 await download.readinto(memoryview(part))
+                self._pace.got(count)
                 data.extend(part)
         except OSError as error:
             raise _fault(error) from None
@@ -66,8 +71,14 @@ class CoapSource:
 
     async def readinto(self, view):
         """Fill `view` with the next bytes of the object."""
+        download = self._download
+        self._pace.begin()
         try:
-            await self._download.readinto(view)
+            while len(view):
+                count = min(await download.available(), len(view)) or 1  # at the end: `readinto` says what is wrong
+                await download.readinto(view[:count])
+                self._pace.got(count)
+                view = view[count:]
         except OSError as error:
             raise _fault(error) from None
 

@@ -54,6 +54,7 @@ class Node:
         self.watchdog = board.watchdog(_WATCHDOG_MS)
         self.dtls = None
         self.trial = None
+        self._told = ""
         with phase("firmware.start") as start:
             start.join(self)
 
@@ -66,6 +67,20 @@ class Node:
     def log(self, level, text):
         """One line: level ("debug", "info", "warning", "error") and text. Never a secret."""
         print("%s: %s" % (level, text))
+
+    def tell(self):
+        """Log where the update is, when that is news."""
+        s = self.updater.state
+        text = s["state"]
+        if s["running"] != "idle":
+            text += ", doing " + s["running"]
+        elif s["sched"] != "idle":
+            text += ", %s is scheduled" % s["sched"]
+        if s["result"]:
+            text += ", result %d %s" % (s["result"], s["reason"])
+        if text != self._told:
+            self._told = text
+            self.log("info", "update: " + text)
 
     # Life
 
@@ -136,6 +151,7 @@ class Node:
 
     def _state_changed(self, state):
         """pstat entered another onboarding state."""
+        self.log("info", "onboarding: " + ("RESET", "RFOTM", "RFPRO", "RFNOP", "SRESET")[state])
         self.security.entered(state)
         if state == 0:
             self._names.reset()

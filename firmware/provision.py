@@ -8,7 +8,8 @@ _PATH = "/fargo.cbor"
 class Provision:
     """The content of `fargo.cbor` (docs/architecture.md, Storage), and the install phase's `job.trust`.
 
-    Keys and certificates are read from the file again whenever they are needed, so that they cost no memory between.
+    Keys and certificates are read from the file again whenever they are needed, so that they cost no memory between. The
+    keys and their threshold hold until a release brings a newer trust store (firmware.job).
     Raises ValueError when the file is none, OSError when there is none.
     """
 
@@ -27,6 +28,7 @@ class Provision:
             raise ValueError("fargo.cbor lacks %s" % error)  # noqa: B904
         if self.threshold < 1:
             raise ValueError("fargo.cbor asks for no signature")
+        self.number, self.digest = record.get("trust", (0, b""))  # of the trust store that the keys are
         self.model = record.get("model")
         self.url = record.get("url", "")
         self.settings = record.get("settings", {})

@@ -4,12 +4,19 @@ from port import phase
 
 
 class Resolver:
-    """Names through the name server `server`; the code for it is in memory only while a name is asked for."""
+    """Names through the name server `server`; the code for it is in memory only while a name is asked for.
 
-    def __init__(self, server):
+    `own`: the address of this Device, where nothing is fetched from (None: everywhere is elsewhere).
+    """
+
+    def __init__(self, server, own=None):
         self._server = server
+        self._own = own
 
     async def resolve(self, name):
-        """The numeric address of `name`. Raises Fault "lost"."""
-        with phase("swupdate.install.dns") as dns:
-            return await dns.resolve(name, self._server)
+        """The numeric address of `name`. Raises Fault "lost"; "url" when it is this Device itself, or no single host."""
+        with phase("swupdate.install.dns", "swupdate.itself") as (dns, itself):
+            found = await dns.resolve(name, self._server)
+            if self._own is not None:
+                itself.refuse(found, self._own)
+            return found

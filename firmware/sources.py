@@ -10,14 +10,14 @@ from firmware.resolver import Resolver
 _DATAGRAM = const(1500)
 
 
-def open_source(url, trust, server, limits, credentials):
-    """A Source (docs/architecture.md) for `url`; `server` is the network's name server.
+def open_source(url, trust, server, limits, credentials, own=None):
+    """A Source (docs/architecture.md) for `url`; `server` is the network's name server, `own` this Device's address.
 
     `credentials(host)` gives those of this Device as a Client of that host, for DTLS. Raises Fault "scheme" for what is
     not fetched with.
     """
     scheme = url.partition(":")[0].lower()
-    resolver = Resolver(server)
+    resolver = Resolver(server, own)
     if scheme == "https":
         with phase("swupdate.install.https") as https:
             return https.HttpsSource(url, trust.authorities(), resolver, limits)

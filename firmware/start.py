@@ -53,6 +53,7 @@ def join(node):
     settings = dict(p.settings)
     settings["url"] = p.url
     settings["schemes"] = node.schemes
+    settings["address"] = board.address
     settings["manufactured"] = rfc3339.parse(p.manufactured)
     updater = node.updater = Updater(
         store, node.clock, node.slots, pstat, node.job, settings, node.reboot, board.nvs()
@@ -63,6 +64,7 @@ def join(node):
     node.ocf.sdi = node.sdi
     pstat.on_tm = updater.target
     pstat.on_state = node._state_changed
+    updater.watchers.append(node.tell)
     updater.flush = node.flush
     updater.pause = app.pause
     updater.resume = node.resume
@@ -91,6 +93,7 @@ async def tasks(node):
     node.log("info", "Fargo, version %s in %s" % (node.version or "unknown", node.slots.running))
     found = [asyncio.create_task(node.feed())]
     node.updater.start(node.board.reset_cause())
+    node.tell()
     if not node.slots.confirmed:  # its time runs from now on: a version that does not find its network goes back
         found.append(asyncio.create_task(node.try_out()))
     await node.board.join()

@@ -202,7 +202,7 @@ class Board:
 
 
 class Store:
-    """Files in a dict; `broken` raises on every write."""
+    """Files in a dict, and records; `broken` raises on every write."""
 
     def __init__(self):
         self.files = {}
@@ -220,6 +220,14 @@ class Store:
 
     def remove(self, name):
         self.files.pop(name, None)
+
+    def load(self, name):
+        return self.files.get(name)
+
+    def save(self, name, data):
+        if self.broken:
+            raise OSError(28)
+        self.files[name] = bytes(data)
 
 
 class _File:
@@ -261,6 +269,8 @@ class Trust:
 
     def __init__(self):
         self.threshold = 1
+        self.number, self.digest = 0, b""
+        self.since, self.floor, self.revoked = 0, 0, []
         self.vendor_id, self.class_id = VENDOR, KIND
         self.known = {}
         for i in range(3):
@@ -271,7 +281,7 @@ class Trust:
 
 
 class Clock:
-    time = 0
+    time = floor = 0
 
     def now(self):
         return self.time

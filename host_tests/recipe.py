@@ -35,6 +35,17 @@ PUBLIC = [_public(secret) for secret in (1, 2, 3)]
 KIDS = [hashlib.sha256(public).digest()[:8] for public in PUBLIC]
 
 
+def key(secret):
+    """(kid, public key) of a private key."""
+    if secret not in _keys:
+        public = _public(secret)
+        _keys[secret] = hashlib.sha256(public).digest()[:8], public
+    return _keys[secret]
+
+
+_keys = {}
+
+
 def es256(secret, data):
     """The signature of `data` by the private key `secret`: r and s."""
     z = int.from_bytes(hashlib.sha256(data).digest(), "big")
@@ -147,11 +158,11 @@ def sign1(secret, digest, kid=None):
     """An encoded COSE_Sign1 over the SUIT_Digest `digest`."""
     protected = b"\xa1\x01\x26"
     signature = es256(secret, dumps(["Signature1", protected, b"", digest]))
-    return dumps(Tag(18, [protected, {4: kid or KIDS[secret - 1]}, None, signature]))
+    return dumps(Tag(18, [protected, {4: kid or key(secret)[0]}, None, signature]))
 
 
 def envelope(manifest, *secrets):
-    """A signed envelope; every item of `secrets` is a private key (1 to 3) or an encoded COSE_Sign1."""
+    """A signed envelope; every item of `secrets` is a private key (1, 2, ...) or an encoded COSE_Sign1."""
     digest = suit_digest(manifest)
     blocks = [digest] + [s if isinstance(s, bytes) else sign1(s, digest) for s in secrets or (1,)]
     return dumps(Tag(107, Pairs([(2, dumps(blocks)), (3, manifest)])))

@@ -37,7 +37,8 @@ class OtaData:
     def __init__(self, flash, table):
         self._flash = flash
         self._at = [entry[2] for entry in table if entry[:2] == (1, 0)][0]
-        self.slots = [entry for entry in table if entry[0] == 0 and entry[1] & 0xF0 == 0x10]
+        # By their subtypes, wherever they are in the table.
+        self.slots = sorted([entry for entry in table if entry[0] == 0 and entry[1] & 0xF0 == 0x10], key=_subtype)
 
     def entries(self):
         """[(sequence, state, CRC)] of both sectors, valid or not."""
@@ -100,6 +101,10 @@ class OtaData:
 def crc(seq):
     """The CRC of an entry covers its sequence alone, and begins with all ones (esp_rom_crc32_le)."""
     return binascii.crc32(struct.pack("<L", seq), UNDEFINED) & UNDEFINED
+
+
+def _subtype(entry):
+    return entry[1]
 
 
 def _whole(entry):

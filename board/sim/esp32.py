@@ -133,7 +133,9 @@ class NVS:
         return number - (1 << 32) if number >> 31 else number
 
     def set_blob(self, key, value):
-        """Keep bytes."""
+        """Keep bytes, at most 4,000."""
+        if len(value) > 4000:
+            raise OSError(-0x110E, "ESP_ERR_NVS_VALUE_TOO_LONG")
         self._pending[key.encode()] = b"b" + bytes(value)
 
     def get_blob(self, key, buf):
@@ -169,23 +171,26 @@ class NVS:
         size = self._partition.info()[3]
         found = {}
         at = 0
-        head = bytearray(4)
-        while at + 4 < size:
+        head = bytearray(5)
+        while at + 5 < size:
             self._partition.readblocks(0, head, at)
             if head[0] != 0xA5:
                 break
-            total = sum(head[1:])
+            total = head[1] + head[2] + head[3] + 256 * head[4]
+            if at + 5 + total + 1 > size:
+                break
             data = bytearray(total + 1)
-            self._partition.readblocks(0, data, at + 4)
+            self._partition.readblocks(0, data, at + 5)
             if data[total] == 0x5A:
                 first, second = head[1], head[1] + head[2]
                 found[(bytes(data[:first]), bytes(data[first:second]))] = bytes(data[second:total])
-            at += 4 + total + 1
+            at += 5 + total + 1
         return found, at
 
     def _append(self, namespace, key, value):
         found, at = self._records()
-        record = bytes((0xA5, len(namespace), len(key), len(value))) + namespace + key + value
+        size = len(value)
+        record = bytes((0xA5, len(namespace), len(key), size & 0xFF, size >> 8)) + namespace + key + value
         if at + len(record) + 1 > self._partition.info()[3]:
             raise OSError(-0x1105, "ESP_ERR_NVS_NOT_ENOUGH_SPACE")
         self._partition.writeblocks(0, record, at)

@@ -1,15 +1,19 @@
 """The NOR flash of the simulated chip, in a file: it behaves, takes its time, and can lose power in the middle."""
 
+import struct
 import time
 
 SECTOR = 4096
 PAGE = 256
+ENTRY = "<BLL"  # of a journal: ERASE or PROGRAM, where, how many bytes
+ERASE, PROGRAM = 0, 1
 
 
 class Flash:
     """`settings`: "erase_ms" of a sector and "program_ms" of 4 KB, which block; "cut_at": the operation (counted from 1)
     at which the power fails, "torn": how much of that operation is done: nothing (false), the first half ("half" or
-    true), or all but some bits here and there ("bits"). `halt()` never returns.
+    true), or all but some bits here and there ("bits"). "journal": a file to which every operation that was done is
+    appended (ENTRY, and the bytes to be programmed). `halt()` never returns.
 
     "bad": a list of [offset, size, what, rate, times]: operations "erase", "program" or "read" that touch these bytes fail
     with OSError, as the SDK's do; "silent": erasing and programming there leave bits as they were, and say nothing. `rate`
@@ -25,6 +29,7 @@ class Flash:
         self._halt = halt
         self.bad = [entry + [1, -1][len(entry) - 3 :] for entry in settings.get("bad", ())]
         self._seed = settings.get("seed", 1)
+        self._journal = open(settings["journal"], "ab") if settings.get("journal") else None
         self._spent = 0.0
         self.operations = 0
         self._cut = False
@@ -54,6 +59,7 @@ class Flash:
                 else:
                     self._file.seek(page)
                     self._file.write(self._blank)
+            self._note(ERASE, sector, SECTOR)
             self._end(self._erase_ms)
 
     def program(self, at, data):
@@ -66,6 +72,7 @@ class Flash:
         self._begin()
         self._fail("program", at, len(data))
         stuck = self._is_bad("silent", at, len(data)) or self._cut and self._torn == "bits"
+        whole = data
         data = data[: self._done(len(data))]
         for start in range(0, len(data), PAGE):
             page = data[start : start + PAGE]
@@ -76,6 +83,7 @@ class Flash:
             if stuck:
                 new |= ~self._here_and_there(at + start)
             self._put(at + start, old & new, len(page))
+        self._note(PROGRAM, at, len(whole), whole)
         self._end(self._program_ms * len(data) / SECTOR)
 
     def _old(self, at, size):
@@ -100,6 +108,12 @@ class Flash:
                     entry[4] -= 1  # from -1 on without an end
                     return True
         return False
+
+    def _note(self, kind, at, size, data=b""):
+        if self._journal and not self._cut:
+            self._journal.write(struct.pack(ENTRY, kind, at, size))
+            self._journal.write(data)
+            self._journal.flush()
 
     def _begin(self):
         self.operations += 1

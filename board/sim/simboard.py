@@ -27,7 +27,8 @@ class SimBoard:
     `cut_at`: the flash operation, counted from 1 at power on, at which the power fails; `torn`: half-way through it
     (True or "half"), or with some bits left ("bits"). `bad`, `seed`: where the flash is bad (board/sim/flash.py).
     `ntp_port`, `dns_port`: where the network's port 123 and 53 lead to. `network`: whether there is one; can be changed
-    while the chip runs. `join_ms`: how long joining takes. `log`: called with every line that the device prints.
+    while the chip runs. `join_ms`: how long joining takes. `journal`: a file that gets every flash operation.
+    `log`: called with every line that the device prints.
     `lines`: all lines; `times`: when each came, in seconds of time.monotonic(). `resets`: the causes of all starts.
     `dead`: the bootloader found nothing to start. It uses no file but the flash and one beside it for each start's settings.
     """
@@ -47,6 +48,7 @@ class SimBoard:
         network: bool = True,
         join_ms: int = 0,
         small_queues: bool = True,
+        journal: Path | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.flash_path = Path(flash_path)
@@ -63,6 +65,7 @@ class SimBoard:
         self.network = network
         self.join_ms = join_ms
         self.small_queues = small_queues
+        self.journal = journal
         self.log = log
         self.lines: list[str] = []
         self.times: list[float] = []
@@ -205,6 +208,7 @@ class SimBoard:
             "cut_at": self.cut_at - self.operations if self.cut_at else 0,
             "ntp_port": self.ntp_port, "dns_port": self.dns_port,
             "small_queues": self.small_queues, "join_ms": self.join_ms,
+            "journal": str(self.journal) if self.journal else "",
         }  # fmt: skip
 
     def _listen(self, control: Any, process: subprocess.Popen[str], ended: list[str]) -> None:

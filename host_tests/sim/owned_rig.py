@@ -181,6 +181,13 @@ async def certify(client: Foreign, authority: Party) -> Party:
     return device
 
 
+async def unowned(rig: Rig) -> tuple[Any, Any]:
+    """Wait until the device says in the clear that nobody owns it; its doxm and pstat."""
+    async with Clear(rig) as clear:
+        await clear.until(lambda v: v["dos"] == {"s": RFOTM, "p": False}, path=PSTAT)
+        return await clear.get(DOXM), await clear.get(PSTAT)
+
+
 def partition(rig: Rig, name: str) -> bytes:
     """A partition, as it is in the flash now."""
     (row,) = [row for row in table(rig.stage.layout) if row.name == name]

@@ -140,13 +140,14 @@ class Rig:
         board: dict[str, Any] | None = None,
         settings: dict[str, Any] | None = None,
         owned: bool = True,
+        kind: type[QuickStage] = QuickStage,
         **stage: Any,
     ) -> None:
         self.owned = owned
         stage = {
             "layout": "small", "firmware_size": 60_000, "app": LAMP, "server": Faulty, "address": address(), **stage,
         }  # fmt: skip
-        self.stage = QuickStage(home, settings={**_SETTINGS, **(settings or {})}, **stage)
+        self.stage = kind(home, settings={**_SETTINGS, **(settings or {})}, **stage)
         self.stage.flash_factory()
         (factory,) = (home / "factory").glob("*.suit")
         release.sign(Path(shutil.copy(factory, self.stage.releases)), self.stage.keys[0])  # an offer of what runs

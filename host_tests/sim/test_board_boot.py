@@ -174,6 +174,38 @@ def test_nvs_outlives_the_power(tmp_path):
             assert expected in board.lines
 
 
+def test_nvs_takes_what_a_trust_store_needs(tmp_path):
+    """Large values, the last of which counts, and none that is larger than the chip's."""
+    body = """
+    import esp32
+    n = esp32.NVS("t")
+    buf = bytearray(1500)
+    try:
+        size = n.get_blob("b", buf)
+        print("kept", size, set(buf[:size]), n.get_i32("a"))
+    except OSError:
+        print("kept nothing")
+    n.set_i32("a", 7)
+    for number in (1, 2):
+        n.set_blob("b", bytes((number,)) * 1000)
+        n.commit()
+    for size in (4001, 4000):
+        try:
+            n.set_blob("c", bytes(size)); n.commit(); print("took", size)
+            n.get_blob("c", buf)
+        except OSError as error:
+            print(error.args[1])
+    print("stored")
+"""
+    bench = Bench(tmp_path, body)
+    for expected in ("kept nothing", "kept 1000 {2} 7"):
+        with bench.board() as board:
+            board.wait_log("stored", 10)
+            assert expected in board.lines
+            assert "took 4000" in board.lines and "took 4001" not in board.lines
+            assert {"ESP_ERR_NVS_VALUE_TOO_LONG", "ESP_ERR_NVS_INVALID_LENGTH"} <= set(board.lines)
+
+
 def test_a_trial_that_is_not_confirmed_is_over_with_the_next_reset(tmp_path):
     body = """
     import esp32, machine

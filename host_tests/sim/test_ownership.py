@@ -13,7 +13,6 @@ from sim.owned_rig import (
     DOXM,
     NIL,
     NOTES,
-    RFOTM,
     SDI,
     Certified,
     Clear,
@@ -23,6 +22,7 @@ from sim.owned_rig import (
     rights,
     shared_key,
     stored,
+    unowned,
     write,
 )
 from sim.rig import IDLE, PSTAT, STATUS, SWU, UPGRADE, WAIT, Foreign
@@ -100,13 +100,6 @@ async def test_all_of_it_survives_an_update_a_rollback_and_a_power_cut_in_the_tr
             await client.until(lambda v, result=result: v["swupdateresult"] == result and v["swupdateaction"] == IDLE)
             assert await client.version() == ends
             assert await house.look(client) == before, version
-
-
-async def unowned(rig):
-    """Wait until the device says in the clear that nobody owns it; its doxm and pstat."""
-    async with Clear(rig) as clear:
-        await clear.until(lambda v: v["dos"] == {"s": RFOTM, "p": False}, path=PSTAT)
-        return await clear.get(DOXM), await clear.get(PSTAT)
 
 
 def nothing_is_left(rig, house, *keys):

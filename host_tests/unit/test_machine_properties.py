@@ -32,7 +32,7 @@ def answers(work):
     done = {
         "check": st.tuples(st.just("checked"), OFFERS),
         "obtain": st.tuples(st.just("obtained"), OFFERS),
-        "install": st.just(("verified", "ota_1")),
+        "install": st.sampled_from([("verified", "ota_1"), ("applied", NOW + 9, "trust store 1 is in force")]),
     }
     return st.one_of(done[work], failed)
 
@@ -71,7 +71,7 @@ def test_invariants_hold_in_every_life(data):
                     work = effect[1]
                 elif effect[0] == "reboot":
                     rebooting = True
-            if event[0] in ("checked", "obtained", "failed", "verified", "reset", "resume") and not any(
+            if event[0] in ("checked", "obtained", "failed", "verified", "applied", "reset", "resume") and not any(
                 e[0] == "run" for e in effects
             ):
                 work = None
@@ -94,7 +94,7 @@ def invariants(before, event, after, effects):
     if after["state"] in ("nsa", "sva"):
         assert after["nv"]
     if after["result"] == 1 and before["result"] != 1:
-        assert event[0] == "confirmed"
+        assert event[0] in ("confirmed", "applied")
     names = [effect[0] for effect in effects]
     if "refuse" in names:
         assert set(names) <= {"refuse", "save", "notify"}

@@ -1,7 +1,7 @@
 """What runs now, against what the record expected: decided at every start, from facts alone. A phase of its own."""
 
 import cbor
-from port import const, print_exception
+from port import const, phase, print_exception
 
 from swupdate.machine import CM, TM, TRIES, fresh
 
@@ -61,7 +61,7 @@ def facts(slots, cause, store, now):
         except (ValueError, KeyError, TypeError):
             note = "its trial was given up"
     both = (slots.running, slots.other)
-    return {
+    found = {
         "running": slots.running,
         "states": {slot: slots.state(slot) for slot in both},
         "labels": {slot: slots.label(slot) for slot in both},
@@ -69,13 +69,19 @@ def facts(slots, cause, store, now):
         "note": note,
         "now": now,
     }
+    with phase("swupdate.trust") as trust:
+        staged = trust.staged(store)
+    if staged:
+        found["trust"] = staged["manifest"]
+    return found
 
 
 def reconcile(record, facts):
     """The event for the machine.
 
     `record` is the machine's state as it was saved; `facts`: "running" slot, "states" and "labels" by slot, "cause" of
-    the reset ("power", "watchdog", "reset", "soft"), "note" (why the trial gave up, or None), "now" (0: not known).
+    the reset ("power", "watchdog", "reset", "soft"), "note" (why the trial gave up, or None), "now" (0: not known),
+    "trust" (digest of the manifest of a trust store that is ready; left out when none is).
     """
     running = facts["running"]
     state = facts["states"].get(running)
@@ -103,7 +109,10 @@ def reconcile(record, facts):
         )
     if record["running"] != "idle":
         return ("resume", running)
-    if record["state"] == "sva" and not any(_is(facts["labels"][slot], record) for slot in facts["labels"]):
+    ready = facts.get("trust") == record["digest"] or any(
+        _is(facts["labels"][slot], record) for slot in facts["labels"]
+    )
+    if record["state"] == "sva" and not ready:
         return ("moved", running, "the package that was ready is no longer there")
     return ("booted", running)
 
@@ -143,9 +152,14 @@ def _is(label, record):
 def floor(store, nvs, slots):
     """The sequence number below which nothing is installed; raised first when the running slot is confirmed and above.
 
-    It is kept twice: in `store` and in `nvs` (an `esp32.NVS`, or None).
+    It is kept twice: in `store` and in `nvs` (an `esp32.NVS`, or None). A trust store that sets a floor begins anew, under
+    another name: what was kept before, and slots that were written before, count no more.
     """
-    data = store.load("floor")
+    with phase("swupdate.trust") as trust:
+        found = trust.load(store, nvs)
+    since, seq = (found["since"], found["floor"]) if found else (0, 0)
+    name = "floor%d" % since if since else "floor"
+    data = store.load(name)
     kept = copied = 0
     try:
         kept = cbor.decode(data)["seq"] if data else 0
@@ -155,23 +169,23 @@ def floor(store, nvs, slots):
     if nvs:
         buf = bytearray(8)
         try:
-            if nvs.get_blob("floor", buf) == 8:
+            if nvs.get_blob(name, buf) == 8:
                 copied = int.from_bytes(buf, "big")
         except OSError:  # was never written
             pass
-    seq = max(kept, copied)
+    seq = max(seq, kept, copied)
     label = slots.label(slots.running)
-    if slots.confirmed and label:
+    if slots.confirmed and label and label.get("trust", 0) >= since:
         seq = max(seq, label["seq"])
     # One of the two is enough, and the next start tries again.
     try:
         if seq > kept:
-            store.save("floor", cbor.dumps({"v": 1, "seq": seq}))
+            store.save(name, cbor.dumps({"v": 1, "seq": seq}))
     except OSError as error:
         print_exception(error)
     try:
         if nvs and seq > copied:
-            nvs.set_blob("floor", seq.to_bytes(8, "big"))
+            nvs.set_blob(name, seq.to_bytes(8, "big"))
             nvs.commit()
     except OSError as error:
         print_exception(error)

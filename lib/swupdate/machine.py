@@ -11,6 +11,8 @@ Pure: no clock, no input or output. The state is a plain dict and is its own rec
     tm              the bits of pstat.tm that are pending
     last            time of the last update, 0 when there was none
     to, tries       the slot that was armed, and how often; before arming, how often resets interrupted the action
+                    without its getting any further
+    mark            bytes that a download had in the flash when it was last taken up again
     slot            the slot that ran when this was written
     reason          the last result in words
 
@@ -45,7 +47,7 @@ _BAD_REQUEST = const(0x80)  # CoAP 4.00, 4.03, 5.03
 _FORBIDDEN = const(0x83)
 _UNAVAILABLE = const(0xA3)
 
-RESUMES = 3  # so often is an action taken up again after resets
+RESUMES = 3  # so often is an action taken up again after resets between which it got no further
 TRIES = 3  # so often is a slot armed for the same update
 
 
@@ -54,7 +56,7 @@ def fresh():
     state = {"digest": b""}
     for names, value in (
         (("purl", "nv", "source", "to", "slot", "reason"), ""),
-        (("when", "result", "seq", "tm", "last", "tries"), 0),
+        (("when", "result", "seq", "tm", "last", "tries", "mark"), 0),
         (("sched", "running", "state"), "idle"),
     ):
         for name in names:
@@ -179,7 +181,7 @@ def clock(s, now):
 
 def _start(s, what):
     begin, work = BEGIN[what]
-    s["running"], s["result"], s["reason"], s["tries"] = what, _IDLE, "", 0
+    s["running"], s["result"], s["reason"], s["tries"], s["mark"] = what, _IDLE, "", 0, 0
     if what == "upgrade" and s["state"] == "sva" and s["source"] == s["purl"]:
         begin, work = "upgrading", "install"
     s["state"] = begin or s["state"]
@@ -213,6 +215,14 @@ def verified(s, slot):
     """What is in the other `slot` was read once more: try it at the next start."""
     s["to"], s["tries"] = slot, 1
     return [("save",), ("reboot", slot)]
+
+
+def applied(s, when, reason):
+    """What was validated is in force, without a restart: a trust store. `when` is the time of it."""
+    if s["state"] != "upgrading":  # a RESET came in between
+        return []
+    s["last"] = when
+    return _end(s, "idle", _SUCCESS, reason)
 
 
 def _nothing(s):
@@ -257,11 +267,19 @@ def resume(s, slot):
     """An action was interrupted by a reset: go on, but not for ever."""
     s["slot"] = slot
     if s["tries"] >= RESUMES:
-        return failed(s, _LOST, "given up: it was interrupted by resets %d times" % RESUMES)
+        return failed(s, _LOST, "given up: %d resets interrupted it and it got no further" % RESUMES)
     s["tries"] += 1
     if s["running"] == "upgrade" and s["state"] == "sva":
         s["state"] = "upgrading"
     return _show(("run", "install" if s["state"] == "upgrading" else BEGIN[s["running"]][1]))
+
+
+def found(s, done):
+    """The download of a resumed action goes on after `done` bytes: more than last time, and no reset counts any more."""
+    if done <= s["mark"]:
+        return []
+    s["mark"], s["tries"] = done, 0
+    return [("save",)]
 
 
 def rearm(s, slot):

@@ -23,8 +23,8 @@ class Updater:
 
     `store`, `clock`, `slots`: see the contract. `pstat`: `.operational` (in RFNOP), `.show(cm, tm)`, `.notify()`.
     `make_job(url)` -> job of the install phase. `reboot()` restarts the board. `settings` (dict, all optional): "url"
-    built in by the maker, "schemes", "retries" of an action that lost its connection, "backoff_ms" before each of
-    them, "manufactured" in Unix seconds. `nvs`: keeps a copy of the sequence floor.
+    built in by the maker, "schemes", "address" (a function: that of this Device), "manufactured" in Unix seconds, and
+    what swupdate.work takes from them. `nvs`: keeps a copy of the sequence floor.
 
     The tie to pstat is `pstat.on_tm = updater.target` and `pstat.on_state = updater.dos_changed`.
 
@@ -65,8 +65,9 @@ class Updater:
         fault = None
         if purl:
             try:
-                with phase("swupdate.url") as url:
-                    url.parse(purl, self._settings.get("schemes", _SCHEMES))
+                with phase("swupdate.url", "swupdate.itself") as (url, itself):
+                    _scheme, host, _port, _path = url.parse(purl, self._settings.get("schemes", _SCHEMES))
+                    itself.refuse(host, self._settings.get("address", str)())
             except Fault as error:
                 fault = (error.result(), error.text)
         return self.feed(("update", purl, action, when, fault, self._facts()))

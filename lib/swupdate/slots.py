@@ -66,6 +66,7 @@ class Slots:
             app.readblocks(app.ioctl(4, 0) - 1, buf, 0)
             label, _ = cbor.decode_prefix(buf, strict=True)
             whole = label["v"] > 0 and label["seq"] >= 0 and label["built"] >= 0 and len(label["manifest"]) == 32
+            whole = whole and label.get("trust", 0) >= 0
             for half in ("fw", "app"):
                 size, digest = label[half]
                 whole = whole and size > 0 and len(digest) == 32

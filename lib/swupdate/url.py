@@ -1,4 +1,4 @@
-"""`purl`: a fully qualified URL (RFC 3986), checked by its syntax alone: no host is looked up, none is excluded."""
+"""`purl`: a fully qualified URL (RFC 3986), checked by its syntax alone: no host is looked up. See also `itself`."""
 
 from port import const
 
@@ -31,6 +31,8 @@ def parse(url, schemes):
         if c in rest:
             end = min(end, rest.index(c))
     authority, rest = rest[:end], rest[end:]
+    if "@" in authority:
+        raise _fault("holds user information")
     parts = rest.split("%")
     for part in parts[1:]:
         if len(part) < 2 or not _only(part[:2], "", "abcdef"):

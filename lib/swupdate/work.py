@@ -9,7 +9,7 @@ async def attempt(updater, what, builtin, settings):
     """Do "check", "obtain" or "install" and return the event that tells the machine what came of it. Never raises."""
     updater.attempts = 0
     try:
-        return await _try(updater, what, builtin, settings.get("retries", 2), settings.get("backoff_ms", (1000, 4000)))
+        return await _try(updater, what, builtin, settings)
     except Fault as error:
         fault = error
     except MemoryError as error:
@@ -24,16 +24,30 @@ async def attempt(updater, what, builtin, settings):
     return ("failed", fault.result(), fault.text, valid)
 
 
-async def _try(updater, what, builtin, retries, backoff):
+async def _try(updater, what, builtin, settings):
+    """Once, and again when the connection was lost; `settings` (all optional):
+
+    "retries" (2) in a row that bring nothing more than what was there before, "attempts" (50) in all, and "backoff_ms"
+    ((1000, 4000)) before the first retry in a row, the second, and so on.
+    """
+    backoff = settings.get("backoff_ms", (1000, 4000))
+    furthest = vain = 0
     while True:
         updater.attempts += 1
         updater.progress(0, 0)
         try:
             return await _once(updater, what, updater.state["purl"] or builtin)
         except (Fault, OSError) as error:
-            if getattr(error, "cause", "lost") != "lost" or updater.attempts > retries:
+            vain += 1
+            if updater.done > furthest:
+                furthest, vain = updater.done, 0
+            if (
+                getattr(error, "cause", "lost") != "lost"
+                or vain > settings.get("retries", 2)
+                or updater.attempts >= settings.get("attempts", 50)
+            ):
                 raise
-        pause = backoff[min(updater.attempts, len(backoff)) - 1]
+        pause = backoff[min(max(vain, 1), len(backoff)) - 1]
         await sleep_ms(pause + pause * urandom(1)[0] // 512)  # up to half as much again: a fleet must not come at once
 
 
@@ -42,10 +56,13 @@ async def _once(updater, what, url):
     if what == "install":
         label = slots.label(slots.other)
         if not label or bytes(label["manifest"]) != updater.state["digest"]:
-            raise Fault("invalid", "the package that was ready is no longer there")
+            with phase("swupdate.trust") as trust:
+                return trust.install(updater)
     elif not url:
         raise Fault("url", "there is no package URL, and none is built in")
     job = updater.make_job(url)
+    if updater.state["tries"]:
+        job.found = lambda done: _found(updater, done)
     with phase("swupdate.install.obtain") as install:
         if what == "install":
             done = install.verify(job)
@@ -61,6 +78,13 @@ async def _once(updater, what, url):
         finally:
             if updater.resume:
                 await updater.resume()
+
+
+def _found(updater, done):
+    try:
+        updater.feed(("found", done))
+    except MemoryError:  # then the last reset counts
+        pass
 
 
 def _offer(found):

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from fargo.commands import device, key, release, serve, sim
+from fargo.commands import device, key, release, rotate, serve, sim  # noqa: F401 - `rotate` adds itself to `key`
 from fargo.console import Json, Output, invoke
 
 app = typer.Typer(

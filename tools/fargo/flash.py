@@ -128,5 +128,5 @@ def build_nvs(wifi: tuple[str, str]) -> bytes:
     data = b""
     for key, value in zip((b"ssid", b"key"), wifi, strict=True):
         blob = b"b" + value.encode()
-        data += bytes((0xA5, 4, len(key), len(blob))) + b"wifi" + key + blob + b"\x5a"
+        data += bytes((0xA5, 4, len(key), len(blob), 0)) + b"wifi" + key + blob + b"\x5a"
     return data

@@ -72,6 +72,11 @@ def raw(key: ec.EllipticCurvePublicKey) -> bytes:
     return point[1:]
 
 
+def from_raw(data: bytes) -> ec.EllipticCurvePublicKey:
+    """The public key of x and y, 64 bytes. Raises ValueError."""
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + data)
+
+
 def kid(key: ec.EllipticCurvePublicKey) -> bytes:
     """The key's identifier: the first 8 bytes of the SHA-256 of its 64 bytes."""
     return hashlib.sha256(raw(key)).digest()[:8]

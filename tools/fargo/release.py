@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,9 @@ from swupdate.faults import Fault
 from swupdate.install import manifest as profile
 from swupdate.install.tables import CHUNK, ENTRY
 
-from fargo import keys, suit
+from fargo import keys, suit, trust
 from fargo.console import FAILED, Failure
+from fargo.files import replace, write_named
 
 
 def chunk_table(data: bytes) -> bytes:
@@ -29,24 +29,6 @@ def chunk_table(data: bytes) -> bytes:
         chunk = data[at : at + CHUNK]
         table += hashlib.sha256(chunk + b"\xff" * (CHUNK - len(chunk))).digest()[:ENTRY]
     return table
-
-
-def _write(folder: Path, data: bytes, suffix: str) -> tuple[bytes, str]:
-    """Write `data` under its digest: (digest, name)."""
-    digest = hashlib.sha256(data).digest()
-    name = digest.hex()[:32] + suffix
-    _replace(folder / name, data)
-    return digest, name
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write `path` so that a server never hands out half of it. Raises Failure."""
-    new = path.with_name(path.name + ".new")
-    try:
-        new.write_bytes(data)
-        os.replace(new, path)
-    except OSError as error:
-        raise Failure(f"{path}: {error.strerror}") from None
 
 
 def build(
@@ -74,38 +56,35 @@ def build(
         raise Failure("a version has 1 to 64 bytes, a sequence number is positive", "", 2)
     if "/" in name + version or not (firmware is None or firmware) or not (app is None or app):
         raise Failure("a payload is empty, or there is a / in the name or the version", "", 2)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Failure(f"{out}: {error.strerror}") from None
     parts = []
     for half, data in (("fw", firmware), ("app", app)):
         if data is not None:
-            digest, uri = _write(out, data, ".bin")
-            table, table_uri = _write(out, chunk_table(data), ".chunks")
+            digest, uri = write_named(out, data, ".bin")
+            table, table_uri = write_named(out, chunk_table(data), ".chunks")
             parts.append(suit.Part(half, len(data), digest, uri, table, table_uri, bytecode))
     data = suit.manifest(
         version, sequence, vendor, class_id, parts, int(time.time()) if built is None else built, expires
     )
     path = out / f"{name}-{version}.suit"
-    _replace(path, suit.envelope(data, []))
+    replace(path, suit.envelope(data, []))
     return path
 
 
 def sign(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     """Add a signature to the envelope `path`. It is all that is needed: payloads may be elsewhere. Raises Failure."""
     data, digest, signatures = _opened(path)
-    _manifest(data)  # what a device would not understand is not signed
+    manifest = _manifest(data)  # what a device would not understand is not signed
     if profile.digest(data) != digest[-32:]:
         raise Failure(f"{path} was changed after it was built", "build it again")
     if keys.kid(key.public_key()) in _signers(path, signatures):
         raise Failure(f"{path} is signed with this key already")
-    if len(signatures) == 3:
-        raise Failure(f"{path} has 3 signatures already, which is the most")
+    most = 6 if manifest.component("trust") else 3
+    if len(signatures) >= most:
+        raise Failure(f"{path} has {most} signatures already, which is the most")
     signed = suit.envelope(data, [*signatures, suit.sign(digest, key)])
     if len(signed) > profile.ENVELOPE_LIMIT:
         raise Failure(f"{path} would be larger than {profile.ENVELOPE_LIMIT} bytes")
-    _replace(path, signed)
+    replace(path, signed)
 
 
 @dataclass
@@ -132,18 +111,8 @@ def verify(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int 
         report.problems.append(fault.text)
         return report
     known = {keys.kid(key): key for key in trusted}
-    for kid, protected, signature in signatures:
-        if kid not in known:
-            report.unknown.append(kid.hex())
-            continue
-        der = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
-        try:
-            known[kid].verify(der, suit.to_be_signed(protected, digest), ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature:
-            report.problems.append(f"the signature of {kid.hex()} is wrong")
-            continue
-        if kid.hex() not in report.valid:
-            report.valid.append(kid.hex())
+    report.unknown = [kid.hex() for kid, _, _ in signatures if kid not in known]
+    report.valid = _valid(known, digest, signatures, report)
     if len(report.valid) < threshold:
         report.problems.append(f"{len(report.valid)} valid signature(s) of trusted keys, {threshold} needed")
     report.version = manifest.version
@@ -151,14 +120,58 @@ def verify(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int 
         report.problems.append("it has expired")
     for part in manifest.components:
         payload = _read(path.parent, part.uri, report)
-        table = _read(path.parent, part.table_uri, report)
         if payload is not None and (len(payload) != part.size or hashlib.sha256(payload).digest() != part.digest):
             report.problems.append(f"{part.uri} is not the {part.half} that was signed")
+        if part.half == "trust":
+            if payload is not None:
+                _agreed(payload, manifest.seq, digest, signatures, report)
+            continue
+        table = _read(path.parent, part.table_uri, report)
         if table is not None and hashlib.sha256(table).digest() != part.table:
             report.problems.append(f"{part.table_uri} is not the table that was signed")
         if payload is not None and table is not None and chunk_table(payload) != table:
             report.problems.append(f"{part.table_uri} does not belong to {part.uri}")
     return report
+
+
+def _valid(
+    known: dict[bytes, ec.EllipticCurvePublicKey],
+    digest: bytes,
+    signatures: list[tuple[bytes, bytes, bytes]],
+    report: Report,
+) -> list[str]:
+    """The kids (hexadecimal) of the keys in `known` whose signatures are valid; wrong ones become problems."""
+    valid: list[str] = []
+    for kid, protected, signature in signatures:
+        if kid not in known:
+            continue
+        der = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+        try:
+            known[kid].verify(der, suit.to_be_signed(protected, digest), ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            text = f"the signature of {kid.hex()} is wrong"
+            if text not in report.problems:
+                report.problems.append(text)
+            continue
+        if kid.hex() not in valid:
+            valid.append(kid.hex())
+    return valid
+
+
+def _agreed(
+    payload: bytes, number: int, digest: bytes, signatures: list[tuple[bytes, bytes, bytes]], report: Report
+) -> None:
+    """Whether the keys of a new trust store have signed it, as many as it asks for."""
+    try:
+        found, threshold, _ = trust.read(payload, number)
+    except Fault as fault:
+        report.problems.append(fault.text)
+        return
+    new = {kid: keys.from_raw(found[kid]) for kid in found}
+    report.unknown = [kid for kid in report.unknown if bytes.fromhex(kid) not in new]
+    valid = _valid(new, digest, signatures, report)
+    if len(valid) < threshold:
+        report.problems.append(f"{len(valid)} valid signature(s) of the new trust store's keys, {threshold} needed")
 
 
 def publish(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int = 1) -> Path:
@@ -167,7 +180,7 @@ def publish(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int
     if report.problems:
         raise Failure(f"{path}: {'; '.join(report.problems)}", "", FAILED, problems=report.problems)
     latest = path.with_name("latest.suit")
-    _replace(latest, _bytes(path))
+    replace(latest, _bytes(path))
     return latest
 
 
@@ -175,7 +188,7 @@ def show(path: Path) -> dict[str, Any]:
     """What an envelope says, for people and for --json."""
     data, _, signatures = _opened(path)
     manifest = _manifest(data)
-    return {
+    value = {
         "version": manifest.version,
         "sequence": manifest.seq,
         "built": manifest.built,
@@ -196,6 +209,13 @@ def show(path: Path) -> dict[str, Any]:
             for c in manifest.components
         ],
     }
+    store = manifest.component("trust")
+    if store and "/" not in store.uri and path.with_name(store.uri).exists():
+        try:
+            value["trust"] = trust.show(_bytes(path.with_name(store.uri)), manifest.seq)
+        except Fault as fault:
+            raise Failure(f"{store.uri}: {fault.text}") from None
+    return value
 
 
 def label(envelope: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fargo import bundle, flash, image, keys, onboard, release, romfs
+from fargo import bundle, flash, image, keys, onboard, release, romfs, trust
 from fargo.authority import Authority
 from fargo.identity import Identity, Known
 from fargo.serve import Server
@@ -102,6 +102,25 @@ class Stage:
             **parameters,
         )
         for key in signers if signers is not None else self.keys[: self.threshold]:
+            release.sign(envelope, key)
+        return envelope
+
+    def rotate(
+        self,
+        number: int,
+        trusted: list[ec.EllipticCurvePrivateKey],
+        signers: list[ec.EllipticCurvePrivateKey],
+        threshold: int = 1,
+        floor: int | None = None,
+        **parameters: Any,
+    ) -> Path:
+        """Build the release of a trust store with the keys `trusted`, signed by `signers`; the path of its envelope."""
+        envelope = trust.build(
+            self.releases, number,
+            parameters.pop("vendor", self.vendor), parameters.pop("class_id", self.class_id),
+            [key.public_key() for key in trusted], threshold, floor, **parameters,
+        )  # fmt: skip
+        for key in signers:
             release.sign(envelope, key)
         return envelope
 

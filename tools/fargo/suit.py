@@ -21,14 +21,14 @@ LIMIT = 65536
 
 @dataclass(frozen=True)
 class Part:
-    """One component of a release: `half` "fw" or "app"."""
+    """One component of a release: `half` "fw" or "app", or "trust", which has no table."""
 
     half: str
     size: int
     digest: bytes
     uri: str
-    table: bytes
-    table_uri: str
+    table: bytes = b""
+    table_uri: str = ""
     bytecode: int = 0
 
 
@@ -53,9 +53,9 @@ def manifest(
             (2, class_id),
             (3, _digest(part.digest)),
             (14, part.size),
-            (profile.P_TABLE, part.table),
-            (profile.P_TABLE_URI, part.table_uri),
         ]
+        if part.table:
+            parameters += [(profile.P_TABLE, part.table), (profile.P_TABLE_URI, part.table_uri)]
         if index == 0:
             parameters += [(profile.P_VERSION, version), (profile.P_BUILT, built)]
             if expires:

@@ -120,6 +120,17 @@ def test_a_ready_package_is_gone():
         assert boot.reconcile(ready, facts("ota_0", label=label))[0] == "moved"
 
 
+def test_a_trust_store_that_is_ready():
+    """It is in no slot; and its work, too, is taken up again."""
+    ready = record("sva", "idle", "")
+    for digest, event in ((MINE, "booted"), (OTHER, "moved")):
+        f = facts("ota_0", label=OTHER)
+        f["trust"] = digest
+        assert boot.reconcile(ready, f)[0] == event
+        f["trust"] = MINE
+        assert boot.reconcile(record("upgrading", "upgrade", "", tries=0), f) == ("resume", "ota_0")
+
+
 def test_nothing_happened():
     assert boot.reconcile(fresh(), facts("ota_0")) == ("booted", "ota_0")
     assert boot.reconcile(record("idle", "idle", ""), facts("ota_0")) == ("booted", "ota_0")

@@ -220,13 +220,22 @@ async def test_bytecode():
 
 async def test_expiry():
     rig = Rig()
-    await accepted(rig, recipe().set(-5, 1_800_000_000))  # no clock that is trusted
     rig.clock.time = 1_800_000_000
     await accepted(rig, recipe().set(-5, 1_800_000_000))
     await accepted(rig, recipe())
     rig.clock.time = 1_800_000_001
     await refused(rig, recipe().set(-5, 1_800_000_000), "version 1.1.0 has expired")
     await refused(rig, recipe().set(-5, 1), "expired")
+
+
+async def test_expiry_while_the_time_is_not_known():
+    """Not installed, and worth another try; but what has expired for certain is refused for good."""
+    rig = Rig()
+    await accepted(rig, recipe())
+    rig.clock.floor = 1_800_000_000
+    await refused(rig, recipe().set(-5, 1_800_000_000), "version 1.1.0 expires, and the time is not known", 4)
+    rig.clock.floor += 1
+    await refused(rig, recipe().set(-5, 1_800_000_000), "version 1.1.0 has expired")
 
 
 async def test_proof_that_an_update_can_come():

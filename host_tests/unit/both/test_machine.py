@@ -187,6 +187,16 @@ def test_upgrade_that_fails():
     assert shown(step(arming, ("failed", 5, "x", False))[0]) == ("idle", 0, "idle", 8, 0)
 
 
+def test_a_trust_store_is_in_force_without_a_restart():
+    s, _ = step(at("sva"), ("target", 128, OPEN))
+    s, effects = step(s, ("applied", NOW + 60, "trust store 3 is in force"))
+    assert shown(s) == ("idle", 0, "idle", 1, 0) and effects == SHOWN
+    assert (s["last"], s["nv"], s["to"], s["reason"]) == (NOW + 60, "", "", "trust store 3 is in force")
+    for state in ("idle", "nsa", "sva"):  # a RESET came in between
+        s, effects = step(at(state), ("applied", NOW, "x"))
+        assert s == at(state) and not effects
+
+
 def test_rolled_back():
     s = at("upgrading", tm=128, to="ota_1", tries=1)
     s, _ = step(s, ("rolled_back", "ota_0", "the watchdog ended its trial"))
@@ -524,3 +534,21 @@ def test_every_state_with_every_event():
 
 def test_begin_is_table_4():
     assert set(BEGIN) | {"idle"} == set(TM)
+
+
+def test_a_download_that_gets_further_between_resets_goes_on():
+    s = at("svv")
+    for done in (4096, 8192, 8192 + 4096, 40960):
+        for _ in range(RESUMES):  # the power may fail before anything is known, too
+            s, effects = step(s, ("resume", "ota_0"))
+            assert effects[-1] == ("run", "obtain")
+        s, effects = step(s, ("found", done))
+        assert effects == [("save",)] and (s["mark"], s["tries"]) == (done, 0)
+    for _ in range(RESUMES):
+        s, effects = step(s, ("resume", "ota_0"))
+        s, more = step(s, ("found", 40960))  # no further than last time
+        assert effects[-1] == ("run", "obtain") and more == []
+    s, effects = step(s, ("resume", "ota_0"))
+    assert s["result"] == 4 and "no further" in s["reason"] and s["mark"] == 40960
+    s, _ = post(s, "isvv", "now")
+    assert s["mark"] == 0

@@ -10,15 +10,17 @@ the signatures and digests above this module decide. So the rules here only boun
   begins behind the
   last one continues in the same answer, so such a server costs one whole download and not one for every range.
 * An answer without `Content-Length`, with `Transfer-Encoding` or with a `Content-Encoding` is refused.
-* At most 3 redirects, to https only.
+* At most 3 redirects, to https only; another host needs a certificate of its own from the same authorities.
+* A server that is silent, or slower than swupdate.install.pace bears, is given up.
 """
 
 import asyncio
 
-from port import const, phase
+from port import const, phase, wait_for
 from port.peer import CERTIFICATE, tls_connect
 
 from swupdate.faults import Fault
+from swupdate.install.pace import Pace
 
 _LINE = const(512)
 _HEADERS = const(4096)
@@ -32,9 +34,9 @@ class HttpsSource:
     """A Source (docs/architecture.md) over HTTPS.
 
     `url` is what relative URLs are resolved against; `authorities` a list of DER certificates; `resolver` has
-    `async resolve(name) -> numeric address`. `limits` may have `connect_s` (name, connection and request: 10), and
-    `read_s` (15): the
-    whole head of an answer, and each `readinto`, must come within it.
+    `async resolve(name) -> numeric address`, and may refuse it. `limits` may have `connect_s` (name, connection and
+    request: 10), `read_s` (15): the whole head of an answer must come within it, and of a body at least something; and
+    what Pace takes from it.
 
     Every method may raise Fault: "lost", "status" (the server's 400 to 599), "url", "scheme".
     """
@@ -45,6 +47,7 @@ class HttpsSource:
         self._resolver = resolver
         self._connect_s = getattr(limits, "connect_s", 10)
         self._read_s = getattr(limits, "read_s", 15)
+        self._pace = Pace(limits)
         self._stream = None
         self._server = None  # (host, port) of the open connection
         self._buffer = memoryview(bytearray(_LINE))
@@ -100,7 +103,15 @@ class HttpsSource:
         """Fill `view` with the next bytes of the object."""
         if len(view) > self._left:
             raise _lost("was asked for more than it announced")
-        await self._timed(self._fill(view), self._read_s)
+        at = min(len(view), self._high - self._low)
+        view[:at] = self._buffer[self._low : self._low + at]
+        self._low += at
+        self._left -= at
+        self._pace.begin()
+        while at < len(view):
+            at += await self._timed(self._more(view[at:]), self._read_s, "sent nothing within %d s")
+        if not self._left and not self._keep:
+            await self.close()
 
     async def close(self):
         """Close the connection; the Source can be used again."""
@@ -110,18 +121,14 @@ class HttpsSource:
         if stream:
             await stream.close()
 
-    async def _fill(self, view):
-        at = min(len(view), self._high - self._low)
-        view[:at] = self._buffer[self._low : self._low + at]
-        self._low += at
-        while at < len(view):
-            count = await self._stream.readinto(view[at:])
-            if not count:
-                raise _lost("closed the connection with %d bytes missing" % (self._left - at))
-            at += count
-        self._left -= at
-        if not self._left and not self._keep:
-            await self.close()
+    async def _more(self, view):
+        """Some bytes of the body, at least one: how many."""
+        count = await self._stream.readinto(view)
+        if not count:
+            raise _lost("closed the connection with %d bytes missing" % self._left)
+        self._left -= count
+        self._pace.got(count)
+        return count
 
     async def _skip(self, count):
         scratch = memoryview(bytearray(min(count, _LINE)))
@@ -130,12 +137,12 @@ class HttpsSource:
             await self.readinto(part)
             count -= len(part)
 
-    async def _timed(self, step, seconds):
-        """Run one step; whatever fails closes the connection, and is a Fault."""
+    async def _timed(self, step, seconds, late):
+        """Run one step; whatever fails closes the connection, and is a Fault. `late`: what to say when it takes longer."""
         try:
-            return await asyncio.wait_for(step, seconds)
+            return await wait_for(step, seconds)
         except asyncio.TimeoutError:  # noqa: UP041 - MicroPython has no other
-            fault = _lost("did not answer within %d s" % seconds)
+            fault = _lost(late % seconds)
         except OSError as error:
             if error.errno == CERTIFICATE:
                 fault = Fault("lost", "the server's certificate is refused: %s" % error.args[1])
@@ -201,8 +208,8 @@ class HttpsSource:
         return url[: url.rindex("/") + 1] + name, host, port, path[: path.rindex("/") + 1] + name
 
     async def _exchange(self, host, port, path, extra):
-        await self._timed(self._send(host, port, path, extra), self._connect_s)
-        return await self._timed(self._head(), self._read_s)
+        await self._timed(self._send(host, port, path, extra), self._connect_s, "cannot be reached within %d s")
+        return await self._timed(self._head(), self._read_s, "is silent or too slow: no whole answer within %d s")
 
     async def _send(self, host, port, path, extra):
         if self._stream is None:
@@ -224,6 +231,7 @@ class HttpsSource:
     async def _head(self):
         budget = _HEADERS
         head = None
+        self._pace.begin()
         while True:
             line = await self._line()
             budget -= len(line) + 2
@@ -234,6 +242,7 @@ class HttpsSource:
             elif line:
                 head.add(line)
             elif head.status >= 200:
+                self._pace.got(0)
                 return head
             else:
                 head = None  # 1xx is followed by the real answer

@@ -16,6 +16,8 @@ _SIGN1_TAG = const(18)
 _SHA_256 = const(-16)
 _ES256 = b"\xa1\x01\x26"  # the protected header {1: -7}
 _SIGNATURES = const(3)
+_SIGNATURES_TRUST = const(6)  # of a trust store: by keys of the old one, and by keys of the new one
+_TRUST = b"\x81\x81\x45trust"  # its list of components; whoever has it stand elsewhere gains three signatures
 _TEXT = const(64)  # bytes of a version: it goes into the slot's label
 
 # Envelope and manifest keys
@@ -54,9 +56,9 @@ _MALFORMED = "it is malformed"
 
 
 class Component:
-    """One half of a slot: `half` "fw" or "app", `vendor` and `kind` of the devices that it is for (16 bytes each), `size`
-    in bytes, `digest` and `table` (32 bytes), `uri`, `table_uri`, `bytecode`: the `.mpy` version that it loads (fw) or
-    needs (app), 0 when not said."""
+    """One half of a slot, "fw" or "app", or "trust", a trust store: `half`. `vendor` and `kind` of the devices that it is
+    for (16 bytes each), `size` in bytes, `digest` and `table` (32 bytes), `uri`, `table_uri`, `bytecode`: the `.mpy`
+    version that it loads (fw) or needs (app), 0 when not said. A trust store has no table."""
 
     def __init__(self, half, parameters):
         self.half = half
@@ -65,6 +67,14 @@ class Component:
         self.size = _of(parameters, _P_SIZE, int)
         self.digest = _digest(_of(parameters, _P_DIGEST, bytes))
         self.uri = _of(parameters, _P_URI, str)
+        if half == "trust":  # small, and no code
+            self.table, self.table_uri, self.bytecode = b"", "", 0
+            if self.size < 1:
+                raise _bad(_WRONG)
+            for key in (P_TABLE, P_TABLE_URI, P_BYTECODE):
+                if key in parameters:
+                    raise _bad(_UNKNOWN)
+            return
         self.table = _of(parameters, P_TABLE, bytes)
         self.table_uri = _of(parameters, P_TABLE_URI, str)
         self.bytecode = parameters.get(P_BYTECODE, 0)
@@ -89,6 +99,8 @@ class Manifest:
         checked = [set() for _ in halves]
         if not halves or len(set(halves)) != len(halves):
             raise _bad(_UNKNOWN)
+        if "trust" in halves and len(halves) > 1:
+            raise _bad("a trust store comes alone")
         _run(_of(common, 4, bytes), parameters, checked)
         _run(_of(outer, _INSTALL, bytes), parameters, checked)
         _run(_of(outer, _VALIDATE, bytes), parameters, checked)
@@ -104,7 +116,7 @@ class Manifest:
         self.components = [Component(half, p) for half, p in zip(halves, parameters)]  # noqa: B905 - no `strict` there
 
     def component(self, half):
-        """The Component for `half`, or None when this release does not carry it."""
+        """The Component for `half` (or "trust"), or None when this release does not carry it."""
         for component in self.components:
             if component.half == half:
                 return component
@@ -125,8 +137,9 @@ def split(envelope):
         raise _bad(_UNKNOWN)
     manifest = _of(outer, _MANIFEST, bytes)
     blocks = _decoded(_of(outer, _AUTHENTICATION, bytes))
-    if not isinstance(blocks, list) or not 2 <= len(blocks) <= 1 + _SIGNATURES:
-        raise _bad("it must have 1 to %d signatures" % _SIGNATURES)
+    most = _SIGNATURES_TRUST if _TRUST in manifest else _SIGNATURES
+    if not isinstance(blocks, list) or not 2 <= len(blocks) <= 1 + most:
+        raise _bad("it must have 1 to %d signatures" % most)
     for block in blocks:
         if not isinstance(block, bytes):
             raise _bad(_MALFORMED)
@@ -186,7 +199,7 @@ def _run(data, parameters, checked):
 
 
 def _half(name):
-    for half in ("fw", "app"):
+    for half in ("fw", "app", "trust"):
         if name == [half.encode()]:
             return half
     raise _bad(_UNKNOWN)

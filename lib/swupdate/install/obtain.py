@@ -15,18 +15,22 @@ _ENVELOPE = const(4096)  # bytes; what is longer is not read to its end
 class Offer:
     """A release that may be installed: `version`, `seq`, `manifest` (its digest), `built`, `parts`.
 
-    Holds copies: the code that read and verified the manifest has left memory before the payload comes in.
+    `trust`: the number of the trust store that it was verified with; `envelope`: of a newer trust store, which its own
+    keys must have signed as well. Holds copies: the code that read and verified the manifest has left memory before the
+    payload comes in.
     """
 
-    def __init__(self, manifest):
+    def __init__(self, manifest, trust, envelope):
+        self.trust = trust
         self.version = manifest.version
         self.seq = manifest.seq
         self.manifest = manifest.digest
         self.built = manifest.built
         self.parts = [Part(component) for component in manifest.components]
+        self.envelope = envelope if self.part("trust") else None
 
     def part(self, half):
-        """The Part for `half`, or None when the release does not carry it."""
+        """The Part for `half` (or "trust"), or None when the release does not carry it."""
         for part in self.parts:
             if part.half == half:
                 return part
@@ -34,7 +38,7 @@ class Offer:
 
 
 class Part:
-    """One half of a slot that a release carries: see swupdate.install.manifest.Component."""
+    """What a release carries, a half of a slot or a trust store: see swupdate.install.manifest.Component."""
 
     def __init__(self, component):
         self.half, self.size, self.digest = component.half, component.size, component.digest
@@ -46,19 +50,20 @@ async def check(job, must=False):
 
     `must` as in policy.judge; None: only the signatures are verified.
     """
-    manifest, digest = await _verified(job, await _envelope(job))
+    envelope = await _envelope(job)
+    manifest, digest = await _verified(job.trust, envelope)
     if must is None:
         return None
     with phase("swupdate.install.whole") as whole:  # what runs is only up to date when it is what it says
         damaged = await whole.damaged(job.slots, digest, _buffer(job))
     with phase("swupdate.install.policy") as policy:
         manifest = policy.judge(job, manifest, digest, must, damaged)
-        return Offer(manifest) if manifest else None
+        return Offer(manifest, job.trust.number, envelope) if manifest else None
 
 
-async def _verified(job, envelope):
+async def _verified(trust, envelope):
     with phase("swupdate.install.signatures") as signatures:
-        return await signatures.verified(job, envelope)
+        return await signatures.verified(envelope, trust.keys(), trust.threshold, "trusted", trust.revoked)
 
 
 async def _envelope(job):
@@ -81,6 +86,7 @@ async def prove(job):
 async def obtain(job, progress):
     """Have the release at the job's URL in the other slot, whole and validated: its Offer, or None (nothing newer).
 
+    A trust store is kept in `job.store` instead.
     `progress(done, total)` hears of bytes. What an earlier attempt left in the flash is kept where the table of chunks
     says that it is right, so nothing is fetched twice. Raises Fault, and then the slot does not look valid.
     """
@@ -90,7 +96,10 @@ async def obtain(job, progress):
     job.reserve()
     try:
         offer = await check(job, True)
-        if offer and not await _whole(job, offer):
+        if offer and offer.envelope:
+            with phase("swupdate.install.trust") as trust:
+                await trust.obtain(job, offer, progress)
+        elif offer and not await _whole(job, offer):
             await _write(job, offer, progress)
             if not await _whole(job, offer):
                 with phase("swupdate.install.writer") as writer:

@@ -56,11 +56,14 @@ class Payload:
         self.total = sum(part.size for part in offer.parts)
         self.buffers = job.buffers
         self.etags = {}
+        self.found = getattr(job, "found", None)  # is told how much was there, when the first byte is asked for
 
     async def write(self):
         """Write all of it, the first sectors last. Raises Fault or OSError, and then the slot does not look valid."""
         offer = self.offer
         label = {"v": 1, "seq": offer.seq, "version": offer.version, "manifest": offer.manifest, "built": offer.built}
+        if offer.trust:
+            label["trust"] = offer.trust
         tables = {}
         try:
             for part in offer.parts:
@@ -126,6 +129,9 @@ class Payload:
         """Fetch chunks `begin` to `end` (not included): the network fills one buffer while the flash takes the other."""
         half = part.half
         size = min(end * _CHUNK, part.size) - begin * _CHUNK
+        if self.found:
+            self.found(self.done)
+            self.found = None
         etag = await self.source.start(part.uri, begin * _CHUNK, size, self.etags.get(half))
         self.etags[half] = etag
         full, empty = self.buffers

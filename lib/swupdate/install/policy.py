@@ -6,11 +6,14 @@ from swupdate.faults import Fault
 from swupdate.install.manifest import Manifest
 
 _JUMP = const(1_000_000)  # the largest step of the sequence number
+_JUMP_TRUST = const(1000)  # and of the number of a trust store
+_LARGEST_TRUST = const(1536)  # bytes of it
 
 
 def judge(job, data, digest, must=True, damaged=False):
     """The Manifest in `data` (bytes, verified) if it may be installed here, or None when it is not newer than what runs.
 
+    The numbers of trust stores are their own: one is compared with the trust store in force, and with nothing else.
     With `must`, a release older than what this device has confirmed is an attempt to roll back and refused; without it
     (availability check) it is simply not newer. When what runs is `damaged`, its own release repairs it. Raises Fault.
     """
@@ -21,27 +24,43 @@ def judge(job, data, digest, must=True, damaged=False):
             raise Fault("invalid", "the release is for the devices of another vendor")
         if component.kind != job.trust.class_id:
             raise Fault("invalid", "the release is for another class of device")
-    running = job.slots.label(job.slots.running) or {}
-    mine = running.get("seq", 0)
-    if manifest.seq == mine:
-        if bytes(running["manifest"]) != manifest.digest:
-            raise Fault("invalid", "another release has the sequence number %d of the running one" % mine)
-        if not damaged:
-            return None
-    # The floor's own release may be installed again: a damaged slot makes the bootloader start an older one.
-    known = max(job.floor, mine)
+    store = manifest.component("trust")
+    if store:
+        known = mine = job.trust.number
+        same, jump = store.digest == job.trust.digest, _JUMP_TRUST
+    else:
+        running = job.slots.label(job.slots.running) or {}
+        # A number that came before the recovery from a fast-forward counts no more (docs/release-format.md).
+        mine = running.get("seq", 0) if running.get("trust", 0) >= job.trust.since else 0
+        # The floor's own release may be installed again: a damaged slot makes the bootloader start an older one.
+        known = max(job.floor, mine)
+        same, jump = bytes(running.get("manifest", b"")) == digest, getattr(job.limits, "jump", _JUMP)
+    if same and not damaged:
+        return None
+    if manifest.seq == mine and not same:
+        text = "another release has the sequence number %d of the %s"
+        raise Fault("invalid", text % (mine, "trust store in force" if store else "running one"))
     if manifest.seq < known:
         if must:
             raise Fault("invalid", "version %s is older than what was installed (rollback)" % manifest.version)
         return None
-    if manifest.seq - known > getattr(job.limits, "jump", _JUMP):
+    if manifest.seq - known > jump:
         raise Fault("invalid", "the sequence number is too far ahead")
-    _suits(job, manifest)
+    if store and store.size > _LARGEST_TRUST:
+        raise Fault("invalid", "the trust store has more than %d bytes" % _LARGEST_TRUST)
+    if not store:
+        _suits(job, manifest)
+    if manifest.expires:
+        now = job.clock.now()
+        if max(now, job.clock.floor) > manifest.expires:
+            raise Fault("invalid", "version %s has expired" % manifest.version)
+        if not now:  # the network's fault, and tried again: the time may just be on its way
+            raise Fault("lost", "version %s expires, and the time is not known" % manifest.version)
     return manifest
 
 
 def _suits(job, manifest):
-    """Refuse what this device has no room for, or could not run, or what has expired."""
+    """Refuse what this device has no room for, or could not run."""
     for component in manifest.components:
         size = job.slots.size(component.half)
         if component.size > size:
@@ -53,6 +72,3 @@ def _suits(job, manifest):
     needs = app.bytecode if app else bytecode_version()
     if needs and needs != has:
         raise Fault("invalid", "the app needs bytecode version %d, the firmware has %d" % (needs, has))
-    now = job.clock.now()
-    if manifest.expires and now and now > manifest.expires:
-        raise Fault("invalid", "version %s has expired" % manifest.version)

@@ -5,14 +5,22 @@ from port import phase
 from swupdate.faults import Fault
 
 
-async def verified(job, envelope):
-    """(manifest, its digest), both bytes, of an envelope that enough trusted keys have signed. Raises Fault "invalid"."""
+async def verified(envelope, keys, threshold, whose="trusted", revoked=()):
+    """(manifest, its digest), both bytes, of an envelope that `threshold` of `keys` (kid -> 64 bytes) have signed.
+
+    `whose` keys these are, in words; `revoked`: kids of keys that were trusted once. Raises Fault "invalid".
+    """
     data, digest, signatures = _split(envelope)
-    keys = job.trust.keys()
     good = await _good(keys, digest, signatures)
-    if len({bytes(keys[kid]) for kid in good}) < max(1, job.trust.threshold):
-        text = "the release is refused: %d valid signature(s) of trusted keys, %d needed"
-        raise Fault("invalid", text % (len(good), job.trust.threshold))
+    count = len({bytes(keys[kid]) for kid in good})
+    threshold = max(1, threshold)
+    if count < threshold:
+        text = "the release is refused: %d valid signature(s) of %s keys, %d needed" % (count, whose, threshold)
+        for signature in signatures:
+            if signature[0] in revoked:
+                text += "; it names a key that was revoked"
+                break
+        raise Fault("invalid", text)
     return data, digest[-32:]
 
 
@@ -22,7 +30,7 @@ def _split(envelope):
 
 
 async def _good(keys, digest, signatures):
-    """The trusted keys whose signatures are valid, by their kids."""
+    """The keys whose signatures are valid, by their kids."""
     good = set()
     with phase("crypto.cose") as cose:
         for kid, protected, signature in signatures:

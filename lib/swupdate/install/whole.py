@@ -11,6 +11,8 @@ _PIECE = const(1024)
 async def whole(slots, offer, buf):
     """Whether the other slot holds what its label says, and the label says what `offer` does (unless that is None).
 
+    That includes the trust store that the release was verified with.
+
     `buf`: 1 KB or more to read into.
     """
     return await _whole(slots, slots.other, offer, buf)
@@ -24,7 +26,9 @@ async def damaged(slots, manifest, buf):
 
 async def _whole(slots, slot, offer, buf):
     label = slots.label(slot)
-    if not label or not slots.valid(slot) or (offer and bytes(label["manifest"]) != offer.manifest):
+    if not label or not slots.valid(slot):
+        return False
+    if offer and (bytes(label["manifest"]) != offer.manifest or label.get("trust", 0) != offer.trust):
         return False
     for half in ("fw", "app"):
         size, expected = label[half]

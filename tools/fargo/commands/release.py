@@ -43,8 +43,8 @@ def build(
     out = Output(json)
     app_image = _app(app_folder, march) if app_folder else None
     firmware_image = _firmware(firmware) if firmware else None
-    ids = _uuid(vendor, "--vendor"), _uuid(device_class, "--class")
-    until = _date(expires)
+    ids = uuid_bytes(vendor, "--vendor"), uuid_bytes(device_class, "--class")
+    until = date(expires)
     sizes = {"firmware": len(firmware_image or b""), "app": len(app_image or b"")}
     if dry_run:
         out.result({"would_build": version, "sizes": sizes}, f"would build {version}: {_words(sizes)}")
@@ -66,7 +66,9 @@ def sign(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Add a signature; up to three, by different keys. Only the envelope is needed, so another machine can do it."""
+    """Add a signature; up to three (six to a trust store), by different keys. Only the envelope is needed, so another
+    machine can do it.
+    """
     out = Output(json)
     private = keys.load(key, passphrase(passphrase_env))
     kid = keys.kid(private.public_key()).hex()
@@ -128,6 +130,10 @@ def show(path: Envelope, json: Json = False) -> None:
     ]
     lines += [f"{'signed by':10} {', '.join(value['signed_by']) or 'nobody'}"]
     lines += [f"{c['half']:10} {c['size']:,} bytes, {c['uri']}" for c in value["components"]]
+    if "trust" in value:
+        store = value["trust"]
+        lines += [f"{'trusts':10} {store['threshold']} of {', '.join(store['keys'])}"]
+        lines += [f"{'floor':10} {store['floor']}"] if store["floor"] is not None else []
     Output(json).result(value, "\n".join(lines))
 
 
@@ -153,14 +159,16 @@ def _file(path: Path) -> bytes:
         raise Failure(f"{path}: {error.strerror}") from None
 
 
-def _uuid(text: str, option: str) -> bytes:
+def uuid_bytes(text: str, option: str) -> bytes:
+    """The UUID that an option gives. Raises Failure."""
     try:
         return uuid.UUID(text).bytes
     except ValueError:
         raise Failure(f"{option}: {text} is no UUID", "make one with: python3 -m uuid", USAGE) from None
 
 
-def _date(text: str) -> int:
+def date(text: str) -> int:
+    """Unix seconds of the date that --expires gives, 0 when it is empty. Raises Failure."""
     try:
         return int(datetime.fromisoformat(text).astimezone().timestamp()) if text else 0
     except ValueError:

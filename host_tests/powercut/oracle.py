@@ -1,0 +1,195 @@
+"""What a flash file says when it is read from outside: nothing here asks the device.
+
+The bootloader's rules are the simulated board's own (board/sim/bootloader.py); files are read by littlefs-python; what a
+slot holds is compared byte for byte with what was released.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import Any
+
+import cbor2
+from fargo.flash import BLOCK, table
+from littlefs import LittleFS, LittleFSError
+
+from board.sim import bootloader
+from board.sim.flash import Flash
+
+_OF_THE_UPDATE = ("/update", "/floor", "/clock", "/trial", "/chunks.", "/trust", "/nexttrust")
+UNCONFIRMED = (bootloader.NEW, bootloader.PENDING)
+
+
+@dataclass
+class Released:
+    """One version as it may stand in a slot: both halves byte for byte, its sequence number."""
+
+    firmware: bytes
+    app: bytes
+    sequence: int
+
+
+@dataclass
+class Seen:
+    """What is in a flash. `slot` would be started next; `state` is what otadata says of it, None: nothing."""
+
+    slot: str = ""
+    state: int | None = None
+    version: str = ""  # "" when the slot holds nothing that was released
+    files: dict[str, bytes] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    floors: tuple[int, int] = (0, 0)  # in `data` and in NVS
+    mounted: bool = True
+
+    @property
+    def owner(self) -> dict[str, bytes]:
+        """Files that are not the update's own; without what a power failure has left of newer ones."""
+        return {
+            name: data
+            for name, data in self.files.items()
+            if not name.startswith(_OF_THE_UPDATE) and not name.endswith(".new")
+        }
+
+    @property
+    def trust(self) -> bytes | None:
+        """The trust store that a release has brought."""
+        return self.files.get("/trust")
+
+    @property
+    def owned(self) -> bool:
+        """Whether somebody owns the Device."""
+        return _map(self.files.get("/doxm")).get("owned") is True
+
+    @property
+    def dos(self) -> int | None:
+        """The onboarding state that is recorded."""
+        return _map(self.files.get("/pstat")).get("s")
+
+
+class Image:
+    """A flash file, looked at from outside."""
+
+    def __init__(self, data: bytes, layout: str, released: dict[str, Released]) -> None:
+        self.data = data
+        self.released = released
+        self.rows = {row.name: row for row in table(layout)}
+
+    def partition(self, name: str) -> bytes:
+        """The bytes of a partition."""
+        row = self.rows[name]
+        return self.data[row.offset : row.offset + row.size]
+
+    def look(self) -> Seen:
+        """All that can be seen."""
+        seen = Seen()
+        flash = Flash(io.BytesIO(self.data), {}, lambda _why: None)  # a copy: starting writes to otadata
+        entry = bootloader.choose(flash, lambda _text: None)
+        if entry:
+            seen.slot = entry[4]
+            otadata = bootloader.OtaData(flash, bootloader.partitions(flash))
+            active = otadata.active()
+            if active is not None and otadata.slot(active)[4] == seen.slot:
+                seen.state = otadata.entries()[active][1]
+            seen.version = self.version(seen.slot)
+        try:
+            seen.files = self.files()
+        except LittleFSError:
+            seen.mounted = False
+        seen.record = _record(seen.files)
+        seen.floors = _map(seen.files.get("/floor")).get("seq", 0), self._nvs_floor()
+        return seen
+
+    def version(self, slot: str) -> str:
+        """Which version `slot` holds, byte for byte, label included; "" when none."""
+        firmware, app = self.partition(slot), self.partition("app" + slot[3:])
+        for name, pair in self.released.items():
+            if firmware.startswith(pair.firmware) and app.startswith(pair.app) and self.label(slot) == pair.sequence:
+                return name
+        return ""
+
+    def label(self, slot: str) -> int:
+        """The sequence number in the label of `slot`, 0 when it has none."""
+        return int(_map(self.partition("app" + slot[3:])[-BLOCK:]).get("seq", 0))
+
+    def looks_whole(self, slot: str) -> bool:
+        """Whether the bootloader and boot.py would look any further: both first bytes and the label are there."""
+        firmware, app = self.partition(slot), self.partition("app" + slot[3:])
+        return firmware[:1] == b"\xe9" and app[:3] == b"\xd2\xcd\x31" and self.label(slot) > 0
+
+    def nearly(self, slot: str) -> bool:
+        """Whether `slot` is a released version but for the first sector of its firmware, which is written last."""
+        firmware, app = self.partition(slot), self.partition("app" + slot[3:])
+        return any(
+            firmware[BLOCK : len(pair.firmware)] == pair.firmware[BLOCK:]
+            and app.startswith(pair.app)
+            and self.label(slot) == pair.sequence
+            for pair in self.released.values()
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The record of the update; without one, and without a file system, an empty one."""
+        try:
+            return _record(self.files())
+        except LittleFSError:
+            return {}
+
+    def files(self) -> dict[str, bytes]:
+        """All files of `data`: path -> content. Raises LittleFSError when it cannot be mounted."""
+        data = self.partition("data")
+        fs = LittleFS(
+            block_size=BLOCK,
+            block_count=len(data) // BLOCK,
+            prog_size=32,
+            read_size=32,
+            lookahead_size=32,
+            mount=False,
+        )
+        fs.context.buffer = bytearray(data)
+        fs.mount()
+        found = {}
+        for folder, _, names in fs.walk("/"):
+            for name in names:
+                path = f"{folder.rstrip('/')}/{name}"
+                with fs.open(path, "rb") as file:
+                    found[path] = file.read()
+        return found
+
+    def _nvs_floor(self) -> int:
+        """The copy of the sequence floor, in the simulated board's own format of NVS (board/sim/esp32.py)."""
+        data = self.partition("nvs")
+        at = data.rfind(b"fargofloorb")
+        while at > 0 and data[at + 19 : at + 20] != b"\x5a":  # its end was not written
+            at = data.rfind(b"fargofloorb", 0, at)
+        return int.from_bytes(data[at + 11 : at + 19], "big") if at > 0 else 0
+
+    def wrong_at_any_time(self) -> list[str]:
+        """What must not be in any state of the flash, not even between two operations."""
+        problems = []
+        seen = self.look()
+        if not seen.slot:
+            problems.append("the bootloader has nothing to start")
+        elif not seen.version:
+            problems.append(f"{seen.slot} would be started, and holds nothing that was released")
+        for slot in ("ota_0", "ota_1"):
+            if self.looks_whole(slot) and not self.nearly(slot):
+                problems.append(f"{slot} looks whole and is not")
+        if seen.state in UNCONFIRMED and seen.record and seen.record.get("state") != "upgrading":
+            problems.append(f"{seen.slot} is armed in state {seen.record.get('state')}")
+        running = self.released[seen.version].sequence if seen.version else 0
+        if seen.state in UNCONFIRMED and max(seen.floors) >= running > 1:
+            problems.append(f"the floor was raised to {max(seen.floors)} by a version that is not confirmed")
+        return problems
+
+
+def _record(files: dict[str, bytes]) -> dict[str, Any]:
+    """The record without what tells only when it was written."""
+    return {name: value for name, value in _map(files.get("/update")).items() if name not in ("slot", "tries")}
+
+
+def _map(data: bytes | None) -> dict[Any, Any]:
+    try:
+        found = cbor2.CBORDecoder(io.BytesIO(data or b"")).decode()
+    except (cbor2.CBORError, ValueError, EOFError):
+        return {}
+    return found if isinstance(found, dict) else {}
