@@ -16,8 +16,8 @@ import cbor2
 from fargo.bundle import ROOT
 from fargo.flash import BLOCK, offset, table
 from littlefs import LittleFS, LittleFSError
-from sim.owned_rig import partition
-from sim.rig import ISVV, STATUS, UPGRADE, WAIT, Foreign, Rig
+from sim.owned_rig import RFOTM, Clear, partition
+from sim.rig import ISVV, PSTAT, STATUS, UPGRADE, WAIT, Foreign, Rig
 
 LONG = os.environ.get("FARGO_LONG") == "1"
 REPORT = ROOT / "build/reliability/damage.json"
@@ -154,7 +154,9 @@ async def taken_again(past: Past) -> None:
 
 
 async def own(past: Past) -> None:
-    """Become the owner of the running board, which has none."""
+    """Become the owner of the running board, which has none: nothing is served until its RESET is done."""
+    async with Clear(past.rig) as clear:
+        await clear.until(lambda v: v["dos"] == {"s": RFOTM, "p": False}, path=PSTAT)
     devices = past.rig.stage.identity.devices
     await past.rig.stage.own()
     for uuid in past.known.keys() & devices.keys():

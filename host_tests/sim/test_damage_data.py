@@ -15,8 +15,8 @@ from sim.damage_rig import (
     taken_again,
     updated,
 )
-from sim.owned_rig import CRED, RFOTM, Clear, provisioning, shared_key
-from sim.rig import IDLE, ISVV, PSTAT, STATUS
+from sim.owned_rig import CRED, provisioning, shared_key
+from sim.rig import IDLE, ISVV, STATUS
 
 OTHER = "11111111-2222-4333-8444-555555555555"
 DATA, VFS = 0x20000, 0x10000
@@ -164,8 +164,6 @@ async def test_reset_when_all_space_is_taken(greedy):
         await client.update(rig.stage.url(greedy.next), IDLE)
         await client.post("greed", {"value": True})
         assert (await client.post("oic/mnt", {"fr": True})).code == aiocoap.CHANGED
-    async with Clear(rig) as clear:
-        await clear.until(lambda v: v["dos"] == {"s": RFOTM, "p": False}, path=PSTAT)
     await own(greedy)
     async with rig.client() as client:
         assert (await client.get("oc/con"))["n"] == ""
