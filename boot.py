@@ -11,12 +11,27 @@ import machine
 APP = "/app"
 
 
+def check(slot):
+    """Have another slot started when the app of this one is not what its label says and there is something better."""
+    try:
+        import rescue
+
+        if not rescue.sound(slot):
+            print("boot: the app in", slot, "is damaged")
+            rescue.run()
+            print("boot: it is started all the same")
+        del sys.modules["rescue"]  # its memory is the app's now
+    except Exception as error:  # what cannot be checked is started
+        sys.print_exception(error)
+
+
 def load():
     """Mount the app half of the running slot and import its `main`."""
     import vfs
     from romfs import RomFS
 
     slot = esp32.Partition(esp32.Partition.RUNNING).info()[4]
+    check(slot)
     found = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="app" + slot[3:])
     vfs.mount(RomFS(found[0]), APP)
     sys.path.insert(0, APP)
@@ -42,6 +57,7 @@ try:
     import rescue
 
     rescue.run()  # returns when there is nothing to start
+    print("boot: nothing to start; connect by USB")
 except KeyboardInterrupt:
     print("boot: stopped from the keyboard")
 machine.WDT(timeout=3_600_000)  # time for whoever connects by USB; then once more, in case it was a passing fault

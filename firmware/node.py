@@ -117,6 +117,11 @@ class Node:
         if self.trial:
             self.trial.give_up(text)
 
+    async def resume(self):
+        """An update has been obtained, or not."""
+        self.store.keep_room()
+        await self.app.resume()
+
     # What the parts ask for
 
     def name(self):

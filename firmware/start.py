@@ -12,7 +12,7 @@ from ocf.core import Configuration, DeviceInfo, Discovery, Introspection, Intros
 from ocf.device import Device
 from ocf.pstat import Pstat
 from ocf.security import Security
-from port import const, urandom
+from port import const, phase, urandom
 from swupdate import rfc3339
 from swupdate.manager import Updater
 from swupdate.resource import SoftwareUpdate, UpdateStatus
@@ -38,8 +38,11 @@ def join(node):
     board = node.board
     p = node.provision = Provision()
     root = board.mount_data()
+    with phase("firmware.repair") as damaged:
+        damaged.repair(root, board.format_data, node.log)
     node.data = folder.made(root + "/app")
     store = node.store = Store(root)
+    store.keep_room()
     node.slots = Slots(board)
     label = node.slots.label(node.slots.running) or {}
     node.version = label.get("version", "")
@@ -67,7 +70,7 @@ def join(node):
     updater.watchers.append(node.tell)
     updater.flush = node.flush
     updater.pause = app.pause
-    updater.resume = app.resume
+    updater.resume = node.resume
 
 
 def _add_resources(node, p):

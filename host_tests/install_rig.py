@@ -113,7 +113,7 @@ class Flash:
 
     `fail_at`: the operation (counted from 0) that is done by half and ends with an error, once; `read`: bytes that were
     read; `weak`: (label, sector), a sector that does not
-    take a bit.
+    take a bit; `refuses`: (label, sector), one where every operation fails.
     """
 
     def __init__(self, sizes):
@@ -122,14 +122,14 @@ class Flash:
             self.data[label] = bytearray(b"\xff" * sizes[label])
         self.log = []
         self.fail_at = None
-        self.weak = None
+        self.weak = self.refuses = None
         self.read = 0
 
     def operate(self, label, sector, data, at):
-        if self.fail_at == len(self.log):
+        if self.fail_at == len(self.log) or self.refuses == (label, sector):
             self.fail_at = None
             apply(self.data[label], sector, data, at, True)
-            raise OSError(-0x105, "ESP_ERR_FLASH_OP_FAIL")
+            raise OSError(-0x6001, "ESP_ERR_FLASH_OP_FAIL")
         self.log.append((label, sector, None if data is None else bytes(data), at))
         apply(self.data[label], sector, data, at)
         if self.weak == (label, sector) and data is not None:

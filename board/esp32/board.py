@@ -12,7 +12,41 @@ _BLOCK = const(4096)
 _EPOCH_2000 = const(946_684_800)  # seconds from 1970 to 2000: the ESP32's epoch is not everywhere the same
 _UNSET = const(1_700_000_000)  # a clock that shows less was never set
 _DATA = "/data"
+_EIO = const(5)
+_ECORRUPT = const(84)
+_TRIES = const(3)  # of a read
 _CAUSES = {1: "power", 2: "reset", 3: "watchdog", 4: "reset", 5: "soft"}
+
+
+class _Data:
+    """The partition `data`, as LittleFS wants it: what fails is a number.
+
+    An exception would leave LittleFS in the middle of what it does. It takes another block for one that cannot be erased
+    or programmed. What cannot be read is not called corrupt, for then it would go back to an older state.
+    """
+
+    def __init__(self, partition):
+        self._partition = partition
+
+    def readblocks(self, block, buf, offset=0):
+        for _ in range(_TRIES):
+            try:
+                return self._partition.readblocks(block, buf, offset)
+            except OSError:
+                pass
+        return -_EIO
+
+    def writeblocks(self, block, buf, offset=0):
+        try:
+            return self._partition.writeblocks(block, buf, offset)
+        except OSError:
+            return -_ECORRUPT
+
+    def ioctl(self, command, argument):
+        try:
+            return self._partition.ioctl(command, argument)
+        except OSError:
+            return -_ECORRUPT
 
 
 class Board:
@@ -52,13 +86,25 @@ class Board:
 
     def mount_data(self):
         """Mount the file system of all mutable state; format it when it cannot be. Its path."""
-        device = self.partition("data")
         try:
-            vfs.mount(vfs.VfsLfs2(device), _DATA)
-        except OSError:
+            vfs.mount(vfs.VfsLfs2(_Data(self.partition("data"))), _DATA)
+        except OSError as error:
+            print("warning: data holds no file system (%s): it is made anew, there is no owner" % error)
+            self.format_data()
+        return _DATA
+
+    def format_data(self):
+        """Make that file system anew. When the flash refuses there is none: nothing is found there, nothing can be kept."""
+        try:
+            vfs.umount(_DATA)
+        except OSError:  # it was not mounted
+            pass
+        device = _Data(self.partition("data"))
+        try:
             vfs.VfsLfs2.mkfs(device)
             vfs.mount(vfs.VfsLfs2(device), _DATA)
-        return _DATA
+        except OSError as error:
+            print("error: data cannot be written (%s): nothing is kept" % error)
 
     def nvs(self):
         """The key-value store that holds the copy of the sequence floor."""

@@ -124,7 +124,7 @@ def selected(otadata, start=True):
         for sector in (0, 1):
             seq, state, check = otadata.entries()[sector]
             if state == PENDING:  # it was started and not confirmed: it has had its one try
-                otadata.write(sector, seq, ABORTED, check)
+                _note(otadata, sector, seq, ABORTED, check)
     entries = otadata.entries()
     if _invalid(entries[0]) and _invalid(entries[1]):
         blank = [entry[0] == UNDEFINED or not _whole(entry) for entry in entries]
@@ -134,8 +134,16 @@ def selected(otadata, start=True):
         return -1, False
     seq, state, check = entries[sector]
     if start and state == NEW:
-        otadata.write(sector, seq, PENDING, check)
+        _note(otadata, sector, seq, PENDING, check)
     return (seq - 1) % len(otadata.slots), False
+
+
+def _note(otadata, *entry):
+    """Rewrite a sector. When the flash refuses, the start goes on all the same."""
+    try:
+        otadata.write(*entry)
+    except OSError:
+        pass
 
 
 def choose(flash, log):
@@ -148,7 +156,7 @@ def choose(flash, log):
         why = refused(flash, slot)
         if not why:
             if fill_in:  # a fresh board, or one whose otadata is lost: from now on it says what runs
-                otadata.write(0, index + 1, VALID)
+                _note(otadata, 0, index + 1, VALID)
             return slot
         log("bootloader: %s is not started: %s" % (slot[4], why))
     return None

@@ -13,7 +13,12 @@ class Flash:
     """`settings`: "erase_ms" of a sector and "program_ms" of 4 KB, which block; "cut_at": the operation (counted from 1)
     at which the power fails, "torn": how much of that operation is done: nothing (false), the first half ("half" or
     true), or all but some bits here and there ("bits"). "journal": a file to which every operation that was done is
-    appended (ENTRY, and the bytes to be programmed). `halt()` never returns."""
+    appended (ENTRY, and the bytes to be programmed). `halt()` never returns.
+
+    "bad": a list of [offset, size, what, rate, times]: operations "erase", "program" or "read" that touch these bytes fail
+    with OSError, as the SDK's do; "silent": erasing and programming there leave bits as they were, and say nothing. `rate`
+    (1 unless given) is how probable that is, drawn from "seed"; `times` (-1: no limit), how often it happens after a start.
+    """
 
     def __init__(self, file, settings, halt):
         self._file = file
@@ -22,6 +27,8 @@ class Flash:
         self._cut_at = settings.get("cut_at", 0)
         self._torn = settings.get("torn", False)
         self._halt = halt
+        self.bad = [entry + [1, -1][len(entry) - 3 :] for entry in settings.get("bad", ())]
+        self._seed = settings.get("seed", 1)
         self._journal = open(settings["journal"], "ab") if settings.get("journal") else None
         self._spent = 0.0
         self.operations = 0
@@ -30,18 +37,24 @@ class Flash:
         self._blank = b"\xff" * PAGE
 
     def read(self, at, buf):
-        """Fill `buf` from byte `at`."""
+        """Fill `buf` from byte `at`. Raises OSError."""
+        self._fail("read", at, len(buf))
+        self._get(at, buf)
+
+    def _get(self, at, buf):
         self._file.seek(at)
         self._file.readinto(buf)
 
     def erase(self, at, size):
-        """Erase whole sectors."""
+        """Erase whole sectors. Raises OSError."""
         if at % SECTOR or size % SECTOR:
             raise ValueError("erase is not of whole sectors")
         for sector in range(at, at + size, SECTOR):
             self._begin()
+            self._fail("erase", sector, SECTOR)
+            stuck = self._is_bad("silent", sector, SECTOR) or self._cut and self._torn == "bits"
             for page in range(sector, sector + self._done(SECTOR), PAGE):
-                if self._cut and self._torn == "bits":
+                if stuck:
                     self._put(page, self._old(page, PAGE) | self._here_and_there(page))
                 else:
                     self._file.seek(page)
@@ -50,13 +63,15 @@ class Flash:
             self._end(self._erase_ms)
 
     def program(self, at, data):
-        """Clear bits; a bit that is 0 stays 0 until it is erased."""
+        """Clear bits; a bit that is 0 stays 0 until it is erased. Raises OSError."""
         data = memoryview(data)
         for start in range(0, len(data), SECTOR):
             self._program(at + start, data[start : start + SECTOR])
 
     def _program(self, at, data):
         self._begin()
+        self._fail("program", at, len(data))
+        stuck = self._is_bad("silent", at, len(data)) or self._cut and self._torn == "bits"
         whole = data
         data = data[: self._done(len(data))]
         for start in range(0, len(data), PAGE):
@@ -65,7 +80,7 @@ class Flash:
             old = self._old(at + start, len(page))
             if new & ~old:
                 print("flash: bits at 0x%x are to be set without an erase" % (at + start))
-            if self._cut and self._torn == "bits":
+            if stuck:
                 new |= ~self._here_and_there(at + start)
             self._put(at + start, old & new, len(page))
         self._note(PROGRAM, at, len(whole), whole)
@@ -73,12 +88,26 @@ class Flash:
 
     def _old(self, at, size):
         view = self._page[:size]
-        self.read(at, view)
+        self._get(at, view)
         return int.from_bytes(view, "big")
 
     def _put(self, at, value, size=PAGE):
         self._file.seek(at)
         self._file.write(value.to_bytes(size, "big"))
+
+    def _fail(self, what, at, size):
+        if self._is_bad(what, at, size):
+            raise OSError(-0x6001, "ESP_ERR_FLASH_OP_FAIL")
+
+    def _is_bad(self, what, at, size):
+        """Whether this operation fails; it counts as one of the `times` then."""
+        for entry in self.bad:
+            if entry[2] == what and entry[0] < at + size and at < entry[0] + entry[1]:
+                self._seed = (self._seed * 1103515245 + 12345) & 0x7FFFFFFF
+                if entry[4] and self._seed < entry[3] * 0x80000000:
+                    entry[4] -= 1  # from -1 on without an end
+                    return True
+        return False
 
     def _note(self, kind, at, size, data=b""):
         if self._journal and not self._cut:

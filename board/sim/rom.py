@@ -71,11 +71,25 @@ def script_of(chip):
     return str(script, "utf-8")
 
 
+def tidy_nvs(chip):
+    """Erase an NVS that makes no sense, as MicroPython's start does on the chip."""
+    for _, _, at, size, label in chip.table:
+        head = bytearray(1)
+        if label == "nvs":
+            chip.flash.read(at, head)
+            if head[0] not in (0xA5, 0xFF):
+                chip.flash.erase(at, size)
+
+
 def main():
     with open(sys.argv[1]) as file:
         settings = json.load(file)
     chip = Chip(settings, open("/dev/fd/" + sys.argv[2], "w"), open("/dev/fd/" + sys.argv[3], "rb"))
+    bad, chip.flash.bad = chip.flash.bad, []
     chip.table = bootloader.partitions(chip.flash)
+    chip.flash.bad = [
+        entry for entry in bad if entry[2] != "read"
+    ]  # what the bootloader reads is mapped, and never fails
     if "running" in settings:  # a soft reset: the bootloader has no part in it
         chip.running = [entry for entry in chip.table if entry[4] == settings["running"]][0]
     else:
@@ -83,7 +97,9 @@ def main():
     if chip.running is None:
         print("bootloader: no bootable app partition")
         chip.halt("dead")
+    chip.flash.bad = bad
     chip.tell("running " + chip.running[4])
+    tidy_nvs(chip)
     script = script_of(chip)
     esp32._chip = chip
     sys.modules["machine"] = peripherals.machine_module(chip)

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ class SimBoard:
     interpreter, as `-X heapsize`; the chip's own modules take 33 KB of it, and words are twice as wide as the chip's.
     `flash_ms`: milliseconds that erasing a sector and programming 4 KB take, and block.
     `cut_at`: the flash operation, counted from 1 at power on, at which the power fails; `torn`: half-way through it
-    (True or "half"), or with some bits left ("bits").
+    (True or "half"), or with some bits left ("bits"). `bad`, `seed`: where the flash is bad (board/sim/flash.py).
     `ntp_port`, `dns_port`: where the network's port 123 and 53 lead to. `network`: whether there is one; can be changed
     while the chip runs. `join_ms`: how long joining takes. `journal`: a file that gets every flash operation.
     `log`: called with every line that the device prints.
@@ -41,6 +41,8 @@ class SimBoard:
         flash_ms: tuple[float, float] = (30, 5),
         cut_at: int = 0,
         torn: bool | str = False,
+        bad: Sequence[Sequence[Any]] = (),
+        seed: int = 1,
         ntp_port: int = 123,
         dns_port: int = 53,
         network: bool = True,
@@ -55,6 +57,8 @@ class SimBoard:
         self.flash_ms = flash_ms
         self.cut_at = cut_at
         self.torn = torn
+        self.bad = bad
+        self.seed = seed
         self.ntp_port = ntp_port
         self.dns_port = dns_port
         self._ether = tempfile.TemporaryFile()
@@ -200,6 +204,7 @@ class SimBoard:
         return ({"running": self._running} if cause == SOFT else {}) | {
             "flash": str(self.flash_path), "address": self.address, "cause": cause, "rtc": rtc,
             "erase_ms": self.flash_ms[0], "program_ms": self.flash_ms[1], "torn": self.torn,
+            "bad": [list(entry) for entry in self.bad], "seed": self.seed,
             "cut_at": self.cut_at - self.operations if self.cut_at else 0,
             "ntp_port": self.ntp_port, "dns_port": self.dns_port,
             "small_queues": self.small_queues, "join_ms": self.join_ms,

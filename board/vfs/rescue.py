@@ -1,4 +1,5 @@
-# What is left to do when the app of the running slot cannot be run. Lives beside boot.py in `vfs`, never updated.
+# Whether an app is what its slot's label says, and what is left to do when it is not, or cannot be run. Lives beside
+# boot.py in `vfs`, never updated.
 
 import esp32
 import machine
@@ -23,8 +24,35 @@ def _state(slot):
     return found
 
 
+def sound(slot):
+    """Whether the app of `slot` has the SHA-256 that the label behind it gives. True when no label says anything."""
+    import hashlib
+
+    app = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="app" + slot[3:])[0]
+    last = app.ioctl(4, 0) - 1
+    buf = bytearray(4096)
+    app.readblocks(last, buf, 0)
+    at = buf.find(b"\x63app\x82")  # in CBOR: "app": [size, 32 bytes]
+    if at < 0 or not 0x18 < buf[at + 5] < 0x1B:
+        return True
+    count = 1 << (buf[at + 5] - 0x18)
+    left = int.from_bytes(buf[at + 6 : at + 6 + count], "big")
+    at += 6 + count
+    digest = bytes(buf[at + 2 : at + 34])
+    if buf[at : at + 2] != b"\x58\x20" or left > last * 4096:
+        return True
+    sha = hashlib.sha256()
+    sector = 0
+    while left > 0:
+        app.readblocks(sector, buf, 0)
+        sha.update(memoryview(buf)[: min(left, 4096)])
+        left -= 4096
+        sector += 1
+    return sha.digest() == digest
+
+
 def _whole(slot):
-    """Whether `slot` looks as if it could be started."""
+    """Whether `slot` looks as if it could be started, and its app is sound."""
     kinds = ((esp32.Partition.TYPE_APP, slot, b"\xe9"), (esp32.Partition.TYPE_DATA, "app" + slot[3:], b"\xd2\xcd\x31"))
     for kind, label, magic in kinds:
         head = bytearray(len(magic))
@@ -34,13 +62,13 @@ def _whole(slot):
         found[0].readblocks(0, head, 0)
         if head != magic:
             return False
-    return True
+    return sound(slot)
 
 
 def run():
     """A slot on trial: restart, and the bootloader goes back. Else the other slot, when it is whole: once a power on.
 
-    Returns when there is nothing to start.
+    Returns when there is nothing else to start.
     """
     running = esp32.Partition(esp32.Partition.RUNNING).info()[4]
     other = "ota_1" if running == "ota_0" else "ota_0"
@@ -57,4 +85,4 @@ def run():
             machine.reset()
         except OSError as error:
             print("rescue:", other, "was refused:", error)
-    print("rescue: nothing to start; connect by USB")
+    print("rescue: nothing else to start")

@@ -28,6 +28,8 @@ PHASES = {
         "ocf.onboarding",
         "ocf.security.load",
         "port.group",
+        "firmware.repair",
+        "firmware.room",
     ),
     "handshake": ("dtls.server", "crypto.p256", "ocf.security.credentials"),
     "last flight, again": ("dtls.wire",),

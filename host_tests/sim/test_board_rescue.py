@@ -127,7 +127,7 @@ def test_two_that_cannot_be_run_do_not_take_turns(tmp_path, apps, two):
         board.wait_log("the REPL would be here", 15)
         assert starts(board) == ["ota_0", "ota_1", "ota_0"]
         assert "rescue: ota_1 was tried and could not be run either" in board.lines
-        assert board.lines[-2:] == ["rescue: nothing to start; connect by USB", "the REPL would be here"]
+        assert board.lines[-2:] == ["boot: nothing to start; connect by USB", "the REPL would be here"]
 
 
 def test_the_power_fails_in_the_try_of_the_other(tmp_path, apps):
@@ -142,7 +142,7 @@ def test_nothing_else_to_start(tmp_path, apps):
     desk = Desk(tmp_path, apps, None, None, (1, VALID))
     with desk.board() as board:
         board.wait_log("the REPL would be here", 15)
-        assert starts(board) == ["ota_0"] and "rescue: nothing to start; connect by USB" in board.lines
+        assert starts(board) == ["ota_0"] and "boot: nothing to start; connect by USB" in board.lines
 
 
 def test_the_other_one_s_firmware_is_refused(tmp_path, apps):

@@ -1,6 +1,9 @@
 """Records in a folder, and the app's folder beside them."""
 
+import os
+
 import pytest
+from cbor import DecodeError, decode
 
 from firmware import folder
 from firmware.store import Store
@@ -14,6 +17,36 @@ def test_a_record_is_the_old_or_the_new_one(tmp_path, monkeypatch):
     with pytest.raises(OSError):
         store.save("name", b"new")
     assert store.load("name") == b"old"
+
+
+def test_a_record_that_cannot_be_read_is_damaged_and_not_missing(tmp_path, monkeypatch):
+    store = Store(str(tmp_path))
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    for name in ("empty", "folder"):
+        with pytest.raises(DecodeError):
+            decode(store.load(name))
+    assert store.load("none") is None
+
+
+def test_the_room_that_is_kept_gives_way_and_comes_back(tmp_path, monkeypatch):
+    free = [100_000]
+    monkeypatch.setattr(os, "statvfs", lambda _path: (1, 1, 1 << 20, free[0]))
+    store = Store(str(tmp_path))
+    store.keep_room()
+    assert (tmp_path / "room").stat().st_size == 24576
+    with store.open("chunks.fw", "wb"):
+        assert (tmp_path / "room").exists()
+    free[0] = 8000
+    with store.open("chunks.fw", "rb"):
+        assert (tmp_path / "room").exists()
+    with store.open("chunks.fw", "wb"):
+        assert not (tmp_path / "room").exists()
+    store.keep_room()
+    assert not (tmp_path / "room").exists()
+    free[0] = (1 << 20) + 1  # LittleFS has counted more blocks than there are
+    store.keep_room()
+    assert not (tmp_path / "room").exists()
 
 
 def test_a_removed_record_leaves_nothing_even_where_the_power_failed_while_it_was_written(tmp_path):

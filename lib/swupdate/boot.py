@@ -87,8 +87,11 @@ def reconcile(record, facts):
     state = facts["states"].get(running)
     label = facts["labels"].get(running) or {}
     to = record["to"] if record["state"] == "upgrading" else ""
-    if state in (_NEW, _PENDING) and to in ("", running):
+    lost = state is None and [slot for slot in facts["states"] if facts["states"][slot] is not None]
+    if (lost or state in (_NEW, _PENDING)) and to in ("", running):
         reason = "" if to == running and _is(label, record) else "a version that the record does not know is on trial"
+        if not to and record["slot"] not in ("", running):
+            reason = "%s runs, and no update asked for it: %s is damaged or cannot be run" % (running, record["slot"])
         return ("trial", running, str(label.get("version", "")), reason)
     if to == running:
         if state in (_INVALID, _ABORTED):
@@ -99,7 +102,11 @@ def reconcile(record, facts):
     if to:
         return _not_there(record, facts, to)
     if record["slot"] not in ("", running):
-        return ("moved", running, "%s runs instead of %s: otadata was lost or changed" % (running, record["slot"]))
+        return (
+            "rolled_back",
+            running,
+            "%s runs instead of %s: that or otadata is damaged" % (running, record["slot"]),
+        )
     if record["running"] != "idle":
         return ("resume", running)
     ready = facts.get("trust") == record["digest"] or any(
@@ -170,12 +177,16 @@ def floor(store, nvs, slots):
     label = slots.label(slots.running)
     if slots.confirmed and label and label.get("trust", 0) >= since:
         seq = max(seq, label["seq"])
+    # One of the two is enough, and the next start tries again.
     try:
         if seq > kept:
             store.save(name, cbor.dumps({"v": 1, "seq": seq}))
+    except OSError as error:
+        print_exception(error)
+    try:
         if nvs and seq > copied:
             nvs.set_blob(name, seq.to_bytes(8, "big"))
             nvs.commit()
-    except OSError:  # one of the two is enough, and the next start tries again
-        pass
+    except OSError as error:
+        print_exception(error)
     return seq

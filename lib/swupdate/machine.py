@@ -290,7 +290,8 @@ def rearm(s, slot):
 
 
 def trial(s, slot, version, reason):
-    """The running slot is on trial."""
+    """The running slot is on trial, but not for an update when the record tells of another one."""
+    s["tries"] = max(s["tries"], 1) if s["to"] or not s["slot"] else 0
     s["running"], s["state"], s["result"] = "upgrade", "upgrading", _IDLE
     s["slot"] = s["to"] = slot
     s["nv"], s["reason"] = version, reason
@@ -302,6 +303,8 @@ def confirmed(s, slot, when):
     s["slot"] = slot
     if s["state"] != "upgrading":  # a RESET came in between
         return [("save",)]
+    if not s["tries"]:
+        return _end(s, "idle", _FAILED, s["reason"])
     s["last"] = when
     return _end(s, "idle", _SUCCESS, "")
 

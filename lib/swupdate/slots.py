@@ -17,6 +17,8 @@ _ENTRY = "<L20sLL"  # sequence, label, state, CRC of the sequence (esp_ota_selec
 _ENTRY_SIZE = const(32)
 _PENDING = const(1)
 _NEW = const(0)
+_VALID = const(2)
+_EIO = const(5)
 _LABEL_SIZE = const(256)  # what is read of the label's sector
 _IMAGE_MAGIC = const(0xE9)
 _ROMFS_MAGIC = b"\xd2\xcd\x31"
@@ -39,7 +41,10 @@ class Slots:
         entry = bytearray(_ENTRY_SIZE)
         otadata = self._board.otadata()
         for sector in (0, 1):
-            otadata.readblocks(sector, entry, 0)
+            try:
+                otadata.readblocks(sector, entry, 0)
+            except OSError:  # says as little as one that is damaged
+                continue
             seq, _, state, crc = struct.unpack(_ENTRY, entry)
             # The ROM's CRC begins with all ones, as zlib's does when it is told to go on from them.
             good = 0 < seq < 0xFFFFFFFF and binascii.crc32(entry[:4], 0xFFFFFFFF) & 0xFFFFFFFF == crc
@@ -49,8 +54,9 @@ class Slots:
 
     @property
     def confirmed(self):
-        """Whether the running version is here to stay."""
-        return self.state(self.running) not in (_NEW, _PENDING)
+        """Whether the running version is here to stay. Not when only the other slot has an entry: that is started next."""
+        state = self.state(self.running)
+        return self.state(self.other) is None if state is None else state not in (_NEW, _PENDING)
 
     def label(self, slot):
         """What `slot` is (a dict, see the contract), or None when it says nothing that makes sense."""
@@ -69,10 +75,13 @@ class Slots:
     def valid(self, slot):
         """Whether `slot` looks like one that can be started: both first sectors and the label are there."""
         head = bytearray(3)
-        self.partition(slot, "fw").readblocks(0, head, 0)
-        if head[0] != _IMAGE_MAGIC:
+        try:
+            self.partition(slot, "fw").readblocks(0, head, 0)
+            if head[0] != _IMAGE_MAGIC:
+                return False
+            self.partition(slot, "app").readblocks(0, head, 0)
+        except OSError:
             return False
-        self.partition(slot, "app").readblocks(0, head, 0)
         return bytes(head) == _ROMFS_MAGIC and self.label(slot) is not None
 
     def partition(self, slot, half):
@@ -85,34 +94,32 @@ class Slots:
 
     # What changes
 
-    def write_label(self, label, sector):
-        """Say what the other slot is; `sector` is a buffer of 4 KB to do it with. Raises OSError."""
+    def pack_label(self, label, sector):
+        """Make the sector that says what a slot is; `sector` is a buffer of 4 KB. Raises Fault."""
         size = cbor.encode_into(sector, label)
         if size > _LABEL_SIZE:
             raise Fault("invalid", "the label is too long")
         for i in range(size, _SECTOR):
             sector[i] = 0xFF
-        app = self.partition(self.other, "app")
-        app.writeblocks(app.ioctl(4, 0) - 1, sector)
-
-    def erase_label(self):
-        """The other slot is nothing. Raises OSError."""
-        app = self.partition(self.other, "app")
-        app.ioctl(6, app.ioctl(4, 0) - 1)
 
     def arm(self):
         """Have the other slot tried at the next start. Raises Fault "install" when its image is refused."""
         try:
             self._board.set_boot(self.other)
         except OSError as error:
-            raise Fault("install", "the image in %s was refused: %s" % (self.other, error.args[-1]))  # noqa: B904
+            raise Fault("install", "%s could not be armed: %s" % (self.other, error.args[-1]))  # noqa: B904
 
     def confirm(self):
         """Keep the running version. Raises OSError.
 
         Only when it is not kept yet: the SDK marks the slot that is selected, and that need not be the one that runs.
+        It erases the entry before it writes it, so when the flash fails between, there is none, which is no confirmation.
         """
         if not self.confirmed:
+            if self.state(self.running) is None:
+                self._board.set_boot(self.running)
             self._board.mark_valid()
+            if self.state(self.running) != _VALID:
+                raise OSError(_EIO, "otadata does not keep what is written")
 
     roll_back = arm  # the other slot, which ran before, is started again

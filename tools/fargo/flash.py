@@ -51,6 +51,12 @@ def table(layout: str) -> PartitionTable:
     return found
 
 
+def offset(layout: str, name: str) -> int:
+    """Where the partition `name` begins, in bytes."""
+    (found,) = (row.offset for row in table(layout) if row.name == name)
+    return int(found)
+
+
 def build_flash(
     path: Path,
     layout: str,
@@ -86,21 +92,27 @@ def build_flash(
     put(f"ota_{slot}", firmware)
     put(f"app_{slot}", app)
     put(f"app_{slot}", label, last)
-    put("vfs", _vfs(partitions["vfs"].size, {"fargo.cbor": cbor.dumps(provision), **(vfs_files or {})}))
+    put("vfs", build_vfs(layout, provision, vfs_files))
     if wifi:
-        put("nvs", _nvs(wifi))
+        put("nvs", build_nvs(wifi))
     path.write_bytes(flash)
 
 
-def _vfs(size: int, files: Mapping[str, bytes]) -> bytes:
-    """The file system that MicroPython mounts before any code of ours runs."""
+def build_vfs(layout: str, provision: Mapping[str, object], files: Mapping[str, bytes] | None = None) -> bytes:
+    """The image of `vfs`, the file system that MicroPython mounts before any code of ours runs.
+
+    To be flashed alone, at `offset(layout, "vfs")`, it repairs a board whose `vfs` is damaged, and leaves its owner: that
+    is in `data`. `provision` as the board had it; `files` are added. Raises Failure when they do not fit.
+    """
+    (size,) = (row.size for row in table(layout) if row.name == "vfs")
     # The sizes that MicroPython's VfsLfs2 uses.
     fs = LittleFS(block_size=BLOCK, block_count=size // BLOCK, prog_size=32, read_size=32, lookahead_size=32)
     content = {
         "boot.py": (ROOT / "boot.py").read_bytes(),
         "romfs.py": (ROOT / "board/vfs/romfs.py").read_bytes(),
         "rescue.py": (ROOT / "board/vfs/rescue.py").read_bytes(),
-        **files,
+        "fargo.cbor": cbor.dumps(provision),
+        **(files or {}),
     }
     try:
         for name, data in content.items():
@@ -111,7 +123,7 @@ def _vfs(size: int, files: Mapping[str, bytes]) -> bytes:
     return bytes(fs.context.buffer)
 
 
-def _nvs(wifi: tuple[str, str]) -> bytes:
+def build_nvs(wifi: tuple[str, str]) -> bytes:
     """The WiFi's name and key, in the simulated board's own format of NVS (board/sim/esp32.py)."""
     data = b""
     for key, value in zip((b"ssid", b"key"), wifi, strict=True):

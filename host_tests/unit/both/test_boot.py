@@ -37,7 +37,8 @@ def test_the_trial_runs():
 
 
 def test_confirmed_but_not_recorded():
-    for here in (2, 0xFFFFFFFF, None):
+    assert boot.reconcile(record(), facts(here=None, there=None)) == ("confirmed", "ota_1", 7)
+    for here in (2, 0xFFFFFFFF):
         assert boot.reconcile(record(), facts(here=here)) == ("confirmed", "ota_1", 7)
         assert boot.reconcile(record(), facts(here=here, now=NOW)) == ("confirmed", "ota_1", NOW)
 
@@ -102,13 +103,14 @@ def test_a_power_cut_before_the_first_trial_tells_why_it_was_given_up():
 
 
 def test_a_trial_of_something_else_says_so():
-    for was, f in ((record(to=""), facts(here=1, label=OTHER)), (record(), facts(here=1, label=OTHER))):
-        assert "record" in boot.reconcile(was, f)[3]
+    assert "record" in boot.reconcile(record(), facts(here=1, label=OTHER))[3]
+    assert "record" in boot.reconcile(record(to="", slot=""), facts(here=1, label=OTHER))[3]
+    assert "ota_0 is damaged" in boot.reconcile(record(to=""), facts(here=1, label=OTHER))[3]
 
 
 def test_otadata_was_lost():
     event = boot.reconcile(record("idle", "idle", "", slot="ota_1"), facts("ota_0", None, None))
-    assert event[:2] == ("moved", "ota_0") and "otadata" in event[2]
+    assert event[:2] == ("rolled_back", "ota_0") and "otadata" in event[2]
 
 
 def test_a_ready_package_is_gone():
@@ -161,7 +163,8 @@ def one(was, f):
     after, effects = step(was, event)
     assert event[1] == f["running"] == after["slot"]
     back = was["state"] == "upgrading" and was["to"] not in ("", f["running"])
-    unconfirmed = f["states"][f["running"]] in (0, 1) and not back
+    here, there = [f["states"][slot] for slot in (f["running"], "ota_1" if f["running"] == "ota_0" else "ota_0")]
+    unconfirmed = (here in (0, 1) or here is None and there is not None) and not back
     assert (event[0] == "trial") == unconfirmed
     if unconfirmed:
         assert after["state"] == "upgrading" and after["running"] == "upgrade"

@@ -447,6 +447,15 @@ def test_rearm_counts():
     assert s["tries"] == 2 and effects[-1] == ("reboot", "ota_1")
 
 
+def test_a_trial_that_no_update_asked_for_is_no_success():
+    """What ran was damaged, and rescue had the other slot started."""
+    s = at("idle")
+    s["slot"] = "ota_1"
+    s, _ = step(s, ("trial", "ota_0", "1.0.0", "ota_1 is damaged"))
+    s, _ = step(s, ("confirmed", "ota_0", NOW))
+    assert shown(s)[2:4] == ("idle", 8) and s["reason"] == "ota_1 is damaged" and s["last"] != NOW
+
+
 def test_a_trial_without_a_record():
     s, _ = step(at("idle"), ("trial", "ota_1", "1.1.0", "unknown"))
     assert shown(s) == ("upgrading", 448, "upgrade", 0, 0) and s["nv"] == "1.1.0" and s["reason"] == "unknown"

@@ -54,8 +54,10 @@ async def check(job, must=False):
     manifest, digest = await _verified(job.trust, envelope)
     if must is None:
         return None
+    with phase("swupdate.install.whole") as whole:  # what runs is only up to date when it is what it says
+        damaged = await whole.damaged(job.slots, digest, _buffer(job))
     with phase("swupdate.install.policy") as policy:
-        manifest = policy.judge(job, manifest, digest, must)
+        manifest = policy.judge(job, manifest, digest, must, damaged)
         return Offer(manifest, job.trust.number, envelope) if manifest else None
 
 
@@ -140,4 +142,8 @@ def _flash(error):
 
 async def _whole(job, offer):
     with phase("swupdate.install.whole") as whole:
-        return await whole.whole(job.slots, offer, job.buffers[0] if job.buffers else bytearray(_PIECE))
+        return await whole.whole(job.slots, offer, _buffer(job))
+
+
+def _buffer(job):
+    return job.buffers[0] if job.buffers else bytearray(_PIECE)

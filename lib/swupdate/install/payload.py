@@ -76,7 +76,8 @@ class Payload:
                     await self.rest(part, tables[half])
                 else:
                     label[half] = self.carried_over(half)
-                    await self.writer.copy(half, label[half][0])
+                    if await self.writer.copy(half, label[half][0]) != label[half][1]:
+                        raise Fault("flash", "the running %s is damaged: a release with both halves is needed" % half)
             try:
                 self.writer.label(label)
                 for half in ("app", "fw"):

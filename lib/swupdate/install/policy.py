@@ -10,12 +10,12 @@ _JUMP_TRUST = const(1000)  # and of the number of a trust store
 _LARGEST_TRUST = const(1536)  # bytes of it
 
 
-def judge(job, data, digest, must=True):
+def judge(job, data, digest, must=True, damaged=False):
     """The Manifest in `data` (bytes, verified) if it may be installed here, or None when it is not newer than what runs.
 
     The numbers of trust stores are their own: one is compared with the trust store in force, and with nothing else.
     With `must`, a release older than what this device has confirmed is an attempt to roll back and refused; without it
-    (availability check) it is simply not newer. Raises Fault.
+    (availability check) it is simply not newer. When what runs is `damaged`, its own release repairs it. Raises Fault.
     """
     manifest = Manifest(data)
     manifest.digest = digest
@@ -35,9 +35,9 @@ def judge(job, data, digest, must=True):
         # The floor's own release may be installed again: a damaged slot makes the bootloader start an older one.
         known = max(job.floor, mine)
         same, jump = bytes(running.get("manifest", b"")) == digest, getattr(job.limits, "jump", _JUMP)
-    if same:
+    if same and not damaged:
         return None
-    if manifest.seq == mine:
+    if manifest.seq == mine and not same:
         text = "another release has the sequence number %d of the %s"
         raise Fault("invalid", text % (mine, "trust store in force" if store else "running one"))
     if manifest.seq < known:

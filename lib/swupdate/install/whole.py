@@ -1,4 +1,4 @@
-"""Whether the other slot holds what it says, read from the flash to its end. A phase."""
+"""Whether a slot holds what it says, read from the flash to its end. A phase."""
 
 import hashlib
 
@@ -15,8 +15,18 @@ async def whole(slots, offer, buf):
 
     `buf`: 1 KB or more to read into.
     """
-    label = slots.label(slots.other)
-    if not label or not slots.valid(slots.other):
+    return await _whole(slots, slots.other, offer, buf)
+
+
+async def damaged(slots, manifest, buf):
+    """Whether the running slot is labelled with this digest of a manifest, and does not hold what its label says."""
+    label = slots.label(slots.running)
+    return bool(label) and bytes(label["manifest"]) == manifest and not await _whole(slots, slots.running, None, buf)
+
+
+async def _whole(slots, slot, offer, buf):
+    label = slots.label(slot)
+    if not label or not slots.valid(slot):
         return False
     if offer and (bytes(label["manifest"]) != offer.manifest or label.get("trust", 0) != offer.trust):
         return False
@@ -25,14 +35,13 @@ async def whole(slots, offer, buf):
         part = offer.part(half) if offer else None
         if part:
             size, expected = part.size, part.digest
-        if size > slots.size(half) or await _digest(slots, half, size, buf) != bytes(expected):
+        if size > slots.size(half) or await _digest(slots.partition(slot, half), size, buf) != bytes(expected):
             return False
     return True
 
 
-async def _digest(slots, half, size, buf):
-    """SHA-256 of the first `size` bytes of `half` of the other slot, as they are in the flash."""
-    partition = slots.partition(slots.other, half)
+async def _digest(partition, size, buf):
+    """SHA-256 of the first `size` bytes of `partition`, as they are in the flash."""
     sha = hashlib.sha256()
     buf = memoryview(buf)
     for at in range(0, size, _PIECE):
