@@ -50,7 +50,7 @@ def test_requests(rig, libcoap, tmp_path):
         assert cbor2.loads(payload) == swu and [format_of(accept) in o for o in answered(printed)] == [True]
     assert libcoap.get("oic/res") == Libcoap(rig.stage.address, tmp_path).get("oic/res")
     for content_format in ("60", "10000"):
-        purl = f"https://{content_format}/"
+        purl = f"https://format-{content_format}.example/"
         payload, _ = libcoap.post(SWU, {**GOOD, "purl": purl}, content_format=content_format)
         assert cbor2.loads(payload)["purl"] == purl and libcoap.get(SWU)["purl"] == purl
     assert "4.15" in libcoap.post(SWU, GOOD, content_format="50")[1]
