@@ -2,7 +2,7 @@
 
 import asyncio
 
-from port import const, phase, sleep_ms
+from port import const, phase, reserve, sleep_ms
 from swupdate.trial import Trial
 
 _HEALTH_MS = const(500)
@@ -22,7 +22,7 @@ async def run(node):
     async def prove():
         """Verify an envelope the way that the next update will come."""
         job = node.job(node.updater.state["purl"] or node.provision.url)
-        with phase("swupdate.install.obtain") as install:
+        with reserve, phase("swupdate.install.obtain") as install:
             await install.prove(job)
 
     health = asyncio.create_task(ask_health())
