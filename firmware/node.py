@@ -98,7 +98,7 @@ class Node:
             turn += 1
             if turn % _TAKE == 0:  # not at once: what could not be done for lack of memory comes again within seconds
                 reserve.take()
-            if reserve.whole():
+            if reserve.good():
                 self.watchdog.feed()
             await sleep_ms(_FEED_MS)
 

@@ -27,17 +27,22 @@ class Reserve:
     _held = b""
     _lent = False
 
-    def whole(self):
-        """Whether it is held, or lent."""
-        return self._lent or len(self._held) >= self.size
+    def good(self):
+        """Whether at least half of it is held, or it is lent."""
+        return self._lent or len(self._held) * 2 >= self.size
 
     def take(self):
-        """Hold it again, if there is the memory."""
-        if not self.whole():
+        """Hold it again, or what can be had of it in one piece: something that stays may lie in its place by now."""
+        size = self.size
+        if self._lent or len(self._held) >= size:
+            return
+        self._held = b""
+        while size * 2 >= self.size:
             try:
-                self._held = bytearray(self.size)
+                self._held = bytearray(size)
+                return
             except MemoryError:
-                pass
+                size = size * 3 // 4
 
     def let_go(self):
         """Give it up, and say whether that brought memory."""
