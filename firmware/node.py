@@ -24,6 +24,7 @@ _WATCHDOG_MS = const(60_000)
 _FEED_MS = const(1000)
 _TAKE = const(5)  # the reserve is taken again after so many of them
 _FLUSH_MS = const(3000)
+_LOOK_MS = const(5000)
 _RESERVE = const(8192)  # bytes: enough to refuse, to record and to answer when the app has taken all the rest
 _PORT = const(5683)
 _SECURE_PORT = const(5684)
@@ -101,6 +102,18 @@ class Node:
             if reserve.good():
                 self.watchdog.feed()
             await sleep_ms(_FEED_MS)
+
+    async def stay(self):
+        """Join the network again whenever it is lost, for ever. Sockets are of one address: with another it is a restart."""
+        address = self.board.address()
+        while True:
+            await sleep_ms(_LOOK_MS)
+            if not self.board.joined:
+                self.log("warning", "the network is lost")
+                await self.board.join()
+                self.log("info", "the network is joined again")
+                if self.board.address() != address:
+                    self.reboot()
 
     async def try_out(self):
         """The trial of a version that is not confirmed yet."""

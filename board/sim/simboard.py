@@ -27,7 +27,8 @@ class SimBoard:
     `cut_at`: the flash operation, counted from 1 at power on, at which the power fails; `torn`: half-way through it
     (True or "half"), or with some bits left ("bits").
     `ntp_port`, `dns_port`: where the network's port 123 and 53 lead to. `network`: whether there is one; can be changed
-    while the chip runs. `join_ms`: how long joining takes. `log`: called with every line that the device prints.
+    while the chip runs. `radio`: without a network its packets do not get through either (costs a poll each millisecond).
+    `join_ms`: how long joining takes. `log`: called with every line that the device prints.
     `lines`: all lines; `times`: when each came, in seconds of time.monotonic(). `resets`: the causes of all starts.
     `dead`: the bootloader found nothing to start. It uses no file but the flash and one beside it for each start's settings.
     """
@@ -45,6 +46,7 @@ class SimBoard:
         network: bool = True,
         join_ms: int = 0,
         small_queues: bool = True,
+        radio: bool = False,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.flash_path = Path(flash_path)
@@ -59,6 +61,7 @@ class SimBoard:
         self.network = network
         self.join_ms = join_ms
         self.small_queues = small_queues
+        self.radio = radio
         self.log = log
         self.lines: list[str] = []
         self.times: list[float] = []
@@ -88,7 +91,7 @@ class SimBoard:
 
     @property
     def network(self) -> bool:
-        """Whether the chip's station can join, and stays joined. Packets on the loopback are not stopped."""
+        """Whether the chip's station can join, and stays joined. Packets on the loopback are stopped by `radio` alone."""
         return os.pread(self._ether.fileno(), 1, 0) == b"1"
 
     @network.setter
@@ -199,7 +202,7 @@ class SimBoard:
             "erase_ms": self.flash_ms[0], "program_ms": self.flash_ms[1], "torn": self.torn,
             "cut_at": self.cut_at - self.operations if self.cut_at else 0,
             "ntp_port": self.ntp_port, "dns_port": self.dns_port,
-            "small_queues": self.small_queues, "join_ms": self.join_ms,
+            "small_queues": self.small_queues, "join_ms": self.join_ms, "radio": self.radio,
         }  # fmt: skip
 
     def _listen(self, control: Any, process: subprocess.Popen[str], ended: list[str]) -> None:

@@ -222,12 +222,13 @@ async def test_a_trial_without_memory_ends(swept, idle):
 def test_an_ownership_without_memory_is_had_or_not(make, idle):
     """It succeeds, or with more memory the device can be owned, or is this owner's already: it is never nobody's."""
     rig = make(owned=False)
-    devices = rig.stage.identity.devices
+    identity = rig.stage.identity
     rig.board.power_off()
     factory = rig.stage.flash.read_bytes()
     for kb in sizes(idle - 2 * STEP, 2)[:12]:
         rig.stage.flash.write_bytes(factory)
-        devices.clear()
+        for uuid in list(identity.devices):
+            identity.forget(uuid)
         at = len(rig.board.resets)
         if not boot(rig, kb):
             continue
@@ -237,14 +238,14 @@ def test_an_ownership_without_memory_is_had_or_not(make, idle):
             print(f"{kb} KB: {error}")
             assert rig.board.resets[at:] == ["power"], rig.board.lines[-20:]
             assert boot(rig, 640)
-            first = dict(devices)
+            first = list(identity.devices)
             try:
                 asyncio.run(rig.stage.own())
             except Failure as again:  # only the last steps are missing, or the answer to them
                 assert "is yours already" in str(again)
             else:
                 for uuid in first:
-                    del devices[uuid]
+                    identity.forget(uuid)
         assert boot(rig, 640) and asyncio.run(answered(rig, PSTAT)), kb
         rig.board.power_off()
 
