@@ -120,6 +120,12 @@ class SimBoard:
             self._thread.join()
         self._thread = self._rtc = None
 
+    def panic(self) -> None:
+        """Crash the interpreter, as a wild pointer would: the chip restarts, with a cause that is any reset's."""
+        process = self._process
+        if process:
+            process.kill()
+
     def wait_log(self, text: str, timeout: float = 30, start: int = 0) -> str:
         """The first line from number `start` on that has `text` in it. Raises TimeoutError."""
         end = time.monotonic() + timeout

@@ -5,7 +5,8 @@ import asyncio
 import aiocoap
 import cbor2
 import pytest
-from sim.rig import IDLE, ISAC, ISVV, SWU, UPGRADE, WAIT, TimeServer, timestamp
+from fargo.console import Failure
+from sim.rig import IDLE, ISAC, ISVV, PSTAT, SWU, UPGRADE, WAIT, TimeServer, timestamp
 
 LOSS = 1.5  # seconds
 
@@ -152,3 +153,26 @@ async def test_the_clock_jumps_while_a_schedule_waits(make, hours):
                 assert (await client.get(SWU))["swupdateaction"] == ISAC
                 assert rig.stage.server.count("/fargo-1.1.0.suit").requests == 0
             assert cbor2.loads((await client.ask(aiocoap.GET, SWU)).payload)["swupdateresult"] == 0
+
+
+async def test_lost_while_somebody_becomes_the_owner(make):
+    """It is had all the same, or can be had again, or is this owner's already."""
+    rig = make(board={"radio": True}, owned=False)
+    identity = rig.stage.identity
+    owning = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(rig.stage.own())))
+    await asyncio.sleep(0.15)
+    await lose(rig)
+    try:
+        await owning
+    except Failure as failure:
+        print(failure)
+        first = list(identity.devices)
+        try:
+            await asyncio.to_thread(lambda: asyncio.run(rig.stage.own()))
+        except Failure as again:
+            assert "is yours already" in str(again)
+        else:
+            for uuid in first:
+                identity.forget(uuid)
+    async with rig.client() as client:
+        assert (await client.get(PSTAT))["rowneruuid"] == identity.uuid

@@ -51,6 +51,11 @@ LIES = {
         "not well",
     ),
     "raises when it is asked": (MAIN + '\n\ndef health():\n    raise ValueError("the sensor is gone")\n', "not well"),
+    "breaks a part of the device": (
+        "import asyncio\n\n\nasync def main(device):\n    device.board = None\n    await asyncio.sleep(100000)\n"
+        "\n\ndef health():\n    return False\n",
+        "crashed in its trial",
+    ),
     "blocks when it is asked": (
         "import machine\n"
         + MAIN
@@ -169,3 +174,43 @@ async def test_a_version_that_writes_other_records_leaves_the_old_one_all(make):
         assert await client.version() == "1.0.0"
         rig.stage.release("2.0.0", 9)
         assert (await client.run(rig.stage.url("2.0.0"), UPGRADE))["swupdateresult"] == 1
+
+
+UNDECIDED = MAIN + "\n\ndef health():\n    return False\n"
+
+
+async def test_a_panic_in_a_trial_is_the_end_of_it(trials):
+    """The chip cannot tell it from a reset, but it was no loss of power."""
+    board = trials.board
+    async with trials.client() as client:
+        at, panics = len(board.lines), []
+
+        async def panic():
+            await trials.log("is on trial", at)
+            panics.append(len(board.resets))
+            board.panic()
+
+        beside = asyncio.create_task(panic())
+        await goes_back(trials, client, "crashed in its trial", change={"app.py": UNDECIDED})
+        await beside
+        assert board.resets[panics[0] :] == ["reset"]
+        assert sum("is on trial" in line for line in board.lines[at:]) == 1
+
+
+async def test_power_cuts_in_a_trial_are_no_fault_of_it_three_times(trials):
+    """Each is followed by another trial; after the third it is given up, with the reason."""
+    board = trials.board
+    async with trials.client() as client:
+        at = len(board.lines)
+
+        async def pull():
+            seen = at
+            for _ in range(3):
+                await trials.log("is on trial", seen)
+                seen = len(board.lines)
+                await asyncio.to_thread(trials.power_cycle)
+
+        beside = asyncio.create_task(pull())
+        await goes_back(trials, client, "the power failed in each of its 3 trials", change={"app.py": UNDECIDED})
+        await beside
+        assert sum("is on trial" in line for line in board.lines[at:]) == 3
