@@ -1,7 +1,6 @@
 """No memory for the update machine: a Client is refused, and whatever else happened is not lost."""
 
 from check import raises
-from port import sleep_ms
 from swupdate import manager
 from test_swupdate_manager import URL, Rig
 
@@ -113,16 +112,19 @@ async def test_the_reserve_is_lent_to_an_action_and_taken_again():
     rig = Rig()
     await rig.settle()
     reserve.size = 1000
+    held = []
+
+    async def pause():
+        reserve.take()
+        held.append((reserve.good(), len(reserve._held)))
+
+    rig.updater.pause = pause
     try:
         reserve.take()
         assert reserve.good() and len(reserve._held) == 1000
-        rig.updater.update(URL, "isac", "now")
-        await rig.settle(lambda: rig.updater.phase == "check")
-        await sleep_ms(1)
-        assert reserve.good() and not reserve._held  # lent
-        reserve.take()
-        assert not reserve._held
-        await rig.settle()
+        rig.updater.update(URL, "isvv", "now")
+        await rig.settle(lambda: rig.updater.state["state"] == "sva")
+        assert held == [(True, 0)]  # lent
         assert len(reserve._held) == 1000
         assert reserve.let_go() and not reserve.good() and not reserve.let_go()
     finally:
