@@ -25,11 +25,11 @@ class Reserve:
 
     size = 0
     _held = b""
-    _lent = False
+    _lent = 0
 
     def good(self):
         """Whether at least half of it is held, or it is lent."""
-        return self._lent or len(self._held) * 2 >= self.size
+        return self._lent > 0 or len(self._held) * 2 >= self.size
 
     def take(self):
         """Hold it again, or what can be had of it in one piece: something that stays may lie in its place by now."""
@@ -52,11 +52,11 @@ class Reserve:
         return held > 0
 
     def __enter__(self):
-        self._lent = True
+        self._lent += 1
         self.let_go()
 
     def __exit__(self, *_exc):
-        self._lent = False
+        self._lent -= 1
         self.take()
         return False
 
