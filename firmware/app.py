@@ -2,10 +2,12 @@
 
 import asyncio
 
-from port import print_exception
+from port import print_exception, ticks_diff, ticks_ms
 
 _PAUSE_S = 5  # an app that does not answer `pause` or `resume` in this time is passed over
-_RESTART_S = 5
+_RESTART_S = 5  # until it is started again; twice as long each time, up to
+_LONGEST_S = 300
+_WELL_MS = 600_000  # an app that ran so long starts anew with the shortest
 
 
 class App:
@@ -27,8 +29,10 @@ class App:
 
         An app that returns has done its work and is not started again.
         """
+        pause = _RESTART_S
         while True:
             self.crashed = None
+            began = ticks_ms()
             try:
                 self._module = __import__("app")
                 task = self._module.main(self._device)
@@ -42,7 +46,10 @@ class App:
                 self.crashed = "%s: %s" % (type(error).__name__, error)
                 self._log("error", "the app stopped: " + self.crashed)
                 on_crash("the app stopped: " + self.crashed)
-            await asyncio.sleep(_RESTART_S)
+            if ticks_diff(ticks_ms(), began) > _WELL_MS:
+                pause = _RESTART_S
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_S)
 
     async def health(self):
         """True when the app runs and does not say that it is unwell."""

@@ -13,7 +13,7 @@ import ocf.security  # noqa: F401
 import swupdate.manager  # noqa: F401
 import swupdate.resource  # noqa: F401
 import swupdate.slots  # noqa: F401
-from port import collect, const, phase, print_exception, sleep_ms
+from port import collect, const, phase, print_exception, reserve, sleep_ms
 
 import firmware.app  # noqa: F401
 import firmware.clock  # noqa: F401
@@ -22,7 +22,10 @@ import firmware.store  # noqa: F401
 
 _WATCHDOG_MS = const(60_000)
 _FEED_MS = const(1000)
+_TAKE = const(5)  # the reserve is taken again after so many of them
 _FLUSH_MS = const(3000)
+_LOOK_MS = const(5000)
+_RESERVE = const(8192)  # bytes: enough to refuse, to record and to answer when the app has taken all the rest
 _PORT = const(5683)
 _SECURE_PORT = const(5684)
 
@@ -88,9 +91,9 @@ class Node:
         """Join the network, serve, and keep the watchdog fed by the loop itself."""
         tasks = await self._begin()
         collect()  # what the start has left
+        reserve.size = _RESERVE
         self.log("info", "serving")
-        for task in tasks:
-            await task
+        await asyncio.gather(*tasks)  # none of them ends by itself but for want of memory: then a restart is due
 
     async def _begin(self):
         with phase("firmware.start") as start:
@@ -102,10 +105,30 @@ class Node:
         self.board.reset()
 
     async def feed(self):
-        """Keep the watchdog quiet, for ever."""
+        """Keep the watchdog quiet, for ever.
+
+        Not when the reserve is gone for good: without memory nobody is served, and only a restart brings it back.
+        """
+        turn = 0
         while True:
-            self.watchdog.feed()
+            turn += 1
+            if turn % _TAKE == 0:  # not at once: what could not be done for lack of memory comes again within seconds
+                reserve.take()
+            if reserve.good():
+                self.watchdog.feed()
             await sleep_ms(_FEED_MS)
+
+    async def stay(self):
+        """Join the network again whenever it is lost, for ever. Sockets are of one address: with another it is a restart."""
+        address = self.board.address()
+        while True:
+            await sleep_ms(_LOOK_MS)
+            if not self.board.joined:
+                self.log("warning", "the network is lost")
+                await self.board.join()
+                self.log("info", "the network is joined again")
+                if self.board.address() != address:
+                    self.reboot()
 
     async def try_out(self):
         """The trial of a version that is not confirmed yet."""

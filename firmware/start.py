@@ -116,6 +116,7 @@ async def tasks(node):
         node.pstat.begin_reset()
     server = node.provision.settings.get("ntp", "pool.ntp.org")
     coroutines += [
+        node.stay(),
         node.updater.run(),
         node.clock.follow(server, node.board.dns(), node.log),
         node.app.run(node.app_crashed),

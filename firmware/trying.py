@@ -2,10 +2,14 @@
 
 import asyncio
 
-from port import const, phase, sleep_ms
+from port import const, phase, reserve, sleep_ms
+from swupdate.faults import Fault
 from swupdate.trial import Trial
 
+from firmware.resolver import Resolver
+
 _HEALTH_MS = const(500)
+_CONNECT_S = const(5)
 
 
 async def run(node):
@@ -19,16 +23,19 @@ async def run(node):
             well = await node.app.health()
             await sleep_ms(_HEALTH_MS)
 
+    url = node.updater.state["purl"] or node.provision.url
+
     async def prove():
         """Verify an envelope the way that the next update will come."""
-        job = node.job(node.updater.state["purl"] or node.provision.url)
-        with phase("swupdate.install.obtain") as install:
+        job = node.job(url)
+        with reserve, phase("swupdate.install.obtain") as install:
             await install.prove(job)
 
     health = asyncio.create_task(ask_health())
     trial = node.trial = Trial(
         node.updater, node.slots, node.store, node.reboot, lambda: node.board.joined,
-        lambda: node.dtls is not None, lambda: well, prove, node.provision.settings.get("trial_s", 300),
+        lambda: node.dtls is not None, lambda: well, prove if url else None, node.provision.settings.get("trial_s", 300),
+        lambda: listens(url, node.board.dns()),
     )  # fmt: skip
     node.ocf.seen = lambda _identity: trial.client_seen()
     if node.app.crashed:  # it did so before there was a trial to hear of it
@@ -37,3 +44,20 @@ async def run(node):
     node.trial = node.ocf.seen = None
     health.cancel()
     node.log("info", "version %s is kept" % node.version if kept else "going back")
+
+
+async def listens(url, name_server):
+    """Whether somebody takes connections where `url` leads. Not known of datagrams: False."""
+    try:
+        with phase("swupdate.url") as urls:
+            _scheme, host, port, _rest = urls.parse(url, ("https",))
+        host = await Resolver(name_server).resolve(host)
+        _reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), _CONNECT_S)
+        try:
+            writer.write(b"\x16")  # only then a refusal shows
+            await writer.drain()
+        finally:
+            writer.close()
+        return True
+    except (Fault, OSError, asyncio.TimeoutError):  # noqa: UP041 - another class on MicroPython
+        return False

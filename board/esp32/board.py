@@ -131,16 +131,18 @@ class Board:
     # Network
 
     async def join(self):
-        """Join the WiFi whose name and key are in NVS; waits as long as it takes."""
+        """Join the WiFi whose name and key are in NVS; waits as long as it takes, with growing pauses."""
         wlan = self._wlan
         wlan.active(True)
+        tenths = 50
         while not wlan.isconnected():
+            tenths = min(tenths * 2, 600)
             try:
                 name, key = self._credentials()
                 wlan.connect(name, key)
             except OSError:  # no credentials, or a radio that is not ready yet
                 pass
-            for _ in range(100):
+            for _ in range(tenths):
                 if wlan.isconnected():
                     break
                 await sleep_ms(100)

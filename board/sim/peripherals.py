@@ -114,6 +114,9 @@ def network_module(chip):
 
 def socket_module(chip):
     """`socket`: as small as the chip's queues, and with ports 53 and 123 led to where the test rig listens."""
+    radio = None
+    if chip.settings.get("radio"):  # a module of its own: most boards do without, and have the memory
+        from radio import Radio as radio
     ports = {53: chip.settings.get("dns_port", 53), 123: chip.settings.get("ntp_port", 123)}
 
     def make(family=_socket.AF_INET, kind=_socket.SOCK_STREAM, *rest):
@@ -124,7 +127,7 @@ def socket_module(chip):
                 sock.setsockopt(_SOL_SOCKET, _SO_RCVBUF, 5760)
             else:  # about 6 datagrams of 1 KB, as the kernel accounts for them
                 sock.setsockopt(_SOL_SOCKET, _SO_RCVBUF, 7000)
-        return sock
+        return radio(chip, sock) if radio else sock
 
     def getaddrinfo(host, port, *rest):
         return _socket.getaddrinfo(host, ports.get(port, port), *rest)

@@ -27,8 +27,9 @@ class SimBoard:
     `cut_at`: the flash operation, counted from 1 at power on, at which the power fails; `torn`: half-way through it
     (True or "half"), or with some bits left ("bits"). `bad`, `seed`: where the flash is bad (board/sim/flash.py).
     `ntp_port`, `dns_port`: where the network's port 123 and 53 lead to. `network`: whether there is one; can be changed
-    while the chip runs. `join_ms`: how long joining takes. `journal`: a file that gets every flash operation.
-    `log`: called with every line that the device prints.
+    while the chip runs. `radio`: without a network its packets do not get through either (costs a poll each millisecond).
+    `join_ms`: how long joining takes. `journal`: a file that gets every flash operation. `log`: called with every line
+    that the device prints.
     `lines`: all lines; `times`: when each came, in seconds of time.monotonic(). `resets`: the causes of all starts.
     `dead`: the bootloader found nothing to start. It uses no file but the flash and one beside it for each start's settings.
     """
@@ -49,6 +50,7 @@ class SimBoard:
         join_ms: int = 0,
         small_queues: bool = True,
         journal: Path | None = None,
+        radio: bool = False,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.flash_path = Path(flash_path)
@@ -66,6 +68,7 @@ class SimBoard:
         self.join_ms = join_ms
         self.small_queues = small_queues
         self.journal = journal
+        self.radio = radio
         self.log = log
         self.lines: list[str] = []
         self.times: list[float] = []
@@ -95,7 +98,7 @@ class SimBoard:
 
     @property
     def network(self) -> bool:
-        """Whether the chip's station can join, and stays joined. Packets on the loopback are not stopped."""
+        """Whether the chip's station can join, and stays joined. Packets on the loopback are stopped by `radio` alone."""
         return os.pread(self._ether.fileno(), 1, 0) == b"1"
 
     @network.setter
@@ -123,6 +126,12 @@ class SimBoard:
         if self._thread:
             self._thread.join()
         self._thread = self._rtc = None
+
+    def panic(self) -> None:
+        """Crash the interpreter, as a wild pointer would: the chip restarts, with a cause that is any reset's."""
+        process = self._process
+        if process:
+            process.kill()
 
     def wait_log(self, text: str, timeout: float = 30, start: int = 0) -> str:
         """The first line from number `start` on that has `text` in it. Raises TimeoutError."""
@@ -207,7 +216,7 @@ class SimBoard:
             "bad": [list(entry) for entry in self.bad], "seed": self.seed,
             "cut_at": self.cut_at - self.operations if self.cut_at else 0,
             "ntp_port": self.ntp_port, "dns_port": self.dns_port,
-            "small_queues": self.small_queues, "join_ms": self.join_ms,
+            "small_queues": self.small_queues, "join_ms": self.join_ms, "radio": self.radio,
             "journal": str(self.journal) if self.journal else "",
         }  # fmt: skip
 

@@ -118,6 +118,7 @@ class QuickStage(Stage):
         changed.mkdir()
         for name, text in (change or {}).items():
             files[name] = changed / name
+            files[name].parent.mkdir(parents=True, exist_ok=True)
             files[name].write_text(text)
         quick = {}
         for name, path in files.items():

@@ -3,6 +3,7 @@
 import sys
 import threading
 
+import pytest
 from port import phase
 
 
@@ -35,3 +36,12 @@ def test_what_another_thread_imports_meanwhile_is_left_alone(tmp_path, monkeypat
     thread.join(10)
     assert not errors and "slow_module" in sys.modules
     del sys.modules["slow_module"], sys.modules["slow_gate"]
+
+
+def test_a_module_that_cannot_be_had_is_a_want_of_memory(tmp_path, monkeypatch):
+    """As MicroPython sees it: its file system says that there is no such file when it has no memory to look."""
+    (tmp_path / "lacking_root.py").write_text("import sys\nimport no_such_module\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(MemoryError, match="no_such_module"), phase("lacking_root"):
+        pass
+    assert "lacking_root" not in sys.modules

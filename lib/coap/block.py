@@ -1,6 +1,6 @@
 """Transfers in blocks, the server's side (RFC 7959): requests are put together, long answers cut."""
 
-from port import collect, phase, ticks_diff, ticks_ms
+from port import phase, reserve, ticks_diff, ticks_ms
 
 from coap.message import Response
 
@@ -55,5 +55,5 @@ class Blocks:
             with phase("coap.transfer") as code:
                 return code.cut(self, request, response, block2)
         except MemoryError:
-            collect()
+            reserve.let_go()
             return Response(0xA3)

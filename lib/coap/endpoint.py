@@ -3,7 +3,7 @@
 from asyncio import CancelledError, create_task, current_task
 from random import getrandbits
 
-from port import collect, const, print_exception, sleep_ms, ticks_add, ticks_diff, ticks_ms, urandom
+from port import const, print_exception, reserve, sleep_ms, ticks_add, ticks_diff, ticks_ms, urandom
 
 from coap.block import Blocks
 from coap.message import BadMessage, Refused, Response, pack, parse
@@ -94,8 +94,9 @@ class Endpoint(Observing):
                 try:
                     data, peer, multicast = await self.transport.receive()
                     self.receive(data, peer, multicast)
+                    reserve.take()
                 except MemoryError:
-                    collect()
+                    reserve.let_go()  # for when the message comes again
                     await sleep_ms(10)
                 except Exception as error:
                     print_exception(error)
@@ -143,23 +144,31 @@ class Endpoint(Observing):
         # A new Timer may be due before those known when going to sleep, so sleep is short.
         grain = max(self.ack_timeout // 20, 1)
         while self._timers:
-            now = ticks_ms()
             soonest = grain
-            for timer in list(self._timers):
-                left = ticks_diff(timer.due, now)
-                if left <= 0 and timer in self._timers:
-                    left = None
-                    try:
-                        left = timer.fire(*timer.args)
-                    except Exception as error:
-                        print_exception(error)
-                    if left is None:
-                        self.cancel(timer)
-                        left = grain
-                    timer.due = ticks_add(now, left)
-                soonest = min(soonest, left)
+            try:
+                soonest = self._fire(grain)
+            except MemoryError:
+                reserve.let_go()
             await sleep_ms(max(soonest, 1))
         self._clock = None
+
+    def _fire(self, soonest):
+        now = ticks_ms()
+        grain = soonest
+        for timer in list(self._timers):
+            left = ticks_diff(timer.due, now)
+            if left <= 0 and timer in self._timers:
+                left = None
+                try:
+                    left = timer.fire(*timer.args)
+                except Exception as error:
+                    print_exception(error)
+                if left is None:
+                    self.cancel(timer)
+                    left = grain
+                timer.due = ticks_add(now, left)
+            soonest = min(soonest, left)
+        return soonest
 
     def spawn(self, coroutine):
         """Run `coroutine` as a task that ends with the endpoint. Raises Refused 5.03 when too many are running."""
@@ -391,7 +400,7 @@ class Endpoint(Observing):
         if isinstance(error, Refused):
             return Response(error.code, error.text)
         if isinstance(error, MemoryError):
-            collect()
+            reserve.let_go()
             return Response(0xA3)
         print_exception(error)
         return Response(0xA0)

@@ -5,7 +5,7 @@ MicroPython cannot tell where a datagram was sent to (no IP_PKTINFO), so a group
 
 from asyncio import Event, create_task
 
-from port import collect, const, phase, readable, sleep_ms, udp_socket
+from port import const, phase, readable, reserve, sleep_ms, udp_socket
 
 _EAGAIN = const(11)
 _MAX_DATAGRAM = const(1280)  # a block of 1024 bytes and its headers
@@ -56,8 +56,8 @@ class UdpTransport:
                     if error.errno != _EAGAIN:  # a passing trouble of the network (ECONNREFUSED, ENOMEM): serve on
                         await sleep_ms(10)
                 except MemoryError:
-                    collect()
-                    await sleep_ms(10)
+                    if not reserve.let_go():
+                        await sleep_ms(10)
             self._burst = 0
             if len(sockets) == 1:
                 await readable(sockets[0])
@@ -71,9 +71,9 @@ class UdpTransport:
     async def _wait(self, sock):
         try:
             await readable(sock)
-            self._event.set()
         finally:
             self._waiters.pop(id(sock), None)
+            self._event.set()
             if not self._sockets:
                 sock.close()
 

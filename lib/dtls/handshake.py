@@ -7,7 +7,7 @@ from hashlib import sha256
 from crypto import equal
 from crypto.p256 import agree_async
 from crypto.prf import prf
-from port import collect, const, print_exception, ticks_diff, ticks_ms, wait_for
+from port import const, print_exception, reserve, ticks_diff, ticks_ms, wait_for
 
 from dtls.record import Alert
 from dtls.suites import derive
@@ -286,7 +286,7 @@ async def conduct(transport, handshake):
         if isinstance(caught, Alert) and not caught.received:
             code = caught.code
     except MemoryError as caught:
-        collect()
+        reserve.let_go()  # for the next attempt
         error = OSError(str(caught))
     except Exception as caught:  # noqa: BLE001 - an error of this side's must not end the endpoint
         print_exception(caught)

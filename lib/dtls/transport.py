@@ -5,7 +5,7 @@ Handshakes are a phase: their code is in memory while there is one, and while a 
 
 from asyncio import create_task
 
-from port import collect, const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms, urandom
+from port import collect, const, phase, print_exception, reserve, sleep_ms, ticks_diff, ticks_ms, urandom
 
 from dtls.cookie import Cookies, Opening
 from dtls.record import Alert, Session, records
@@ -173,9 +173,13 @@ class DtlsTransport:
             pass  # late, or replayed
         else:
             if self._code is None:
-                code = phase("dtls.server")
-                self._server = code.__enter__()
-                self._code = code
+                reserve.__enter__()
+                self._code = phase("dtls.server")
+                try:
+                    self._server = self._code.__enter__()
+                except MemoryError:
+                    self.rest()
+                    raise
             self._server.answer(self, session, body, record[17] << 8 | record[18])
 
     # Handshakes
@@ -191,6 +195,7 @@ class DtlsTransport:
         if self._code and not self.handshakes:
             code, self._code, self._server = self._code, None, None
             code.__exit__()
+            reserve.__exit__()
 
     def alert(self, session, level, code, epoch):
         """Send an alert."""

@@ -16,6 +16,54 @@ else:
     from port._cpython import *  # noqa: F403
 
 
+class Reserve:
+    """Memory held back for when there is no other: given up where MemoryError was met, and taken again afterwards.
+
+    `size` in bytes; 0 until the composition says what to hold back. `with reserve:` lends it to what needs all memory
+    for a while, and gives back more than this when it fails.
+    """
+
+    size = 0
+    _held = b""
+    _lent = 0
+
+    def good(self):
+        """Whether at least half of it is held, or it is lent."""
+        return self._lent > 0 or len(self._held) * 2 >= self.size
+
+    def take(self):
+        """Hold it again, or what can be had of it in one piece: something that stays may lie in its place by now."""
+        size = self.size
+        if self._lent or len(self._held) >= size:
+            return
+        self._held = b""
+        while size * 2 >= self.size:
+            try:
+                self._held = bytearray(size)
+                return
+            except MemoryError:
+                size = size * 3 // 4
+
+    def let_go(self):
+        """Give it up, and say whether that brought memory."""
+        held = len(self._held)
+        self._held = b""
+        _impl.collect()
+        return held > 0
+
+    def __enter__(self):
+        self._lent += 1
+        self.let_go()
+
+    def __exit__(self, *_exc):
+        self._lent -= 1
+        self.take()
+        return False
+
+
+reserve = Reserve()  # the interpreter has one heap
+
+
 class phase:
     """Hold modules in memory for the length of a `with` block.
 
@@ -47,6 +95,9 @@ class phase:
             for name in self._names:
                 __import__(name)
             whole = True
+        except ImportError as error:
+            # MicroPython takes a file system that had no memory to answer for one that has no such file.
+            raise MemoryError(str(error))  # noqa: B904
         finally:
             # Taken at once: another task may load a phase of its own before this one ends.
             self._loaded = [name for name in _impl.loaded() if name not in before]

@@ -7,7 +7,7 @@ a Client's is refused, and all others are kept or raised again until they were t
 import asyncio
 
 import cbor
-from port import const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms
+from port import const, phase, print_exception, reserve, sleep_ms, ticks_diff, ticks_ms
 
 from swupdate.faults import RESULTS, Fault
 
@@ -16,6 +16,7 @@ _LOOK_S = const(10)  # a clock that is set anew is noticed within this time
 _TELL_MS = const(1000)
 _AGAIN_MS = const(1000)  # so soon is tried again what had too little memory
 _SCHEMES = ("https", "coaps")
+_NO_MEMORY = ("then", ("failed", RESULTS["memory"], "not enough memory"))  # made ahead: then there is none for it
 
 
 class Updater:
@@ -44,7 +45,7 @@ class Updater:
         self.phase = ""  # "check", "obtain" or "install" while it is being done
         self.floor = 0  # sequence number below which nothing is installed
         with phase("swupdate.machine") as machine:
-            self._take(machine, machine.fresh())
+            self.state, self.cm, self.action = machine.fresh(), 0, "idle"
         self._effects = []
         self._wake = asyncio.Event()
         self._task = None
@@ -99,22 +100,31 @@ class Updater:
     async def run(self):
         """Perform what is to be done, for ever."""
         while True:
-            while self._effects:
-                effect = self._effects.pop(0)
-                if not self._perform(effect):
-                    self._effects.insert(0, effect)
+            try:
+                await self._turn()
+            except MemoryError:  # nothing was lost: it comes up again
+                if not reserve.let_go():
                     await sleep_ms(_AGAIN_MS)
-            self._wake.clear()
+
+    async def _turn(self):
+        """Perform what is to be done now, then wait for more. Raises MemoryError."""
+        while self._effects:
+            effect = self._effects.pop(0)
             try:
-                pause = self._look_at_clock()
-            except MemoryError:  # its event comes up again
-                pause = 1
-            if self._effects:
-                continue
-            try:
-                await asyncio.wait_for(self._wake.wait(), pause)
-            except asyncio.TimeoutError:  # noqa: UP041 - another class on MicroPython
-                pass
+                self._perform(effect)
+            except MemoryError:
+                self._effects.insert(0, effect)
+                raise
+            except Exception as error:  # noqa: BLE001 - the loop outlives every error
+                print_exception(error)
+        self._wake.clear()
+        pause = self._look_at_clock()
+        if self._effects:
+            return
+        try:
+            await asyncio.wait_for(self._wake.wait(), pause)
+        except asyncio.TimeoutError:  # noqa: UP041 - another class on MicroPython
+            pass
 
     # -- events and effects
 
@@ -125,26 +135,24 @@ class Updater:
         """
         with phase("swupdate.machine") as machine:
             state, effects = machine.step(self.state, event)
-            self._take(machine, state)
+            cm, action = machine.CM[state["state"]], machine.action(state)
+        if ("save",) in effects:
+            self._save(state)
+        self.state, self.cm, self.action = state, cm, action
         refused = None
         for effect in effects:
             what = effect[0]
             if what == "refuse":
                 refused = effect[1:]
-            elif what == "save":
-                self._save()
             elif what == "timer":
                 self._armed = effect[1]
             elif what == "cancel":
                 self._cancel()
-            else:
+            elif what != "save":
                 self._effects.append(effect)
         self.show()
         self._wake.set()
         return refused
-
-    def _take(self, machine, state):
-        self.state, self.cm, self.action = state, machine.CM[state["state"]], machine.action(state)
 
     def _cancel(self):
         self._effects.clear()
@@ -155,21 +163,14 @@ class Updater:
         self.progress(0, 0)
 
     def _perform(self, effect):
-        """False when there was not the memory for it."""
-        try:
-            if effect[0] == "notify":
-                for watcher in self.watchers:
-                    watcher()
-                self.pstat.notify()
-            elif effect[0] == "then":
-                self.feed(effect[1])
-            else:
-                self._task = asyncio.create_task(self._work(*effect))
-        except MemoryError:
-            return False
-        except Exception as error:  # noqa: BLE001 - the loop outlives every error
-            print_exception(error)
-        return True
+        if effect[0] == "notify":
+            for watcher in self.watchers:
+                watcher()
+            self.pstat.notify()
+        elif effect[0] == "then":
+            self.feed(effect[1])
+        else:
+            self._task = asyncio.create_task(self._work(*effect))
 
     def _facts(self):
         return self.clock.now(), self.pstat.operational, bool(self._url), self.slots.confirmed
@@ -196,11 +197,16 @@ class Updater:
         """Run the step `what`, or reboot into the slot `what`; what came of it is the next event."""
         if effect == "run":
             self.phase = what
-        event = await self._done(effect, what)
+        try:
+            with reserve:
+                event = await self._done(effect, what)
+            then = ("then", event) if event else None
+        except MemoryError:
+            then = _NO_MEMORY
         self.phase = ""
         self._task = None
-        if event:
-            self._effects.append(("then", event))
+        if then:
+            self._effects.append(then)
             self._wake.set()
 
     async def _done(self, effect, what):
@@ -225,8 +231,8 @@ class Updater:
 
     # -- the record
 
-    def _save(self):
-        record = dict(self.state)
+    def _save(self, state):
+        record = dict(state)
         record["v"] = _VERSION
         try:
             self.store.save("update", cbor.dumps(record))

@@ -21,20 +21,25 @@ class Trial:
 
     `joined()`, `serving()`, `health()` -> bool. Proof of the next update is either `prove()`, a coroutine function
     that fetches and verifies an envelope the device's own way and raises when it cannot, or `client_seen()` called by
-    the composition when an authenticated Client completed an exchange. `seconds` is the deadline; then the reason is
-    noted in `store`, the old version becomes the one to start and `reset()` is called.
+    the composition when an authenticated Client completed an exchange. The latter counts only where there is nothing
+    to fetch from: no `prove`, a server that answers with an error, or one that is not `reachable()` (a coroutine
+    function -> bool). What else goes wrong is this version's own fault, and it could never be updated again.
+    `seconds` is the deadline; then the reason is noted in `store`, the old version becomes the one to start and
+    `reset()` is called.
     """
 
-    def __init__(self, updater, slots, store, reset, joined, serving, health, prove=None, seconds=300):
+    def __init__(self, updater, slots, store, reset, joined, serving, health, prove=None, seconds=300, reachable=None):
         self._updater, self._slots, self._store, self._reset = updater, slots, store, reset
         self._joined, self._serving, self._health, self._prove = joined, serving, health, prove
         self._ms = seconds * 1000
-        self._proven = False
+        self._reachable = reachable
+        self._fetched = self._seen = False
+        self._excused = prove is None  # it is not for this version that nothing could be fetched
         self._why = ""
 
     def client_seen(self):
         """An authenticated Client completed an exchange."""
-        self._proven = True
+        self._seen = True
 
     async def run(self):
         """Until confirmed (True) or given up (False: `reset` was called)."""
@@ -83,17 +88,26 @@ class Trial:
                 return "the app was not well"
         except Exception as error:  # noqa: BLE001 - the app is the maker's
             return "the app's health failed: %s" % error
-        return "" if self._proven else "no proof that it can be updated again" + self._why
+        if self._fetched or (self._seen and self._excused):
+            return ""
+        return "no proof that it can be updated again" + self._why
 
     async def _try_to_prove(self):
-        while not self._proven:
+        while True:
             if self._joined():
                 try:
                     await self._prove()
-                    self._proven = True
+                    self._fetched = True
                     return
                 except Exception as error:  # noqa: BLE001 - any failure is no proof
-                    self._why = ": %s" % error
+                    self._why = ": %s" % (error if str(error) else type(error).__name__)
+                    self._excused = await self._not_ours(getattr(error, "cause", ""))
                 await sleep_ms(_PROVE_PAUSE_MS)
             else:
                 await sleep_ms(_STEP_MS)
+
+    async def _not_ours(self, cause):
+        """Whether a fetch that failed by `cause` failed for the server or the way to it."""
+        if cause != "lost":
+            return cause == "status"
+        return not (self._reachable and await self._reachable())

@@ -76,6 +76,7 @@ class Stage:
         changed.mkdir()
         for name, text in (change or {}).items():
             files[name] = changed / name
+            files[name].parent.mkdir(parents=True, exist_ok=True)
             files[name].write_text(text)
         return romfs.build(files)
 

@@ -79,3 +79,54 @@ async def test_a_reset_without_memory_is_not_done_and_can_be_begun_again():
     assert rig.updater.state["purl"] == "" and rig.updater.state["running"] == "idle"
     assert not rig.calls
     rig.off()
+
+
+async def test_a_step_whose_record_finds_no_memory_was_not_taken():
+    """The Client is refused and asks again; what came of an action is recorded when there is memory."""
+    rig = Rig()
+    await rig.settle()
+    kept, left = rig.store.save, [1]
+
+    def save(name, data):
+        if left and name == "update":
+            left.pop()
+            raise MemoryError
+        kept(name, data)
+
+    rig.store.save = save
+    state = rig.updater.state
+    with raises(MemoryError):
+        rig.updater.update(URL, "isac", "now")
+    assert rig.updater.state is state and not rig.calls
+    assert rig.updater.update(URL, "isac", "now") is None
+    left.append(1)  # for "checked"
+    await rig.settle(lambda: rig.updater.state["state"] == "nsa")
+    assert not left and rig.calls == ["check"] and rig.steps()[-1] == ("nsa", 256, "idle", 0, 0)
+    rig.off()
+
+
+async def test_the_reserve_is_lent_to_an_action_and_taken_again():
+    """What fails for lack of memory begins to, with the reserve in hand."""
+    from port import reserve
+
+    rig = Rig()
+    await rig.settle()
+    reserve.size = 1000
+    held = []
+
+    async def pause():
+        reserve.take()
+        held.append((reserve.good(), len(reserve._held)))
+
+    rig.updater.pause = pause
+    try:
+        reserve.take()
+        assert reserve.good() and len(reserve._held) == 1000
+        rig.updater.update(URL, "isvv", "now")
+        await rig.settle(lambda: rig.updater.state["state"] == "sva")
+        assert held == [(True, 0)]  # lent
+        assert len(reserve._held) == 1000
+        assert reserve.let_go() and not reserve.good() and not reserve.let_go()
+    finally:
+        reserve.size = 0
+    rig.off()

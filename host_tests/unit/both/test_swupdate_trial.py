@@ -2,6 +2,7 @@
 
 import cbor
 from port import sleep_ms
+from swupdate.faults import Fault
 from swupdate.trial import Trial
 
 
@@ -53,7 +54,7 @@ async def proven():
 
 
 async def unproven():
-    raise OSError("no route")
+    raise Fault("lost", "no route")
 
 
 async def test_proven_by_its_own_fetch():
@@ -136,3 +137,29 @@ async def test_from_a_pending_slot_a_reset_is_the_way_back():
     world.otadata = 1
     assert await world.trial(None, 0).run() is False
     assert world.was_reset and not world.rolled_back and world.reason()
+
+
+async def test_a_client_is_a_proof_only_where_the_fetch_failed_for_others():
+    """Cause of the failed fetch, whether the server takes connections, and whether a Client's exchange then counts."""
+    for cause, listens, kept in (
+        ("lost", False, True),
+        ("lost", True, False),
+        ("status", True, True),
+        ("invalid", True, False),
+        ("memory", False, False),
+        ("", False, False),
+    ):
+        world = World()
+
+        async def prove(cause=cause):
+            raise Fault(cause, "no fetch") if cause else ValueError("it is broken")
+
+        async def reachable(listens=listens):
+            return listens
+
+        trial = Trial(
+            world, world, world, world.reset, lambda: True, lambda: True, lambda: True, prove, 0.3, reachable
+        )
+        trial.client_seen()
+        assert await trial.run() is kept, (cause, listens)
+        assert world.confirmed is kept and world.was_reset is not kept
