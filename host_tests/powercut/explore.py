@@ -13,18 +13,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiocoap
 from board.sim.simboard import SimBoard
 from fargo.identity import Identity
 from powercut.geometry import options
-from powercut.oracle import UNCONFIRMED, Image, Released, Seen
-from powercut.scenarios import KEPT, OLD, SCENARIOS, TAKEN, Scenario, write_app
-from powercut.trace import Cut, Trace
+from powercut.oracle import UNCONFIRMED, Image, Released, Seen, mixed
+from powercut.scenarios import KEPT, OLD, SCENARIOS, TAKEN, Scenario, of, write_app
+from powercut.trace import Cut, Distinct, Trace
 from sim.rig import HEAP, Foreign, Rig, TimeServer, address
 
 PATIENCE = 60  # seconds until a board must be at rest, on a busy machine
 _QUIET = 0.3
+
+
+class Failed(Exception):
+    """A scenario does not end as it should where nobody cuts the power. Says how, and what was wrong with the flash before."""
 
 
 @dataclass
@@ -55,8 +60,13 @@ class Recorded:
         self._stack.callback(self.rig.stop)
         self.layout = self.rig.stage.layout
         self._release()
-        self.trace, self.lines = self._record()
+        self._looked = Distinct()
+        why = self._record()
         self.before = self.image(self.trace.start).look()
+        if why:
+            self.close()
+            wrong = [f"{cut}: {problem}" for cut, problems in self.look(self.trace) for problem in problems]
+            raise Failed("\n".join([f"{scenario.name} {geometry} fails without a cut: {why}", *wrong[:20], *self.lines[-20:]]))
         self.after = self.image(self._last).look()
         self.at_rest = self._records_at_rest()
         self.known = tuple(self.rig.stage.identity.devices.values())
@@ -70,20 +80,36 @@ class Recorded:
         """A flash of this board, from outside."""
         return Image(data, self.layout, self.released)
 
+    def wrong_at_any_time(self, data: bytes) -> list[str]:
+        """What must not be in any state of the flash, not even between two operations."""
+        image = self.image(data)
+        return image.wrong_at_any_time() + image.lost(self.before)
+
+    def look(self, trace: Trace, torn: Iterable[str] = (), after: Cut | None = None) -> Iterator[tuple[Cut, list[str]]]:
+        """Every state of the flash in `trace` that was not there before, and what must not be in it; none is started."""
+        for cut, flash in trace.states(trace.cuts(torn, after)):
+            if self._looked.new(flash):
+                yield cut, self.wrong_at_any_time(flash)
+
     def _release(self) -> None:
         """The factory's release and the scenario's, and what a slot holds with each."""
         stage = self.rig.stage
-        self.released = {OLD: Released(stage.firmware(OLD), stage.app_image(), 1)}
+        self.released = {OLD: Released(stage.firmware(OLD), stage.app_image(), 1, OLD)}
         old = self.released[OLD]
-        for sequence, (version, how) in enumerate(self.scenario.releases.items(), 2):
+        for sequence, (version, asked) in enumerate(self.scenario.releases.items(), 2):
+            how: dict[str, Any] = dict(asked)
+            if app := how.get("app", True):
+                how["change"] = {**how.get("change", {}), "of.py": of(version)}
             stage.release(version, sequence, **how)
             self.released[version] = Released(
                 stage.firmware(version) if how.get("firmware") else old.firmware,
-                stage.app_image(how.get("change")) if how.get("app", True) else old.app,
+                stage.app_image(how["change"]) if app else old.app,
                 sequence,
+                version if app else OLD,
             )
 
-    def _record(self) -> tuple[Trace, list[str]]:
+    def _record(self) -> str:
+        """Do the scenario; why it did not end as it should, or ""."""
         rig, board, scenario = self.rig, self.rig.board, self.scenario
         if not scenario.from_factory:
             rig.start()
@@ -94,14 +120,18 @@ class Recorded:
         start = rig.stage.flash.read_bytes()
         journal = board.journal = self.home / "journal"
         began = len(board.lines)
-        rig.start()
-
-        self._do(scenario.act)
-        at_rest(board, began)
+        why = ""
+        try:
+            rig.start()
+            self._do(scenario.act)
+            at_rest(board, began)
+        except (TimeoutError, AssertionError, OSError, aiocoap.error.Error) as error:
+            why = f"{type(error).__name__}: {error}"
         board.power_off()
         board.journal = None
         self._last = rig.stage.flash.read_bytes()
-        return Trace.read(start, journal), board.lines[began:]
+        self.trace, self.lines = Trace.read(start, journal), board.lines[began:]
+        return why
 
     def _do(self, act: Callable[[Rig, Foreign | None], Awaitable[None]]) -> None:
         async def do() -> None:
@@ -154,6 +184,9 @@ class Recorded:
             board.power_off()
             outcome.trace = Trace.read(flash, board.journal)
             self._judge(board, outcome)
+            outcome.problems += mixed(board.lines, self.released)
+            for at, problems in self.look(outcome.trace, after=cut):
+                outcome.problems += [f"{at}: {problem}" for problem in problems]
             self._again(board, outcome, ask)
         except (TimeoutError, AssertionError, OSError, aiocoap.error.Error) as error:
             outcome.problems.append(f"{type(error).__name__}: {error}")
@@ -170,7 +203,7 @@ class Recorded:
         image = self.image(board.flash_path.read_bytes())
         seen = image.look()
         problems = outcome.problems
-        problems += image.wrong_at_any_time()
+        problems += self.wrong_at_any_time(image.data)
         running = [line for line in board.lines if line.startswith("bootloader: starting")][-1].split()[-1]
         if running != seen.slot:
             problems.append(f"{running} ran, and {seen.slot} would be started next")

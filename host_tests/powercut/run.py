@@ -82,10 +82,12 @@ class Run:
 
     def _look(self) -> None:
         """What must hold at any time is looked at in every state, started or not."""
-        for cut, flash in self.recorded.trace.states(self.recorded.trace.cuts(self.torn)):
+        for cut, problems in self.recorded.look(self.recorded.trace, self.torn):
             self.tally.looked += 1
-            for problem in self.recorded.image(flash).wrong_at_any_time():
+            for problem in problems:
                 self._problem(cut, problem)
+            if problems and self._stop:
+                return
 
     def _second(self, workers: int) -> None:
         """Once more, in the recoveries: all of them, or `second` in each that is not short."""

@@ -135,6 +135,8 @@ SCENARIOS = {
         Scenario("app", _update, releases={NEW: APP}),
         Scenario("firmware", _update, releases={NEW: FIRMWARE}),
         Scenario("rollback", _rollback, ends=OLD, result=8, releases={NEW: BAD}),
+        # What a trial that failed has left does not count against the next one.
+        Scenario("retry", _next, None, _rollback, OLD, NEXT, releases={NEW: BAD, NEXT: SECOND}),
         Scenario("download", _download, ends=OLD, result=0, releases={NEW: BOTH}),
         Scenario("schedule", _schedule, releases={NEW: APP}, clock=True, may=("its time passed",)),
         Scenario("interrupted", _interrupted, _update, releases={NEW: BOTH}),
@@ -146,6 +148,13 @@ SCENARIOS = {
 
 
 def write_app(folder: Path) -> None:
-    """The app of all scenarios: it keeps a note."""
+    """The app of all scenarios: it keeps a note, and says of which version it is."""
+    said = '    import of\n\n    global note\n    device.log("info", "the app of " + of.VERSION)\n'
     folder.mkdir()
-    (folder / "app.py").write_text(NOTES)
+    (folder / "app.py").write_text(NOTES.replace("    global note\n", said))
+    (folder / "of.py").write_text(of(OLD))
+
+
+def of(version: str) -> str:
+    """The module that says of which version an app is."""
+    return f"VERSION = {version!r}\n"
