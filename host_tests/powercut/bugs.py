@@ -6,9 +6,9 @@
     Check: powercut ARGUMENTS        (of run.py, with --stop), or: pytest NODE ...
     Words: what the check has to say of it
 
-For each, the tree is copied to a temporary folder and patched there, and the check runs in the copy, on the copy's code: it has
-to fail, with these words. The same check on a copy that was not patched has to pass. With `--units` the tests of the libraries
-run on each patched copy, under both interpreters: a bug that they find is no proof of the tester.
+For each, the tree is copied to a temporary folder and patched there, and the check runs in the copy, on the copy's code:
+it has to fail, with these words. The same check on a copy that was not patched has to pass. With `--units` the tests of
+the libraries run on each patched copy, under both interpreters: a bug that they find is no proof of the tester.
 """
 
 from __future__ import annotations
@@ -63,17 +63,12 @@ def read(path: Path) -> Bug:
     fields = dict(re.findall(r"^(Check|Words): (.+)$", head, re.MULTILINE))
     if set(fields) != {"Check", "Words"}:
         raise ValueError(f"{path.name} does not say what has to find it")
-    kind, *arguments = fields["Check"].split(" ", 1)[0], *_split(fields["Check"])
+    kind, *arguments = re.findall(r"(?:[^\s\[]|\[[^\]]*\])+", fields["Check"])  # in brackets may be spaces
     commands = {
         "powercut": ("host_tests/powercut/run.py", *arguments, "--stop"),
         "pytest": ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=short", *arguments),
     }
     return Bug(path.stem, head.split("\n\n")[0], commands[kind], fields["Words"])
-
-
-def _split(check: str) -> list[str]:
-    """The arguments of a check; names of tests may have spaces in brackets."""
-    return re.findall(r"(?:[^\s\[]|\[[^\]]*\])+", check)[1:]
 
 
 def bugs() -> list[Bug]:
@@ -154,7 +149,8 @@ def main() -> int:
         else:
             problem = caught(bug)
         wrong += bool(problem)
-        print(f"{bug.name:28} {'ok' if not problem else 'WRONG'}, {time.monotonic() - began:.0f} s", problem, flush=True)
+        seconds = time.monotonic() - began
+        print(f"{bug.name:22} {'WRONG' if problem else 'ok'}, {seconds:.0f} s {problem}", flush=True)
     return 1 if wrong else 0
 
 

@@ -29,7 +29,7 @@ _QUIET = 0.3
 
 
 class Failed(Exception):
-    """A scenario does not end as it should where nobody cuts the power. Says how, and what was wrong with the flash before."""
+    """A scenario does not end as it should where nobody cuts the power. Says how, and what was wrong with the flash."""
 
 
 @dataclass
@@ -66,7 +66,8 @@ class Recorded:
         if why:
             self.close()
             wrong = [f"{cut}: {problem}" for cut, problems in self.look(self.trace) for problem in problems]
-            raise Failed("\n".join([f"{scenario.name} {geometry} fails without a cut: {why}", *wrong[:20], *self.lines[-20:]]))
+            said = f"{scenario.name} {geometry} fails without a cut: {why}"
+            raise Failed("\n".join([said, *wrong[:20], *self.lines[-20:]]))
         self.after = self.image(self._last).look()
         self.at_rest = self._records_at_rest()
         self.known = tuple(self.rig.stage.identity.devices.values())
@@ -85,8 +86,10 @@ class Recorded:
         image = self.image(data)
         return image.wrong_at_any_time() + image.lost(self.before)
 
-    def look(self, trace: Trace, torn: Iterable[str] = (), after: Cut | None = None) -> Iterator[tuple[Cut, list[str]]]:
-        """Every state of the flash in `trace` that was not there before, and what must not be in it; none is started."""
+    def look(
+        self, trace: Trace, torn: Iterable[str] = (), after: Cut | None = None
+    ) -> Iterator[tuple[Cut, list[str]]]:
+        """Each state of the flash in `trace` that was not there before, and what must not be in it; none is started."""
         for cut, flash in trace.states(trace.cuts(torn, after)):
             if self._looked.new(flash):
                 yield cut, self.wrong_at_any_time(flash)
@@ -242,7 +245,7 @@ class Recorded:
         elif self.scenario.owner == TAKEN and seen.owned:  # perhaps in RFPRO yet: the owner can go on
             if set(mine) != set(after) or any(mine[name] != after[name] for name in ("/doxm", "/cred")):
                 problems.append(f"there is an owner, and not all that belongs to it: {sorted(mine)}")
-        elif seen.owned or {"/cred", "/acl2", "/sdi", "/key", "/app/note"} & set(mine):
+        elif seen.owned or {"/cred", "/acl2", "/sdi", "/key", "/name", "/app/note"} & set(mine):
             problems.append(f"something of an owner is left, and not all of it: {changed}")
 
     def _again(self, board: SimBoard, outcome: Outcome, ask: bool) -> None:

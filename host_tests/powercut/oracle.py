@@ -184,7 +184,8 @@ class Image:
         running = self.released[seen.version].sequence if seen.version else 0
         if seen.state in UNCONFIRMED and max(seen.floors) >= running > 1 or max(seen.floors) > running > 0:
             problems.append(f"the floor was raised to {max(seen.floors)} by a version that is not confirmed")
-        problems += [f"{name} is half a record" for name in _RECORDS if name in seen.files and not _map(seen.files[name])]
+        half = [name for name in _RECORDS if name in seen.files and not _map(seen.files[name])]
+        problems += [f"{name} is half a record" for name in half]
         return problems
 
     def lost(self, before: Seen) -> list[str]:

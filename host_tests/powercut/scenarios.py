@@ -142,7 +142,7 @@ SCENARIOS = {
         Scenario("interrupted", _interrupted, _update, releases={NEW: BOTH}),
         Scenario("first-start", _first_start, ends=OLD, result=0, owned=False, owner=GONE, from_factory=True),
         Scenario("ownership", _own, _owned, ends=OLD, result=0, owned=False, owner=TAKEN),
-        Scenario("hard-reset", _hard_reset, ends=OLD, result=0, owner=GONE),
+        Scenario("hard-reset", _hard_reset, None, _settings, ends=OLD, result=0, owner=GONE),
     )
 }
 
