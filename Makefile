@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test day fuzz bench size sim lint clean packages
+.PHONY: help demo test day powercut reliability fuzz bench size sim lint clean packages
 SEEDS ?= 1 2 3
 
 help:  ## list the targets
@@ -33,6 +33,12 @@ test: $(VENV)/ready packages  ## all tests, under CPython and MicroPython
 
 day: $(VENV)/ready  ## days of a device on a bad network, simulated, one for each of SEEDS (about 3 minutes a day)
 	@$(RUN) python host_tests/day.py --seed $(SEEDS)
+
+powercut: $(VENV)/ready  ## the power is cut at every flash operation of every scenario, twice in one of them (hours)
+	@$(RUN) python host_tests/powercut/run.py --json build/reliability/powercut.json
+
+reliability: $(VENV)/ready packages  ## all long proofs, and docs/reliability.md from what they counted (many hours)
+	@$(RUN) python host_tests/reliability.py
 
 fuzz: $(VENV)/ready  ## damaged input for all that reads, each time another (about ten minutes)
 	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \

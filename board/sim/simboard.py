@@ -27,7 +27,8 @@ class SimBoard:
     `cut_at`: the flash operation, counted from 1 at power on, at which the power fails; `torn`: half-way through it
     (True or "half"), or with some bits left ("bits").
     `ntp_port`, `dns_port`: where the network's port 123 and 53 lead to. `network`: whether there is one; can be changed
-    while the chip runs. `join_ms`: how long joining takes. `journal`: a file that gets every flash operation. `log`: called with every line that the device prints.
+    while the chip runs. `join_ms`: how long joining takes. `journal`: a file that gets every flash operation.
+    `log`: called with every line that the device prints.
     `lines`: all lines; `times`: when each came, in seconds of time.monotonic(). `resets`: the causes of all starts.
     `dead`: the bootloader found nothing to start. It uses no file but the flash and one beside it for each start's settings.
     """

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import aiocoap
-from board.sim.simboard import SimBoard
 from fargo.identity import Identity
 from powercut.geometry import options
 from powercut.oracle import UNCONFIRMED, Image, Released, Seen, mixed
@@ -24,8 +23,11 @@ from powercut.scenarios import KEPT, OLD, SCENARIOS, TAKEN, Scenario, of, write_
 from powercut.trace import Cut, Distinct, Trace
 from sim.rig import HEAP, Foreign, Rig, TimeServer, address
 
+from board.sim.simboard import SimBoard
+
 PATIENCE = 60  # seconds until a board must be at rest, on a busy machine
 _QUIET = 0.3
+_SMALL = 0x100000  # bytes of a flash of which every state is looked at in recoveries as well
 
 
 class Failed(Exception):
@@ -65,7 +67,11 @@ class Recorded:
         self.before = self.image(self.trace.start).look()
         if why:
             self.close()
-            wrong = [f"{cut}: {problem}" for cut, problems in self.look(self.trace) for problem in problems]
+            wrong = [
+                f"{cut}: {problem}"
+                for cut, problems in self.look(self.trace, self.trace.cuts(()))
+                for problem in problems
+            ]
             said = f"{scenario.name} {geometry} fails without a cut: {why}"
             raise Failed("\n".join([said, *wrong[:20], *self.lines[-20:]]))
         self.after = self.image(self._last).look()
@@ -86,13 +92,10 @@ class Recorded:
         image = self.image(data)
         return image.wrong_at_any_time() + image.lost(self.before)
 
-    def look(
-        self, trace: Trace, torn: Iterable[str] = (), after: Cut | None = None
-    ) -> Iterator[tuple[Cut, list[str]]]:
-        """Each state of the flash in `trace` that was not there before, and what must not be in it; none is started."""
-        for cut, flash in trace.states(trace.cuts(torn, after)):
-            if self._looked.new(flash):
-                yield cut, self.wrong_at_any_time(flash)
+    def look(self, trace: Trace, cuts: Iterable[Cut]) -> Iterator[tuple[Cut, list[str]]]:
+        """The flash at each of `cuts` is judged, unless it was there before, and not started: what must not be in it."""
+        for cut, flash in trace.states(cuts):
+            yield cut, self.wrong_at_any_time(flash) if self._looked.new(flash) else []
 
     def _release(self) -> None:
         """The factory's release and the scenario's, and what a slot holds with each."""
@@ -147,7 +150,7 @@ class Recorded:
         asyncio.run(do())
 
     def _records_at_rest(self) -> list[dict[str, object]]:
-        """What the record of the update was whenever nothing was being done: a device that did not begin has one of these."""
+        """What the record of the update was whenever nothing was being done: one of these has who did not begin."""
         found: list[dict[str, object]] = []
         for _cut, flash in self.trace.states(self.trace.cuts(())):
             record = self.image(flash).record()
@@ -169,10 +172,11 @@ class Recorded:
         finally:
             board.power_off()
 
-    def recover(self, board: SimBoard, cut: Cut, flash: bytes, ask: bool = True) -> Outcome:
+    def recover(self, board: SimBoard, cut: Cut, flash: bytes, once: bool = False) -> Outcome:
         """Boot `flash` and let the device go on by itself until it is at rest; then look from outside.
 
-        With `ask`, a Client repeats what did not come about, and has to succeed.
+        Then it is started once more and, when the scenario did not come about, a Client repeats it and has to succeed;
+        not with `once`.
         """
         outcome = Outcome(cut)
         began = time.monotonic()
@@ -188,9 +192,11 @@ class Recorded:
             outcome.trace = Trace.read(flash, board.journal)
             self._judge(board, outcome)
             outcome.problems += mixed(board.lines, self.released)
-            for at, problems in self.look(outcome.trace, after=cut):
-                outcome.problems += [f"{at}: {problem}" for problem in problems]
-            self._again(board, outcome, ask)
+            if len(flash) <= _SMALL:
+                for at, problems in self.look(outcome.trace, outcome.trace.cuts((), cut)):
+                    outcome.problems += [f"{at}: {problem}" for problem in problems]
+            if not once:
+                self._again(board, outcome)
         except (TimeoutError, AssertionError, OSError, aiocoap.error.Error) as error:
             outcome.problems.append(f"{type(error).__name__}: {error}")
         finally:
@@ -217,7 +223,8 @@ class Recorded:
             problems.append(f"{seen.version or 'nothing'} runs, which is not what was to be installed")
         result, reason = seen.record.get("result", 0), seen.record.get("reason", "")
         ended = seen.version == ends and result == self.scenario.result and self._ended(seen)
-        if not ended and seen.record not in self.at_rest and not any(words in reason for words in self.scenario.may):
+        begun = self.scenario.owner == KEPT and not ended and seen.record not in self.at_rest
+        if begun and not any(words in reason for words in self.scenario.may):
             problems.append(f"it was given up, with result {result} ({reason}) and {seen.version}")
         if seen.record.get("running", "idle") != "idle":
             problems.append(f"{seen.record['running']} never came to an end")
@@ -248,13 +255,13 @@ class Recorded:
         elif seen.owned or {"/cred", "/acl2", "/sdi", "/key", "/name", "/app/note"} & set(mine):
             problems.append(f"something of an owner is left, and not all of it: {changed}")
 
-    def _again(self, board: SimBoard, outcome: Outcome, ask: bool) -> None:
+    def _again(self, board: SimBoard, outcome: Outcome) -> None:
         """A second start finds everything as the first left it; what did not come about is repeated."""
         before = board.flash_path.read_bytes()
         start = len(board.lines)
         board.power_on()
         at_rest(board, start)
-        if ask and outcome.kind == "old":
+        if outcome.kind == "old":
             self._repeat(board)
             at_rest(board, start)
             outcome.repeated = True
@@ -342,7 +349,7 @@ def explore(
     cuts: Iterable[tuple[Cut, bytes]],
     workers: int,
     told: Callable[[Outcome], None],
-    ask: bool = True,
+    once: bool = False,
 ) -> None:
     """Recover from every cut, `workers` at a time; `told` hears of each outcome, in no order."""
     boards: queue.SimpleQueue[SimBoard] = queue.SimpleQueue()
@@ -355,7 +362,7 @@ def explore(
         def one(cut: Cut, flash: bytes) -> None:
             board = boards.get()
             try:
-                outcome = recorded.recover(board, cut, flash, ask)
+                outcome = recorded.recover(board, cut, flash, once)
             finally:
                 boards.put(board)
                 waiting.release()

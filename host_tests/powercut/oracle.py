@@ -1,7 +1,7 @@
 """What a flash file says when it is read from outside: nothing here asks the device.
 
-The bootloader's rules are the simulated board's own (board/sim/bootloader.py); files are read by littlefs-python; what a slot
-holds is compared byte for byte with what was released.
+The bootloader's rules are the simulated board's own (board/sim/bootloader.py); files are read by littlefs-python; what a
+slot holds is compared byte for byte with what was released.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import cbor2
-from board.sim import bootloader
-from board.sim.flash import Flash
 from fargo.flash import BLOCK, table
 from littlefs import LittleFS, LittleFSError
+
+from board.sim import bootloader
+from board.sim.flash import Flash
 
 _OF_THE_UPDATE = ("/update", "/floor", "/clock", "/trial", "/chunks.")
 UNCONFIRMED = (bootloader.NEW, bootloader.PENDING)

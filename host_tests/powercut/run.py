@@ -1,6 +1,7 @@
-"""`make powercut`: the power is cut at every flash operation of every scenario, whole and torn, and once more in the recovery.
+"""`make powercut`: the power is cut at every flash operation of every scenario, whole and torn, and again in the recovery.
 
-One line for each scenario and geometry; problems with all that is needed to see them again. Exit code 1 when there are any.
+One line for each scenario and geometry; problems with all that is needed to see them again. Exit code 1 when there are
+any. Without --scenario and --geometry it does what PLAN says.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from powercut.geometry import GEOMETRIES  # noqa: E402
 from powercut.scenarios import SCENARIOS  # noqa: E402
 from powercut.trace import CLEAN, TORN, Cut, Distinct, sample  # noqa: E402
 
+_LOOKS = 50  # states that are looked at, for each that is started, when only some are
 WORKERS = 3 * (os.cpu_count() or 2)
 
 
@@ -52,18 +54,41 @@ class Tally:
         )
 
 
-class Run:
-    """Cuts of one recorded scenario. `limit`: so many first cuts at most, 0: all. `second`: cuts in a recovery, -1: all."""
+@dataclass(frozen=True)
+class Plan:
+    """How much of a scenario is tried. `limit`: so many first cuts, spread over it; 0: all.
 
-    def __init__(
-        self, recorded: Recorded, seed: int, limit: int = 0, torn: tuple[str, ...] = TORN, second: int = 0
-    ) -> None:
+    `second`: cuts in the recovery from each first one; -1: after every operation of every recovery from a cut that was not
+    torn.
+    """
+
+    scenario: str
+    geometry: str
+    limit: int = 0
+    second: int = 0
+
+
+PLAN = (
+    # On 32 sectors: everything, and the main scenario cut twice at every pair of operations.
+    Plan("update", "frozen", second=-1),
+    *(Plan(name, "frozen", second=1) for name in SCENARIOS if name != "update"),
+    *(Plan(name, "small") for name in SCENARIOS),
+    *(Plan(name, "odd") for name in ("second", "rollback")),
+    # Full size.
+    *(Plan(name, "4MB", limit=20, second=1) for name in ("update", "app")),
+)
+
+
+class Run:
+    """Cuts of one recorded scenario, as `plan` says; `seed` chooses what is sampled."""
+
+    def __init__(self, recorded: Recorded, plan: Plan, seed: int = 1, torn: tuple[str, ...] = TORN) -> None:
         self.recorded = recorded
-        self.seed, self.limit, self.torn, self.second = seed, limit, torn, second
+        self.seed, self.limit, self.torn, self.second = seed, plan.limit, torn, plan.second
         self.tally = Tally(recorded.scenario.name, recorded.geometry, len(recorded.trace))
-        self.kinds: Counter[str] = Counter()
         self._distinct = Distinct()
         self._recoveries: list[Outcome] = []
+        self._stop = False
 
     def all(self, workers: int = WORKERS, stop: bool = False) -> Tally:
         """Do it. With `stop`, only until something is wrong."""
@@ -81,8 +106,11 @@ class Run:
         return self.tally
 
     def _look(self) -> None:
-        """What must hold at any time is looked at in every state, started or not."""
-        for cut, problems in self.recorded.look(self.recorded.trace, self.torn):
+        """What must hold at any time is looked at in every state, started or not; of a large flash in every few."""
+        cuts = self.recorded.trace.cuts(self.torn)
+        if self.limit:
+            cuts = sample(cuts, _LOOKS * self.limit, self.seed)
+        for cut, problems in self.recorded.look(self.recorded.trace, cuts):
             self.tally.looked += 1
             for problem in problems:
                 self._problem(cut, problem)
@@ -90,17 +118,19 @@ class Run:
                 return
 
     def _second(self, workers: int) -> None:
-        """Once more, in the recoveries: all of them, or `second` in each that is not short."""
-        for number, first in enumerate(self._recoveries):
-            trace = first.trace
-            if not trace:
-                continue
-            cuts = trace.cuts(self.torn, first.cut)[:-1]
-            if self.second > 0:
-                cuts = sample(cuts, self.second, self.seed + number)
-            explore(self.recorded, self._new(trace.states(cuts)), workers, self._told, ask=False)
+        """Once more, in the recoveries."""
+        explore(self.recorded, self._new(self._seconds()), workers, self._told, once=True)
 
-    def _new(self, states):
+    def _seconds(self) -> Iterator[tuple[Cut, bytes]]:
+        for number, first in enumerate(sorted(self._recoveries, key=lambda outcome: outcome.cut.count)):
+            trace = first.trace
+            if trace and self.second > 0:
+                cuts = trace.cuts(self.torn, first.cut)[:-1]
+                yield from trace.states(sample(cuts, self.second, self.seed + number))
+            elif trace and first.cut.torn == CLEAN:
+                yield from trace.states(trace.cuts((), first.cut)[:-1])
+
+    def _new(self, states: Iterable[tuple[Cut, bytes]]) -> Iterator[tuple[Cut, bytes]]:
         for cut, flash in states:
             if self._stop and self.tally.problems:
                 return
@@ -136,33 +166,43 @@ class Run:
         print(self.tally.problems[-1], *("    " + line for line in lines), sep="\n", file=sys.stderr)
 
 
+def run(plan: Plan, seed: int = 1, workers: int = WORKERS, stop: bool = False) -> Tally:
+    """Record the scenario of `plan` and cut the power in it."""
+    with tempfile.TemporaryDirectory() as home:
+        recorded = record(plan.scenario, plan.geometry, Path(home) / "home")
+        try:
+            return Run(recorded, plan, seed).all(workers, stop)
+        finally:
+            recorded.close()
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenario", nargs="*", choices=SCENARIOS, default=list(SCENARIOS))
-    parser.add_argument("--geometry", nargs="*", choices=GEOMETRIES, default=["small"])
+    parser.add_argument("--scenario", nargs="*", choices=SCENARIOS)
+    parser.add_argument("--geometry", nargs="*", choices=GEOMETRIES)
     parser.add_argument("--limit", type=int, default=0, help="first cuts of a scenario, spread over it; 0: all")
-    parser.add_argument("--second", type=int, default=0, help="cuts in each recovery; -1: all")
+    parser.add_argument("--second", type=int, default=0, help="cuts in each recovery; -1: after every operation")
     parser.add_argument("--seed", type=int, default=1, help="for what is sampled")
     parser.add_argument("--workers", type=int, default=WORKERS, help="boards at a time")
     parser.add_argument("--stop", action="store_true", help="stop at the first problem")
     parser.add_argument("--json", type=Path, help="write what was tried there")
     arguments = parser.parse_args()
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a server that is stopped on purpose complains
+    plans: Sequence[Plan] = PLAN
+    if arguments.scenario or arguments.geometry or arguments.limit or arguments.second:
+        plans = [
+            Plan(scenario, geometry, arguments.limit, arguments.second)
+            for geometry in arguments.geometry or ["frozen"]
+            for scenario in arguments.scenario or SCENARIOS
+        ]
     tallies = []
-    for geometry in arguments.geometry:
-        for scenario in arguments.scenario:
-            with tempfile.TemporaryDirectory() as home:
-                recorded = record(scenario, geometry, Path(home) / "home")
-                try:
-                    run = Run(recorded, arguments.seed, arguments.limit, second=arguments.second)
-                    tallies.append(run.all(arguments.workers, arguments.stop))
-                finally:
-                    recorded.close()
-            print(tallies[-1], flush=True)
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps([asdict(tally) for tally in tallies], indent=1))
+    for plan in plans:
+        tallies.append(run(plan, arguments.seed, arguments.workers, arguments.stop))
+        print(tallies[-1], flush=True)
+        if arguments.json:
+            arguments.json.parent.mkdir(parents=True, exist_ok=True)
+            arguments.json.write_text(json.dumps([asdict(tally) for tally in tallies], indent=1))
     return 1 if any(tally.problems for tally in tallies) else 0
 
 

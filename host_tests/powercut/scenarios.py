@@ -17,13 +17,13 @@ KEPT, TAKEN, GONE = "kept", "taken", "gone"  # what becomes of the owner
 
 @dataclass
 class Scenario:
-    """`act` does it, to its end, on a board that is on; `again` (else `act`) once more, after a cut that left the old version.
+    """`act` does it, to its end, on a board that is on; `again` (else `act`) once more, after a cut that left it undone.
 
-    `ends`: the version that runs at the end, `result` as in Table 5. `prepare`: what is done before the recording begins.
-    `may`: words of a reason with which the device may truthfully have given it up after a power cut.
-
-    `releases`: of what is on the server besides the factory's: version -> keywords of Stage.release. `owned`: the board has an
-    owner before. `from_factory`: the recording begins with the first power on. `clock`: there is a time server.
+    `prepare`: what is done before the recording begins, and `starts` the version that runs then. `ends`: the version that
+    runs at the end, `result` as in Table 5. `may`: words of a reason with which the device may truthfully have given it up
+    after a power cut. `releases`: of what is on the server besides the factory's: version -> keywords of Stage.release.
+    `owner`: what becomes of the owner, `owned`: there is one before. `from_factory`: the recording begins with the first
+    power on. `clock`: there is a time server.
     """
 
     name: str

@@ -1,0 +1,36 @@
+"""The short form of `make powercut`: every operation of the main scenario, and a sample of the rest."""
+
+import pytest
+from powercut.run import Plan, run
+from powercut.scenarios import SCENARIOS
+
+SEED = 4
+
+
+def clean(plan):
+    tally = run(plan, SEED)
+    print(tally)
+    assert not tally.problems, "\n".join(tally.problems)
+    assert tally.cuts + tally.torn and tally.looked >= 3 * min(tally.operations, 30)
+    return tally
+
+
+def test_every_operation_of_an_update():
+    """Firmware and app, on 32 sectors: after each operation, in the middle of it, and with bits left."""
+    tally = clean(Plan("update", "frozen"))
+    assert tally.cuts + tally.torn + tally.same == 3 * tally.operations + 1 > 200
+    assert tally.ended > 0.9 * (tally.cuts + tally.torn)
+
+
+@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "update"])
+def test_a_sample_of(scenario):
+    clean(Plan(scenario, "frozen", limit=9))
+
+
+@pytest.mark.parametrize(("geometry", "limit"), [("small", 12), ("odd", 12), ("4MB", 2)])
+def test_other_geometries(geometry, limit):
+    clean(Plan("second" if geometry != "4MB" else "update", geometry, limit=limit))
+
+
+def test_a_second_cut_in_the_recovery():
+    assert clean(Plan("update", "frozen", limit=8, second=2)).second >= 8
