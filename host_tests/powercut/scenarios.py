@@ -45,7 +45,8 @@ async def _upgrade(rig: Rig, client: Foreign | None, version: str = NEW, result:
     assert client
     reply = await client.update(rig.stage.url(version), UPGRADE, "now")
     assert reply.code == aiocoap.CHANGED, reply.payload
-    await client.until(lambda v: v["swupdateresult"] == result and v["swupdateaction"] == IDLE)
+    swu = await client.until(lambda v: v["swupdateresult"] and v["swupdateaction"] == IDLE)
+    assert swu["swupdateresult"] == result, await client.reason()
 
 
 async def _update(rig: Rig, client: Foreign | None) -> None:
