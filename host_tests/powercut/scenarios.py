@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiocoap
 from sim.owned_rig import CRASHING, DOXM, NOTES, RFNOP
-from sim.rig import IDLE, ISVV, PSTAT, STATUS, SWU, UPGRADE, Foreign, Rig, timestamp
+from sim.rig import IDLE, ISVV, PSTAT, STATUS, UPGRADE, Foreign, Rig, timestamp
 
 OLD, NEW, NEXT = "1.0.0", "1.1.0", "1.2.0"
 KEPT, TAKEN, GONE = "kept", "taken", "gone"  # what becomes of the owner
@@ -118,7 +118,7 @@ async def _settings(rig: Rig, client: Foreign | None) -> None:
     assert client
     for path, value in (("oc/con", {"n": "cellar"}), ("note", {"text": "one"}), ("note", {"text": "two"})):
         assert (await client.post(path, value)).code == aiocoap.CHANGED
-    assert (await client.post(SWU, {"purl": rig.stage.url(NEW)})).code == aiocoap.CHANGED
+    assert (await client.update(rig.stage.url(NEW))).code == aiocoap.CHANGED
 
 
 APP = {"change": {"extra.txt": "new" * 3000}}
