@@ -31,7 +31,7 @@ ROOT = HERE.parents[1]
 _PARTS = ("lib", "firmware", "board", "tools", "host_tests", "examples", "boot.py", "pyproject.toml")
 _PRODUCT = re.compile(r"^\+\+\+ b/(lib/|firmware/|boot\.py|board/vfs/|board/esp32/)")
 _SEARCHED = ("lib", "tools", "host_tests", ".")
-_TIMEOUT = 600  # seconds of a check, on a busy machine
+_TIMEOUT = 900  # seconds of a check, on a busy machine
 # What tests device code without a board, but for what no bug touches: formats, cryptography and transports.
 UNITS = (
     "host_tests/unit/both", "host_tests/micropython", "host_tests/unit/test_store.py", "host_tests/unit/test_phase.py",
@@ -112,8 +112,11 @@ def _run(home: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str]
 
 
 def check(home: Path, command: Sequence[str]) -> tuple[int, str]:
-    """Run a check in a copy of the tree: exit code and output."""
-    done = _run(home, (sys.executable, *command))
+    """Run a check in a copy of the tree: exit code and output; -1 when it does not end."""
+    try:
+        done = _run(home, (sys.executable, *command))
+    except subprocess.TimeoutExpired:
+        return -1, f"no end within {_TIMEOUT} s"
     return done.returncode, done.stdout
 
 
