@@ -13,19 +13,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiocoap
 from fargo.identity import Identity
 from powercut.geometry import options
-from powercut.oracle import UNCONFIRMED, Image, Released, Seen
-from powercut.scenarios import KEPT, OLD, SCENARIOS, TAKEN, Scenario, write_app
-from powercut.trace import Cut, Trace
+from powercut.oracle import UNCONFIRMED, Image, Released, Seen, mixed
+from powercut.scenarios import KEPT, OLD, SCENARIOS, TAKEN, Scenario, of, write_app
+from powercut.trace import Cut, Distinct, Trace
 from sim.rig import HEAP, Foreign, Rig, TimeServer, address
 
 from board.sim.simboard import SimBoard
 
 PATIENCE = 60  # seconds until a board must be at rest, on a busy machine
 _QUIET = 0.3
+_SMALL = 0x100000  # bytes of a flash of which every state is looked at in recoveries as well
+
+
+class Failed(Exception):
+    """A scenario does not end as it should where nobody cuts the power. Says how, and what was wrong with the flash."""
 
 
 @dataclass
@@ -56,8 +62,18 @@ class Recorded:
         self._stack.callback(self.rig.stop)
         self.layout = self.rig.stage.layout
         self._release()
-        self.trace, self.lines = self._record()
+        self._looked = Distinct()
+        why = self._record()
         self.before = self.image(self.trace.start).look()
+        if why:
+            self.close()
+            wrong = [
+                f"{cut}: {problem}"
+                for cut, problems in self.look(self.trace, self.trace.cuts(()))
+                for problem in problems
+            ]
+            said = f"{scenario.name} {geometry} fails without a cut: {why}"
+            raise Failed("\n".join([said, *wrong[:20], *self.lines[-20:]]))
         self.after = self.image(self._last).look()
         self.at_rest = self._records_at_rest()
         self.known = tuple(self.rig.stage.identity.devices.values())
@@ -71,22 +87,41 @@ class Recorded:
         """A flash of this board, from outside."""
         return Image(data, self.layout, self.released)
 
+    def wrong_at_any_time(self, data: bytes) -> list[str]:
+        """What must not be in any state of the flash, not even between two operations."""
+        image = self.image(data)
+        return image.wrong_at_any_time() + image.lost(self.before)
+
+    def look(self, trace: Trace, cuts: Iterable[Cut]) -> Iterator[tuple[Cut, list[str]]]:
+        """The flash at each of `cuts` is judged, unless it was there before, and not started: what must not be in it."""
+        for cut, flash in trace.states(cuts):
+            yield cut, self.wrong_at_any_time(flash) if self._looked.new(flash) else []
+
     def _release(self) -> None:
         """The factory's release and the scenario's, and what a slot holds with each."""
         stage = self.rig.stage
+<<<<<<< HEAD
         if self.scenario.setup:
             self.scenario.setup(self.rig)
         self.released = {OLD: Released(stage.firmware(OLD), stage.app_image(), 1)}
+=======
+        self.released = {OLD: Released(stage.firmware(OLD), stage.app_image(), 1, OLD)}
+>>>>>>> bugs
         old = self.released[OLD]
-        for sequence, (version, how) in enumerate(self.scenario.releases.items(), 2):
+        for sequence, (version, asked) in enumerate(self.scenario.releases.items(), 2):
+            how: dict[str, Any] = dict(asked)
+            if app := how.get("app", True):
+                how["change"] = {**how.get("change", {}), "of.py": of(version)}
             stage.release(version, sequence, **how)
             self.released[version] = Released(
                 stage.firmware(version) if how.get("firmware") else old.firmware,
-                stage.app_image(how.get("change")) if how.get("app", True) else old.app,
+                stage.app_image(how["change"]) if app else old.app,
                 sequence,
+                version if app else OLD,
             )
 
-    def _record(self) -> tuple[Trace, list[str]]:
+    def _record(self) -> str:
+        """Do the scenario; why it did not end as it should, or ""."""
         rig, board, scenario = self.rig, self.rig.board, self.scenario
         if not scenario.from_factory:
             rig.start()
@@ -97,14 +132,18 @@ class Recorded:
         start = rig.stage.flash.read_bytes()
         journal = board.journal = self.home / "journal"
         began = len(board.lines)
-        rig.start()
-
-        self._do(scenario.act)
-        at_rest(board, began)
+        why = ""
+        try:
+            rig.start()
+            self._do(scenario.act)
+            at_rest(board, began)
+        except (TimeoutError, AssertionError, OSError, aiocoap.error.Error) as error:
+            why = f"{type(error).__name__}: {error}"
         board.power_off()
         board.journal = None
         self._last = rig.stage.flash.read_bytes()
-        return Trace.read(start, journal), board.lines[began:]
+        self.trace, self.lines = Trace.read(start, journal), board.lines[began:]
+        return why
 
     def _do(self, act: Callable[[Rig, Foreign | None], Awaitable[None]]) -> None:
         async def do() -> None:
@@ -158,6 +197,10 @@ class Recorded:
             board.power_off()
             outcome.trace = Trace.read(flash, board.journal)
             self._judge(board, outcome)
+            outcome.problems += mixed(board.lines, self.released)
+            if len(flash) <= _SMALL:
+                for at, problems in self.look(outcome.trace, outcome.trace.cuts((), cut)):
+                    outcome.problems += [f"{at}: {problem}" for problem in problems]
             if not once:
                 self._again(board, outcome)
         except (TimeoutError, AssertionError, OSError, aiocoap.error.Error) as error:
@@ -175,7 +218,7 @@ class Recorded:
         image = self.image(board.flash_path.read_bytes())
         seen = image.look()
         problems = outcome.problems
-        problems += image.wrong_at_any_time()
+        problems += self.wrong_at_any_time(image.data)
         running = [line for line in board.lines if line.startswith("bootloader: starting")][-1].split()[-1]
         if running != seen.slot:
             problems.append(f"{running} ran, and {seen.slot} would be started next")
@@ -217,7 +260,7 @@ class Recorded:
         elif self.scenario.owner == TAKEN and seen.owned:  # perhaps in RFPRO yet: the owner can go on
             if set(mine) != set(after) or any(mine[name] != after[name] for name in ("/doxm", "/cred")):
                 problems.append(f"there is an owner, and not all that belongs to it: {sorted(mine)}")
-        elif seen.owned or {"/cred", "/acl2", "/sdi", "/key", "/app/note"} & set(mine):
+        elif seen.owned or {"/cred", "/acl2", "/sdi", "/key", "/name", "/app/note"} & set(mine):
             problems.append(f"something of an owner is left, and not all of it: {changed}")
 
     def _again(self, board: SimBoard, outcome: Outcome) -> None:

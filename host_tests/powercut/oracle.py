@@ -19,22 +19,30 @@ from board.sim.flash import Flash
 
 _OF_THE_UPDATE = ("/update", "/floor", "/clock", "/trial", "/chunks.", "/trust", "/nexttrust")
 UNCONFIRMED = (bootloader.NEW, bootloader.PENDING)
+# Records that are CBOR maps; once the first ones are there, they stay.
+_LASTING = ("/update", "/floor", "/doxm", "/pstat")
+_RECORDS = (*_LASTING, "/clock", "/trial", "/cred", "/acl2", "/sdi")
 
 
 @dataclass
 class Released:
-    """One version as it may stand in a slot: both halves byte for byte, its sequence number."""
+    """One version as it may stand in a slot: both halves byte for byte, its sequence number, which version's app it has."""
 
     firmware: bytes
     app: bytes
     sequence: int
+    app_of: str = ""
 
 
 @dataclass
 class Seen:
-    """What is in a flash. `slot` would be started next; `state` is what otadata says of it, None: nothing."""
+    """What is in a flash. `slot` would be started next; `state` is what otadata says of it then, None: nothing.
+
+    `trying`: the slot that is armed or on trial; a start now would end its trial.
+    """
 
     slot: str = ""
+    trying: str = ""
     state: int | None = None
     version: str = ""  # "" when the slot holds nothing that was released
     files: dict[str, bytes] = field(default_factory=dict)
@@ -84,10 +92,13 @@ class Image:
         """All that can be seen."""
         seen = Seen()
         flash = Flash(io.BytesIO(self.data), {}, lambda _why: None)  # a copy: starting writes to otadata
+        otadata = bootloader.OtaData(flash, bootloader.partitions(flash))
+        active = otadata.active()
+        if active is not None and otadata.entries()[active][1] in UNCONFIRMED:
+            seen.trying = otadata.slot(active)[4]
         entry = bootloader.choose(flash, lambda _text: None)
         if entry:
             seen.slot = entry[4]
-            otadata = bootloader.OtaData(flash, bootloader.partitions(flash))
             active = otadata.active()
             if active is not None and otadata.slot(active)[4] == seen.slot:
                 seen.state = otadata.entries()[active][1]
@@ -174,12 +185,36 @@ class Image:
         for slot in ("ota_0", "ota_1"):
             if self.looks_whole(slot) and not self.nearly(slot):
                 problems.append(f"{slot} looks whole and is not")
-        if seen.state in UNCONFIRMED and seen.record and seen.record.get("state") != "upgrading":
-            problems.append(f"{seen.slot} is armed in state {seen.record.get('state')}")
+        if seen.trying and seen.record and seen.record.get("state") != "upgrading":
+            problems.append(f"{seen.trying} is armed in state {seen.record.get('state')}")
         running = self.released[seen.version].sequence if seen.version else 0
-        if seen.state in UNCONFIRMED and max(seen.floors) >= running > 1:
+        if seen.state in UNCONFIRMED and max(seen.floors) >= running > 1 or max(seen.floors) > running > 0:
             problems.append(f"the floor was raised to {max(seen.floors)} by a version that is not confirmed")
+        half = [name for name in _RECORDS if name in seen.files and not _map(seen.files[name])]
+        problems += [f"{name} is half a record" for name in half]
         return problems
+
+    def lost(self, before: Seen) -> list[str]:
+        """Records that were there `before` and are not any more, though nothing ever removes them."""
+        try:
+            files = self.files()
+        except LittleFSError:
+            return ["data cannot be mounted"] if before.mounted else []
+        return [f"{name} is gone" for name in _LASTING if name in before.files and name not in files]
+
+
+def mixed(lines: list[str], released: dict[str, Released]) -> list[str]:
+    """Starts in which the app of another version ran than belongs to the running slot's: what the app itself has logged."""
+    problems = []
+    version = ""
+    for line in lines:
+        if "Fargo, version " in line:
+            version = line.split("Fargo, version ")[1].split()[0]
+        elif "the app of " in line and version in released:
+            app = line.split("the app of ")[1]
+            if app != released[version].app_of:
+                problems.append(f"{version} ran, and the app of {app}")
+    return problems
 
 
 def _record(files: dict[str, bytes]) -> dict[str, Any]:

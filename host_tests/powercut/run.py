@@ -110,10 +110,12 @@ class Run:
         cuts = self.recorded.trace.cuts(self.torn)
         if self.limit:
             cuts = sample(cuts, _LOOKS * self.limit, self.seed)
-        for cut, flash in self.recorded.trace.states(cuts):
+        for cut, problems in self.recorded.look(self.recorded.trace, cuts):
             self.tally.looked += 1
-            for problem in self.recorded.image(flash).wrong_at_any_time():
+            for problem in problems:
                 self._problem(cut, problem)
+            if problems and self._stop:
+                return
 
     def _second(self, workers: int) -> None:
         """Once more, in the recoveries."""

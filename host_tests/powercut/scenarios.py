@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiocoap
 from sim.owned_rig import CRASHING, DOXM, NOTES, RFNOP
-from sim.rig import IDLE, ISVV, PSTAT, STATUS, SWU, UPGRADE, Foreign, Rig, timestamp
+from sim.rig import IDLE, ISVV, PSTAT, STATUS, UPGRADE, Foreign, Rig, timestamp
 
 OLD, NEW, NEXT = "1.0.0", "1.1.0", "1.2.0"
 KEPT, TAKEN, GONE = "kept", "taken", "gone"  # what becomes of the owner
@@ -46,7 +46,8 @@ async def _upgrade(rig: Rig, client: Foreign | None, version: str = NEW, result:
     assert client
     reply = await client.update(rig.stage.url(version), UPGRADE, "now")
     assert reply.code == aiocoap.CHANGED, reply.payload
-    await client.until(lambda v: v["swupdateresult"] == result and v["swupdateaction"] == IDLE)
+    swu = await client.until(lambda v: v["swupdateresult"] and v["swupdateaction"] == IDLE)
+    assert swu["swupdateresult"] == result, await client.reason()
 
 
 async def _update(rig: Rig, client: Foreign | None) -> None:
@@ -128,7 +129,7 @@ async def _settings(rig: Rig, client: Foreign | None) -> None:
     assert client
     for path, value in (("oc/con", {"n": "cellar"}), ("note", {"text": "one"}), ("note", {"text": "two"})):
         assert (await client.post(path, value)).code == aiocoap.CHANGED
-    assert (await client.post(SWU, {"purl": rig.stage.url(NEW)})).code == aiocoap.CHANGED
+    assert (await client.update(rig.stage.url(NEW))).code == aiocoap.CHANGED
 
 
 APP = {"change": {"extra.txt": "new" * 3000}}
@@ -146,18 +147,27 @@ SCENARIOS = {
         Scenario("app", _update, releases={NEW: APP}),
         Scenario("firmware", _update, releases={NEW: FIRMWARE}),
         Scenario("rollback", _rollback, ends=OLD, result=8, releases={NEW: BAD}),
+        # What a trial that failed has left does not count against the next one.
+        Scenario("retry", _next, None, _rollback, OLD, NEXT, releases={NEW: BAD, NEXT: SECOND}),
         Scenario("download", _download, ends=OLD, result=0, releases={NEW: BOTH}),
         Scenario("schedule", _schedule, releases={NEW: APP}, clock=True, may=("its time passed",)),
         Scenario("interrupted", _interrupted, _update, releases={NEW: BOTH}),
         Scenario("trust", _trust, ends=OLD, setup=_rotated),
         Scenario("first-start", _first_start, ends=OLD, result=0, owned=False, owner=GONE, from_factory=True),
         Scenario("ownership", _own, _owned, ends=OLD, result=0, owned=False, owner=TAKEN),
-        Scenario("hard-reset", _hard_reset, ends=OLD, result=0, owner=GONE),
+        Scenario("hard-reset", _hard_reset, None, _settings, ends=OLD, result=0, owner=GONE),
     )
 }
 
 
 def write_app(folder: Path) -> None:
-    """The app of all scenarios: it keeps a note."""
+    """The app of all scenarios: it keeps a note, and says of which version it is."""
+    said = '    import of\n\n    global note\n    device.log("info", "the app of " + of.VERSION)\n'
     folder.mkdir()
-    (folder / "app.py").write_text(NOTES)
+    (folder / "app.py").write_text(NOTES.replace("    global note\n", said))
+    (folder / "of.py").write_text(of(OLD))
+
+
+def of(version: str) -> str:
+    """The module that says of which version an app is."""
+    return f"VERSION = {version!r}\n"

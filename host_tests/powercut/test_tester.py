@@ -4,6 +4,7 @@ import io
 import struct
 
 import pytest
+from powercut.oracle import Released, mixed
 from powercut.trace import BITS, CLEAN, HALF, Cut, Distinct, Trace, sample
 
 from board.sim.flash import ENTRY, ERASE, PROGRAM, SECTOR, Flash
@@ -92,3 +93,12 @@ def test_the_oracle_sees(recorded):
     floor = b"\xa5\x05\x05\x09fargofloorb" + (2).to_bytes(8, "big") + b"\x5a"
     used = recorded.image(armed[0]).partition("nvs").rstrip(b"\xff")
     assert "the floor was raised" in problems(changed(armed[0], "nvs", len(used), floor))
+    assert recorded.image(last).lost(recorded.after) == []
+    assert recorded.image(start).lost(recorded.after) == ["/update is gone"]
+
+
+def test_the_app_of_another_version_is_told():
+    released = {"1.0.0": Released(b"", b"", 1, "1.0.0"), "1.1.0": Released(b"", b"", 2, "1.0.0")}
+    lines = ["info: Fargo, version 1.0.0 in ota_0", "info: the app of 1.0.0", "info: Fargo, version 1.1.0 in ota_1"]
+    assert mixed([*lines, "info: the app of 1.0.0"], released) == []
+    assert mixed([*lines, "info: the app of 1.1.0"], released) == ["1.1.0 ran, and the app of 1.1.0"]

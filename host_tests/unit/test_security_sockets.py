@@ -147,6 +147,7 @@ async def test_what_the_node_does_when_the_state_changes(state, tmp_path):
         data=str(tmp_path), app=SimpleNamespace(reset=reset),
         dtls=SimpleNamespace(drop_all=lambda *but: log.append(("drop", *but))),
         updater=SimpleNamespace(dos_changed=lambda s: log.append(("updater", s))), _soon=soon.append,
+        log=lambda level, text: None,
     )  # fmt: skip
     Node._state_changed(node, state)
     done = {RESET: ["name", ("drop",)]}.get(state, [])
