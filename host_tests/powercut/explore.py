@@ -100,13 +100,9 @@ class Recorded:
     def _release(self) -> None:
         """The factory's release and the scenario's, and what a slot holds with each."""
         stage = self.rig.stage
-<<<<<<< HEAD
         if self.scenario.setup:
             self.scenario.setup(self.rig)
-        self.released = {OLD: Released(stage.firmware(OLD), stage.app_image(), 1)}
-=======
         self.released = {OLD: Released(stage.firmware(OLD), stage.app_image(), 1, OLD)}
->>>>>>> bugs
         old = self.released[OLD]
         for sequence, (version, asked) in enumerate(self.scenario.releases.items(), 2):
             how: dict[str, Any] = dict(asked)
