@@ -143,7 +143,7 @@ SCENARIOS = {
     for scenario in (
         Scenario("update", _update, releases={NEW: BOTH}),
         # The other slot holds the version before: it is overwritten.
-        Scenario("second", _next, None, _update, NEW, NEXT, releases={NEW: BOTH, NEXT: SECOND}),
+        Scenario("second", _next, prepare=_update, starts=NEW, ends=NEXT, releases={NEW: BOTH, NEXT: SECOND}),
         Scenario("app", _update, releases={NEW: APP}),
         Scenario("firmware", _update, releases={NEW: FIRMWARE}),
         Scenario("rollback", _rollback, ends=OLD, result=8, releases={NEW: BAD}),
