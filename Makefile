@@ -9,6 +9,7 @@ RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 .PHONY: help demo test day powercut reliability fuzz bench size sim lint clean packages
 SEEDS ?= 1 2 3
 MINUTES ?= 5
+ABREAST ?= 3
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,8 +30,9 @@ $(VENV)/typings/ready: Makefile $(VENV)/ready
 demo: $(VENV)/ready  ## a simulated ESP32 updates itself, refuses and rolls back, before your eyes (about 90 s)
 	@$(RUN) python -m fargo.demo
 
-test: $(VENV)/ready packages  ## all tests, under CPython and MicroPython
-	@$(RUN) python -m pytest -q
+test: $(VENV)/ready packages  ## all tests, under CPython and MicroPython: those that nothing may run beside come last
+	@$(RUN) python -m pytest -q -m "not alone" -n $(ABREAST) --dist loadfile
+	@$(RUN) python -m pytest -q -m alone
 
 day: $(VENV)/ready  ## days of a device on a bad network, simulated, one for each of SEEDS (about 3 minutes a day)
 	@$(RUN) python host_tests/day.py --seed $(SEEDS)

@@ -54,12 +54,10 @@ class Geometry:
 
 GEOMETRIES = {
     "small": Geometry("small", 60_000),
-    "frozen": Geometry("frozen", 14_000, frozen=True),
-    "odd": Geometry("odd", 70_000),
+    "frozen": Geometry(_FROZEN, 14_000, frozen=True),
+    "odd": Geometry(_ODD, 70_000),
     "4MB": Geometry("4MB", 1_600_000),
 }
-flash.LAYOUTS["frozen"] = _FROZEN
-flash.LAYOUTS["odd"] = _ODD
 
 
 class FrozenStage(QuickStage):

@@ -45,7 +45,7 @@ class Scenario:
 async def _upgrade(rig: Rig, client: Foreign | None, version: str = NEW, result: int = 1) -> None:
     assert client
     reply = await client.update(rig.stage.url(version), UPGRADE, "now")
-    assert reply.code == aiocoap.CHANGED, reply.payload
+    assert reply.code == aiocoap.CHANGED or b"is being done" in reply.payload, reply.payload  # it was asked for twice
     swu = await client.until(lambda v: v["swupdateresult"] and v["swupdateaction"] == IDLE)
     assert swu["swupdateresult"] == result, await client.reason()
 

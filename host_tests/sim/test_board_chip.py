@@ -11,6 +11,8 @@ from littlefs import LittleFS
 
 from board.sim.simboard import SimBoard
 
+pytestmark = pytest.mark.alone
+
 DATA, DATA_SIZE = 0xC0000, 0x20000
 APP_1 = 0x90000
 _numbers = itertools.count(2)

@@ -4,8 +4,11 @@ import os
 import time
 
 import aiocoap
+import pytest
 from sim.owned_rig import ACL, CRED, provisioning, rights, shared_key, write
 from sim.rig import ISVV, STATUS, SWU, Foreign
+
+pytestmark = pytest.mark.alone
 
 HEAP = "448k"  # the simulated board's default: what the demo runs on
 OTHERS = ("11111111-2222-4333-8444-555555555555", "66666666-7777-4888-9999-aaaaaaaaaaaa")

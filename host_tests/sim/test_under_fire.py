@@ -17,7 +17,10 @@ from typing import Any
 
 import aiocoap
 import published
+import pytest
 from sim.rig import ISVV, SWU, WAIT
+
+pytestmark = pytest.mark.alone
 
 LONG = os.environ.get("FARGO_LONG") == "1"
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

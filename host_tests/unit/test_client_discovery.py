@@ -11,6 +11,8 @@ from fargo import client
 from fargo.console import CONNECTION, Failure
 from foreign_device import Front, owner
 
+pytestmark = pytest.mark.alone
+
 LO = "127.0.0.1"
 UUIDS = ("11111111-2222-4333-8444-555555555555", "99999999-2222-4333-8444-555555555555")
 

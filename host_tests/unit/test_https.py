@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from link import NameServer
 from raw_https import TAG, Server, file, raw, reply
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = ROOT / "host_tests/micropython/fetch.py"
 BODY = bytes((i * 31 ^ i >> 7) & 0xFF for i in range(300_000))

@@ -55,16 +55,7 @@ def test_any_manifest_of_the_tool_is_read_the_same(version, sequence, vendor, ki
     assert (manifest, len(signatures)) == (data, 1) and digest[-32:] == profile.digest(data)
 
 
-class Trust:
-    """A job that trusts one key."""
-
-    threshold = 1
-
-    def __init__(self):
-        self.trust = self
-
-    def keys(self):
-        return {keys.kid(KEY.public_key()): keys.raw(KEY.public_key())}
+TRUSTED = {keys.kid(KEY.public_key()): keys.raw(KEY.public_key())}
 
 
 def signed():
@@ -78,7 +69,7 @@ ENVELOPE = signed()
 
 def accepted(envelope):
     """What the device takes for signed."""
-    return asyncio.run(verified(Trust(), envelope))
+    return asyncio.run(verified(envelope, TRUSTED, 1))
 
 
 def test_as_it_was_signed_it_is_taken():

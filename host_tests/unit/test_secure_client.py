@@ -9,6 +9,8 @@ from fargo.follow import Quiet, Watch
 from fargo.identity import Identity, Known
 from owned_device import Board
 
+pytestmark = pytest.mark.alone
+
 GET, POST = 1, 2
 
 

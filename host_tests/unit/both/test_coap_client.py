@@ -8,7 +8,7 @@ from coap.endpoint import Endpoint
 from coap.message import Refused, Response, parse
 from coap.udp import UdpTransport
 from coap_rig import CON, Wire, datagram
-from port import address
+from port import address, urandom
 
 BODY = bytes(i * 5 & 0xFF for i in range(5000))
 
@@ -341,11 +341,12 @@ async def test_over_udp_with_discovery():
     def handler(request):
         return Response(0x45, b"multicast" if request.multicast else b"unicast", observe="k")
 
-    server = Endpoint(UdpTransport("127.0.0.1", 45684, ["224.0.1.187"], "127.0.0.1", 45683), handler, leisure=50)
-    here = Endpoint(UdpTransport("127.0.0.1", 45685))
+    port = 20000 + int.from_bytes(urandom(2), "big") // 4  # others test here at the same time
+    server = Endpoint(UdpTransport("127.0.0.1", port + 1, ["224.0.1.187"], "127.0.0.1", port), handler, leisure=50)
+    here = Endpoint(UdpTransport("127.0.0.1", port + 2))
     tasks = [asyncio.create_task(server.run()), asyncio.create_task(here.run())]
     client = Client(here)
-    found = await client.discover(address("224.0.1.187", 45683), "/oic/res", wait_ms=200)
+    found = await client.discover(address("224.0.1.187", port), "/oic/res", wait_ms=200)
     assert len(found) == 1
     reply, peer = found[0]
     assert reply.payload == b"multicast" and reply.type == 1
@@ -359,14 +360,15 @@ async def test_over_udp_with_discovery():
 
 
 async def test_over_udp_ipv6():
+    port = 20000 + int.from_bytes(urandom(2), "big") // 4
     try:
-        transport = UdpTransport("::1", 45686)
+        transport = UdpTransport("::1", port)
     except OSError:
         return  # a machine without IPv6
     server = Endpoint(transport, lambda request: Response(0x45, b"six"))
-    here = Endpoint(UdpTransport("::1", 45687))
+    here = Endpoint(UdpTransport("::1", port + 1))
     tasks = [asyncio.create_task(server.run()), asyncio.create_task(here.run())]
-    assert (await Client(here).request(address("::1", 45686), 1, "/")).payload == b"six"
+    assert (await Client(here).request(address("::1", port), 1, "/")).payload == b"six"
     here.close()
     server.close()
     await asyncio.gather(*tasks)

@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from check import raises
-from port import address, const, phase, readable, ticks_add, ticks_diff, udp_socket, wait_for
+from port import address, const, phase, readable, ticks_add, ticks_diff, udp_socket, urandom, wait_for
 from port.peer import host_port
 
 
@@ -46,8 +46,9 @@ def test_phases_of_two_tasks_may_overlap():
 
 async def test_datagram_goes_round():
     here = udp_socket("127.0.0.1", 0)
-    there = udp_socket("127.0.0.1", 45683)
-    here.sendto(b"hello", address("127.0.0.1", 45683))
+    port = 20000 + int.from_bytes(urandom(2), "big") // 4  # others test here at the same time
+    there = udp_socket("127.0.0.1", port)
+    here.sendto(b"hello", address("127.0.0.1", port))
     await readable(there)
     data, peer = there.recvfrom(64)
     assert data == b"hello" and host_port(peer)[0] == "127.0.0.1"
