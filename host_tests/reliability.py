@@ -83,7 +83,7 @@ def document() -> str:
     for name, write in SECTIONS.items():
         path = BUILD / f"{name}.json"
         found = json.loads(path.read_text()) if path.exists() else None
-        sections.append(write(found) if found else f"## {name.capitalize()}\n\nNot run.")
+        sections.append(write(found) if found else f"## {name.capitalize()}\n\nWas not run for this page.")
     return "\n\n".join(sections) + "\n"
 
 
@@ -157,8 +157,8 @@ def _fire(found: dict[str, Any]) -> str:
     rows = [[rate, *(figures[name] for name in names)] for rate, figures in found["rates"].items()]
     return f"""## Under fire
 
-Random and mutated datagrams, from many ports, at each of the device's two ports, on the unix port with the chip's queue of six
-datagrams; meanwhile its owner asks, one request after the other, for a minute. Above about 1,000 a second to each port he is
+Random and mutated datagrams, from many ports, at each of the device's two ports, on the unix port with the chip's queue of
+six datagrams; meanwhile its owner asks, one request after the other, for a minute. Above about 1,000 a second to each port he is
 no longer served while it lasts, and is again as soon as it ends.
 
 {_table("datagrams a second to each port | answered | timed out | median, ms | 99 of 100 within, ms", rows)}"""
@@ -182,11 +182,11 @@ SECTIONS: dict[str, Callable[[Any], str]] = {
     "bugs": _bugs,
     "damage": _counted(
         "Damage at rest",
-        "Slots, `otadata`, file systems and records damaged while the board was off, and flash that fails while it is written: "
+        "Slots, `otadata`, file systems and records damaged while the board was off, and flash that fails when written: "
         "reached and updated afterwards over the network, or repaired by USB as [recovery.md](recovery.md) says.",
     ),
     "memory": _counted("Memory", "An update at every size of the heap, from the least with which an owner is answered."),
-    "reboots": _counted("Reboots", "Of an idle device, and of one whose plug is pulled at random times while it is updated."),
+    "reboots": _counted("Reboots", "Of an idle device, and of one whose plug is pulled at random while it is updated."),
     "fuzz": _counted(
         "Hostile input", "Fuzzing that is led by coverage, of everything that reads what strangers send.",
         "inputs", "targets", "minutes", "seed", "failures",

@@ -1,6 +1,6 @@
 """An idle device that is restarted again and again, and one whose plug is pulled at random while it is updated.
 
-The long form (FARGO_LONG=1) does each a thousand times and writes build/reliability/reboots.json.
+The long form (FARGO_LONG=1) does each a thousand times (FARGO_PULLS: how often the plug is pulled) and writes build/reliability/reboots.json.
 """
 
 import json
@@ -14,7 +14,7 @@ from sim.plug import Plug
 
 LONG = bool(os.environ.get("FARGO_LONG"))
 COUNT = 1000 if LONG else 30
-PULLS = 1000 if LONG else 8
+PULLS = int(os.environ.get("FARGO_PULLS", "1000")) if LONG else 8
 
 
 def published(**figures):
