@@ -1,6 +1,7 @@
 """An idle device that is restarted again and again, and one whose plug is pulled at random while it is updated.
 
-The long form (FARGO_LONG=1) does each a thousand times (FARGO_PULLS: how often the plug is pulled) and writes build/reliability/reboots.json.
+The long form (FARGO_LONG=1) does each a thousand times (FARGO_PULLS: how often the plug is pulled) and writes
+build/reliability/reboots.json.
 """
 
 import json
