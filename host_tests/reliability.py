@@ -157,9 +157,9 @@ def _fire(found: dict[str, Any]) -> str:
     rows = [[rate, *(figures[name] for name in names)] for rate, figures in found["rates"].items()]
     return f"""## Under fire
 
-Random and mutated datagrams, from many ports, at each of the device's two ports, on the unix port with the chip's queue of
-six datagrams; meanwhile its owner asks, one request after the other, for a minute. Above about 1,000 a second to each port he
-is no longer served while it lasts, and is again as soon as it ends.
+Random and mutated datagrams, from many ports, at each of the device's two ports, on the unix port with the chip's
+queue of six datagrams; meanwhile its owner asks, one request after the other, for a minute. Above about 1,000 a
+second to each port he is no longer served while it lasts, and is again as soon as it ends.
 
 {_table("datagrams a second to each port | answered | timed out | median, ms | 99 of 100 within, ms", rows)}"""
 
