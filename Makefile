@@ -9,7 +9,7 @@ RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 .PHONY: help demo test day powercut reliability fuzz bench size sim lint clean packages
 SEEDS ?= 1 2 3
 MINUTES ?= 5
-ABREAST ?= 3
+ABREAST ?= 4
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

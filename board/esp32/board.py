@@ -12,6 +12,7 @@ _BLOCK = const(4096)
 _EPOCH_2000 = const(946_684_800)  # seconds from 1970 to 2000: the ESP32's epoch is not everywhere the same
 _UNSET = const(1_700_000_000)  # a clock that shows less was never set
 _DATA = "/data"
+_NONE = "0.0.0.0"
 _EIO = const(5)
 _ECORRUPT = const(84)
 _TRIES = const(3)  # of a read
@@ -55,6 +56,7 @@ class Board:
     def __init__(self):
         self._wlan = network.WLAN(network.STA_IF)
         self._partitions = {}
+        self._address = _NONE
 
     # Flash
 
@@ -153,8 +155,11 @@ class Board:
         return self._wlan.isconnected()
 
     def address(self):
-        """The device's IPv4 address."""
-        return self._wlan.ifconfig()[0]
+        """The device's IPv4 address; while the network is lost, what it was."""
+        found = self._wlan.ifconfig()[0]
+        if found != _NONE:
+            self._address = found
+        return self._address
 
     def dns(self):
         """The network's name server."""

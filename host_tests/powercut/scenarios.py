@@ -148,7 +148,7 @@ SCENARIOS = {
         Scenario("firmware", _update, releases={NEW: FIRMWARE}),
         Scenario("rollback", _rollback, ends=OLD, result=8, releases={NEW: BAD}),
         # What a trial that failed has left does not count against the next one.
-        Scenario("retry", _next, None, _rollback, OLD, NEXT, releases={NEW: BAD, NEXT: SECOND}),
+        Scenario("retry", _next, prepare=_rollback, ends=NEXT, releases={NEW: BAD, NEXT: SECOND}),
         Scenario("download", _download, ends=OLD, result=0, releases={NEW: BOTH}),
         Scenario("schedule", _schedule, releases={NEW: APP}, clock=True, may=("its time passed",)),
         Scenario("interrupted", _interrupted, _update, releases={NEW: BOTH}),
