@@ -42,6 +42,7 @@ class UdpTransport:
         """The next datagram: (memoryview, peer, whether it came by multicast). One longer than `limit`
         comes cut to one byte more."""
         sockets = self._sockets
+        used = False  # the reserve, and there was nothing to receive
         while True:
             if self._burst >= _BURST:
                 self._burst = 0
@@ -49,16 +50,21 @@ class UdpTransport:
             for _ in sockets:
                 self._turn = turn = (self._turn + 1) % len(sockets)
                 try:
-                    data, peer = sockets[turn].recvfrom(self._limit + 1)
+                    try:
+                        data, peer = sockets[turn].recvfrom(self._limit + 1)
+                    except MemoryError:
+                        used = reserve.let_go() or used
+                        data, peer = sockets[turn].recvfrom(self._limit + 1)
                     self._burst += 1
                     return memoryview(data), peer, turn > 0
                 except OSError as error:
                     if error.errno != _EAGAIN:  # a passing trouble of the network (ECONNREFUSED, ENOMEM): serve on
                         await sleep_ms(10)
                 except MemoryError:
-                    if not reserve.let_go():
-                        await sleep_ms(10)
+                    await sleep_ms(10)
             self._burst = 0
+            if used:
+                reserve.take()
             if len(sockets) == 1:
                 await readable(sockets[0])
             else:

@@ -61,14 +61,24 @@ class DtlsTransport:
         while not self._ready:
             data, address, multicast = await self.datagrams.receive()
             if not multicast:
-                self._take(data, address)
+                try:
+                    self._take(data, address)
+                except MemoryError:
+                    if not reserve.let_go():
+                        raise
+                    self._take(data, address)  # a record that was taken is not new any more
         data, session = self._ready.pop(0)
         return data, session, False
 
     def send(self, data, session):
         """Send to a peer; nothing, when its session is gone."""
         if session.open:
-            self.datagrams.send(session.seal(_APPLICATION, data), session.address)
+            try:
+                record = session.seal(_APPLICATION, data)
+            except MemoryError:
+                reserve.let_go()
+                record = session.seal(_APPLICATION, data)  # by another number
+            self.datagrams.send(record, session.address)
 
     def identity(self, session):
         """The authenticated name of a peer (its UUID), None when it is anonymous."""

@@ -28,16 +28,16 @@ class Reserve:
     _lent = 0
 
     def good(self):
-        """Whether at least half of it is held, or it is lent."""
-        return self._lent > 0 or len(self._held) * 2 >= self.size
+        """Whether at least a quarter of it is held, enough for an answer; or it is lent."""
+        return self._lent > 0 or len(self._held) * 4 >= self.size
 
     def take(self):
-        """Hold it again, or what can be had of it in one piece: something that stays may lie in its place by now."""
+        """Hold it again, or what can be had of it in one piece: names of what was loaded there stay, for one."""
         size = self.size
         if self._lent or len(self._held) >= size:
             return
         self._held = b""
-        while size * 2 >= self.size:
+        while size * 4 >= self.size:
             try:
                 self._held = bytearray(size)
                 return
