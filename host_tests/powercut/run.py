@@ -1,7 +1,7 @@
 """`make powercut`: the power is cut at every flash operation of every scenario, whole and torn, and again in the recovery.
 
 One line for each scenario and geometry; problems with all that is needed to see them again. Exit code 1 when there are
-any. Without --scenario and --geometry it does what PLAN says.
+any. Without --scenario and --geometry it does what PLAN says, or with --limit a sample of that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -176,6 +176,22 @@ def run(plan: Plan, seed: int = 1, workers: int = WORKERS, stop: bool = False) -
             recorded.close()
 
 
+def plans(arguments: argparse.Namespace) -> Sequence[Plan]:
+    """What is asked for: scenarios and geometries, or PLAN, or as much of PLAN as a limit leaves."""
+    limit, second = arguments.limit, arguments.second
+    if arguments.scenario or arguments.geometry:
+        return [
+            Plan(scenario, geometry, limit, second)
+            for geometry in arguments.geometry or ["frozen"]
+            for scenario in arguments.scenario or SCENARIOS
+        ]
+    if not limit:
+        return PLAN
+    return [
+        replace(plan, limit=min(plan.limit or limit, limit), second=plan.second and (second or 1)) for plan in PLAN
+    ]
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -189,15 +205,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write what was tried there")
     arguments = parser.parse_args()
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a server that is stopped on purpose complains
-    plans: Sequence[Plan] = PLAN
-    if arguments.scenario or arguments.geometry or arguments.limit or arguments.second:
-        plans = [
-            Plan(scenario, geometry, arguments.limit, arguments.second)
-            for geometry in arguments.geometry or ["frozen"]
-            for scenario in arguments.scenario or SCENARIOS
-        ]
     tallies = []
-    for plan in plans:
+    for plan in plans(arguments):
         tallies.append(run(plan, arguments.seed, arguments.workers, arguments.stop))
         print(tallies[-1], flush=True)
         if arguments.json:
