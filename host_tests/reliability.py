@@ -116,9 +116,10 @@ it was started again. *Second* cuts are in the recovery from a first one.
 {_table("scenario | flash | N | looked at | cuts | torn | second | ended | repeated | failures", rows)}
 
 Flashes: `frozen` has slots of 16 + 16 sectors and Fargo in the firmware, `small` of 32 + 48 sectors; in `odd` the
-second slot comes before the first and no size is a power of two; `4MB` is the real one with a firmware of 1.6 MB. In
-`update` on `frozen` the second cut was after every operation of every recovery; elsewhere second cuts are a sample
-with a seed.
+second slot comes before the first and no size is a power of two; `4MB` is the real one with a firmware of 1.6 MB.
+Where there are fewer first cuts than three for each operation (less those states that had been there before) they are
+a sample, spread over the run; so are second cuts. `make powercut` without a limit does all first cuts, and in
+`update` on `frozen` cuts again after every operation of every recovery.
 
 `make powercut` repeats it. `host_tests/powercut/run.py --scenario update --geometry odd --second 2` tries others."""
 
