@@ -12,7 +12,8 @@ from typing import Any
 
 import cbor2
 from fargo.flash import BLOCK, table
-from littlefs import LittleFS, LittleFSError
+from littlefs import LittleFSError
+from sim.owned_rig import files_in
 
 from board.sim import bootloader
 from board.sim.flash import Flash
@@ -147,24 +148,7 @@ class Image:
 
     def files(self) -> dict[str, bytes]:
         """All files of `data`: path -> content. Raises LittleFSError when it cannot be mounted."""
-        data = self.partition("data")
-        fs = LittleFS(
-            block_size=BLOCK,
-            block_count=len(data) // BLOCK,
-            prog_size=32,
-            read_size=32,
-            lookahead_size=32,
-            mount=False,
-        )
-        fs.context.buffer = bytearray(data)
-        fs.mount()
-        found = {}
-        for folder, _, names in fs.walk("/"):
-            for name in names:
-                path = f"{folder.rstrip('/')}/{name}"
-                with fs.open(path, "rb") as file:
-                    found[path] = file.read()
-        return found
+        return files_in(self.partition("data"))
 
     def _nvs_floor(self) -> int:
         """The copy of the sequence floor, in the simulated board's own format of NVS (board/sim/esp32.py)."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,18 @@ async def updated(rig: Rig) -> Rig:
         await client.update(rig.stage.url(UPDATED), UPGRADE, "now")
         await client.until(lambda v: v["swupdateresult"] == 1)
     return rig
+
+
+@contextmanager
+def updated_board(home: Path, **board: Any) -> Iterator[Rig]:
+    """A board that was updated once, for the tests of a module; it must not be reset by any of them."""
+    rig = Rig(home, board=board).start()
+    asyncio.run(updated(rig))
+    yield rig
+    resets = list(rig.board.resets)
+    rig.stop()
+    assert resets == ["power", "reset"], resets
+    assert not [line for line in rig.board.lines if "Traceback" in line]
 
 
 def part(rig: Rig, half: str = "app") -> bytes:

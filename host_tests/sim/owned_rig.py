@@ -196,7 +196,11 @@ def partition(rig: Rig, name: str) -> bytes:
 
 def stored(rig: Rig) -> dict[str, bytes]:
     """All files of the data partition of a board that is off: path -> content."""
-    data = partition(rig, "data")
+    return files_in(partition(rig, "data"))
+
+
+def files_in(data: bytes) -> dict[str, bytes]:
+    """All files of a LittleFS as the board makes them: path -> content. Raises LittleFSError when it cannot be mounted."""
     fs = LittleFS(
         block_size=BLOCK, block_count=len(data) // BLOCK, prog_size=32, read_size=32, lookahead_size=32, mount=False
     )

@@ -3,15 +3,13 @@
 Attacks with time, with repetition and with a second update are in test_attacks_time.py and test_attacks_order.py.
 """
 
-import asyncio
-
 import pytest
 from cbor import Pairs, Tag
 from cryptography.hazmat.primitives.asymmetric import ec
 from fargo import image, romfs, suit
 from recipe import dumps, table
-from sim.attack_rig import all_refused, by, file, part, recipe, refused, renamed, serve, signed, updated
-from sim.rig import ISAC, ISVV, LAMP, Rig, compiled
+from sim.attack_rig import all_refused, by, file, part, recipe, refused, renamed, serve, signed, updated_board
+from sim.rig import ISAC, ISVV, LAMP, compiled
 
 REFUSED = "the release is refused: "
 NOBODY = REFUSED + "0 valid signature(s) of trusted keys, 1 needed"
@@ -23,13 +21,8 @@ STRANGER = ec.generate_private_key(ec.SECP256R1())
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory):
     """One board for all, which was updated once."""
-    rig = Rig(tmp_path_factory.mktemp("board")).start()
-    asyncio.run(updated(rig))
-    yield rig
-    resets = list(rig.board.resets)
-    rig.stop()
-    assert resets == ["power", "reset"], resets
-    assert not [line for line in rig.board.lines if "Traceback" in line]
+    with updated_board(tmp_path_factory.mktemp("board")) as rig:
+        yield rig
 
 
 async def test_the_release_that_all_others_are_made_of_is_taken(rig):

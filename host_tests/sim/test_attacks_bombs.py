@@ -1,12 +1,10 @@
 """Envelopes that are made to cost the device its memory, its stack or its time: result 5, at once, and nothing else."""
 
-import asyncio
-
 import pytest
 from cbor import Pairs, Tag
 from recipe import dumps
-from sim.attack_rig import all_refused, by, recipe, refused, serve, signed, updated
-from sim.rig import ISAC, Rig
+from sim.attack_rig import all_refused, by, recipe, refused, serve, signed, updated_board
+from sim.rig import ISAC
 
 HEAP = "448k"  # the simulated board's default
 SLOW = 10.0  # seconds: a refusal that takes longer is as bad as what it refuses
@@ -17,13 +15,8 @@ WRONG = REFUSED + "a value in it is missing or wrong"
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory):
     """One board for all, which was updated once."""
-    rig = Rig(tmp_path_factory.mktemp("board"), board={"heap": HEAP}).start()
-    asyncio.run(updated(rig))
-    yield rig
-    resets = list(rig.board.resets)
-    rig.stop()
-    assert resets == ["power", "reset"], resets
-    assert not [line for line in rig.board.lines if "Traceback" in line]
+    with updated_board(tmp_path_factory.mktemp("board"), heap=HEAP) as rig:
+        yield rig
 
 
 def head(major, n):
