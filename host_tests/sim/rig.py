@@ -194,6 +194,14 @@ class Rig:
         build()
         return sorted(set(self.stage.releases.glob("*.bin")) - before)
 
+    async def operations(self) -> int:
+        """Of the flash since power on, until now: the board says so when it feeds the watchdog."""
+        feeds = self.board.feeds
+        async with asyncio.timeout(WAIT):
+            while self.board.feeds < feeds + 2:
+                await asyncio.sleep(0.05)
+        return self.board.operations
+
     async def log(self, text: str, start: int = 0) -> str:
         """Wait for a line of the board's."""
         return await asyncio.to_thread(self.board.wait_log, text, WAIT, start)

@@ -270,20 +270,13 @@ async def test_power_cut_while_it_is_put_in_force(make):
     board.power_off()
     ready = stage.flash.read_bytes()
 
-    async def operations():
-        feeds = board.feeds
-        async with asyncio.timeout(WAIT):
-            while board.feeds < feeds + 2:
-                await asyncio.sleep(0.05)
-        return board.operations
-
     async def upgrade(cut_at=0):
         """Operations until it was asked for, and in all."""
         stage.flash.write_bytes(ready)
         board.cut_at = cut_at
         await asyncio.to_thread(rig.start)
         async with rig.client() as client:
-            before = 0 if cut_at else await operations()
+            before = 0 if cut_at else await rig.operations()
             asking = asyncio.ensure_future(client.tm(128))
             if cut_at:  # it may come before the answer
                 await asyncio.to_thread(board.wait_off, WAIT)
@@ -292,7 +285,7 @@ async def test_power_cut_while_it_is_put_in_force(make):
                 return 0, 0
             await asking
             await client.settled()
-            return before, await operations()
+            return before, await rig.operations()
 
     before, after = await upgrade()
     board.power_off()
