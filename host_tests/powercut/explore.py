@@ -25,7 +25,7 @@ from sim.rig import HEAP, Foreign, Rig, TimeServer, address
 
 from board.sim.simboard import SimBoard
 
-PATIENCE = 60  # seconds until a board must be at rest, on a busy machine
+PATIENCE = 240  # seconds until a board must be at rest, on a very busy machine
 _QUIET = 0.3
 _SMALL = 0x100000  # bytes of a flash of which every state is looked at in recoveries as well
 

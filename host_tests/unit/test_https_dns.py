@@ -26,7 +26,7 @@ def digest(data):
 @pytest.fixture(params=["cpython", "micropython"])
 def fetch(request):
     """fetch(url, *steps, dns=...): the results of the steps."""
-    command = [sys.executable] if request.param == "cpython" else [shutil.which("micropython"), "-X", "heapsize=512k"]
+    command = [sys.executable] if request.param == "cpython" else [shutil.which("micropython"), "-X", "heapsize=1m"]
 
     def run(url, *steps, **spec):
         spec.update(url=url, authorities=[], steps=steps)
