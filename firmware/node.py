@@ -6,9 +6,9 @@ import asyncio
 import coap.endpoint  # noqa: F401
 import coap.udp  # noqa: F401
 import dtls.transport  # noqa: F401
-import ocf.core  # noqa: F401
 import ocf.device  # noqa: F401
 import ocf.pstat  # noqa: F401
+import ocf.resource  # noqa: F401
 import ocf.security  # noqa: F401
 import swupdate.manager  # noqa: F401
 import swupdate.resource  # noqa: F401
@@ -47,7 +47,7 @@ class Node:
     security: ocf.security.Security
     updater: swupdate.manager.Updater
     app: firmware.app.App
-    _names: ocf.core.Configuration
+    names: ocf.resource.Core
     data: str
     version: str
     ocf: ocf.device.Device
@@ -147,10 +147,6 @@ class Node:
 
     # What the parts ask for
 
-    def name(self):
-        """The Device's name."""
-        return self._names.n or self.provision.name
-
     def sdi(self):
         """The security domain: (uuid, name, private)."""
         return self.security.sdi
@@ -177,8 +173,8 @@ class Node:
         self.log("info", "onboarding: " + ("RESET", "RFOTM", "RFPRO", "RFNOP", "SRESET")[state])
         self.security.entered(state)
         if state == 0:
-            self._names.reset()
-            with phase("firmware.folder") as folder:
+            with phase("ocf.core", "firmware.folder") as (core, folder):
+                core.reset(self.names)
                 folder.empty(self.data)
             asyncio.create_task(self.app.reset())
             for endpoint in self.ocf.coap:

@@ -8,7 +8,7 @@ import asyncio
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
 from dtls.transport import DtlsTransport
-from ocf.core import Configuration, DeviceInfo, Discovery, Introspection, IntrospectionData, Maintenance, Platform
+from ocf import core
 from ocf.device import Device
 from ocf.pstat import Pstat
 from ocf.security import Security
@@ -75,18 +75,16 @@ def join(node):
 
 def _add_resources(node, p):
     add = node.ocf.add
-    add(Discovery())
-    node._names = add(Configuration(node.store))
-    add(DeviceInfo(node.name, p.piid, node.version))
-    platform = Platform(pi=p.piid, mnmn=p.manufacturer, mnfv=node.version, mndt=p.manufactured[:10])
-    platform.mnmo = p.model
-    add(platform)
-    add(Introspection())
-    add(IntrospectionData(p.name, node.version))
+    add(core.discovery())
+    names = node.names = add(core.configuration(node.store))
+    add(core.device_info(names, p.name, p.piid, node.version))
+    add(core.platform(p.piid, p.manufacturer, node.version, p.model, p.manufactured[:10]))
+    add(core.introspection())
+    add(core.introspection_data(p.name, node.version))
     add(node.pstat)
     for resource in node.security.resources:
         add(resource)
-    add(Maintenance(node.later(node.pstat.begin_reset), node.later(node.reboot)))
+    add(core.maintenance(node.later(node.pstat.begin_reset), node.later(node.reboot)))
     add(SoftwareUpdate(node.updater, p.settings.get("href")))
     add(UpdateStatus(node.updater))
 

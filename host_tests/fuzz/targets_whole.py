@@ -17,7 +17,7 @@ from crypto.p256 import key_pair
 from device import PATHS, STAGES, Rig, prepare
 from dtls.record import Alert
 from dtls.transport import DtlsTransport
-from ocf.core import Configuration, Discovery, IntrospectionData
+from ocf import core
 from ocf.device import Device
 from ocf.resource import Property, Resource
 from ocf_rig import MemoryStore, Open
@@ -105,7 +105,7 @@ async def run_endpoint(data):
     errors = []
     endpoints.print_exception = errors.append
     device = Device(Open(), "7bc19d46-a3da-4241-6f80-68900cbf5785")
-    for resource in (Discovery(), Configuration(MemoryStore()), IntrospectionData("t", "1"), Lamp()):
+    for resource in (core.discovery(), core.configuration(MemoryStore()), core.introspection_data("t", "1"), Lamp()):
         device.add(resource)
     wire = Sent()
     endpoint = Endpoint(wire, device.handle, leisure=0, ack_timeout=20)

@@ -27,6 +27,7 @@ PHASED = (
     "crypto.p256", "crypto.curve", "crypto.verify", "crypto.x509",
     "crypto.certificate", "crypto.der", "crypto.ecdsa", "crypto.cose", "crypto.prf", "dtls.server", "dtls.client",
     "dtls.handshake", "dtls.certificates", "coap.client", "coap.download", "coap.transfer",
+    "ocf.core", "ocf.update", "swupdate.declared",
     "ocf.introspection", "ocf.discovery", "ocf.refusal", "ocf.onboarding", "ocf.uuids", "ocf.security.",
 )  # fmt: skip
 
@@ -52,7 +53,7 @@ def test_direction(package):
             allowed = ALLOWED[package] | {package} | PLATFORM
             if package == "port":
                 allowed |= ONLY_PORT
-            if package == "swupdate" and path.name == "resource.py":
+            if package == "swupdate" and path.name in ("resource.py", "declared.py"):
                 allowed.add("ocf")
             if top not in allowed:
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")

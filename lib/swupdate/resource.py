@@ -1,6 +1,6 @@
 """What Clients see of the update: OCF's software update Resource and the vendor's own status."""
 
-from ocf.resource import Property, Refused, Resource
+from ocf.resource import Refused, Resource
 from port import phase
 
 from swupdate import utc
@@ -15,17 +15,12 @@ class SoftwareUpdate(Resource):
     rt = ("oic.r.softwareupdate",)
     interfaces = ("oic.if.rw", "oic.if.baseline")
     dcr = True
-    properties = (
-        # Real package URLs exceed the model's 64; what exceeds 255 as well is refused as a bad URL, with its result.
-        Property("purl", str, "rw", needed=True, max_length=2048, declared_length=64, format="uri"),
-        Property("nv", str, optional=True),
-        Property("signed", str, enum=("vendor",), optional=True),
-        Property("swupdateaction", str, "rw", needed=True, enum=("idle", "isac", "isvv", "upgrade")),
-        Property("swupdatestate", str, enum=("idle", "nsa", "svv", "sva", "upgrading")),
-        Property("swupdateresult", int),
-        Property("lastupdate", str, format="date-time", optional=True),
-        Property("updatetime", str, "rw", needed=True, format="date-time"),
-    )
+
+    @property
+    def properties(self):
+        """What it declares."""
+        with phase("swupdate.declared") as declared:
+            return declared.UPDATE
 
     def __init__(self, updater, href=None):
         super().__init__()
@@ -75,18 +70,12 @@ class UpdateStatus(Resource):
     rt = ("x.fargo.update",)
     interfaces = ("oic.if.r", "oic.if.baseline")
     dcr = True
-    properties = (
-        Property("reason", str, max_length=256),
-        Property("phase", str),
-        Property("done", int),
-        Property("total", int),
-        Property("running", str),
-        Property("offered", str),
-        Property("slot", str),
-        Property("seq", int),
-        Property("confirmed", bool),
-        Property("attempts", int),
-    )
+
+    @property
+    def properties(self):
+        """What it declares."""
+        with phase("swupdate.declared") as declared:
+            return declared.STATUS
 
     def __init__(self, updater):
         super().__init__()

@@ -211,6 +211,7 @@ def _covers(resources, resource, configures):
 class Svr(Resource):
     """One of doxm, cred, acl2, sp, csr, roles, sdi: what it does is in phases."""
 
+    properties = None
     dcr = True
     observable = False
 
