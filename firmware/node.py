@@ -17,7 +17,6 @@ from port import collect, const, phase, print_exception, reserve, sleep_ms
 
 import firmware.app  # noqa: F401
 import firmware.clock  # noqa: F401
-import firmware.provision  # noqa: F401
 import firmware.store  # noqa: F401
 
 _WATCHDOG_MS = const(60_000)
@@ -39,7 +38,7 @@ class Node:
 
     schemes = ("https", "coaps")
     # Made by firmware.start
-    provision: firmware.provision.Provision
+    settings: dict
     store: firmware.store.Store
     slots: swupdate.slots.Slots
     clock: firmware.clock.Clock

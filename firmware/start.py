@@ -21,7 +21,6 @@ from swupdate.slots import Slots
 from firmware import folder
 from firmware.app import App
 from firmware.clock import Clock
-from firmware.provision import Provision
 from firmware.store import Store
 
 _GROUP = "224.0.1.187"  # All OCF Devices (IPv4)
@@ -36,7 +35,8 @@ _DATAGRAM = const(1500)  # handshakes have longer ones than CoAP's
 def join(node):
     """Make the parts of `node` (firmware.node), which has its `board`."""
     board = node.board
-    p = node.provision = Provision()
+    with phase("firmware.provision") as provision:
+        p = provision.read()
     root = board.mount_data()
     with phase("firmware.repair") as damaged:
         damaged.repair(root, board.format_data, node.log)
@@ -48,16 +48,17 @@ def join(node):
     node.version = label.get("version", "")
     node.clock = Clock(board, store, label.get("built", 0))
     pstat = node.pstat = Pstat(store)
+    cert = p["mfgcert"]
     security = node.security = Security(store, pstat, urandom, {
-        "mfgcert": p.certificate(), "mfgtrust": p.manufacturers(), "now": node.clock.now, "pin": node.show_pin,
-        "oxms": p.settings.get("oxms", (0, 1, 2)),
+        "mfgcert": cert and (cert["chain"], cert["key"]), "mfgtrust": p["mfgtrust"], "now": node.clock.now,
+        "pin": node.show_pin, "oxms": p["settings"].get("oxms", (0, 1, 2)),
     })  # fmt: skip
     node.ocf = security.device = Device(security, security.uuid)
-    settings = dict(p.settings)
-    settings["url"] = p.url
+    settings = node.settings = p["settings"]
+    settings["url"] = p["url"]
     settings["schemes"] = node.schemes
     settings["address"] = board.address
-    settings["manufactured"] = rfc3339.parse(p.manufactured)
+    settings["manufactured"] = rfc3339.parse(p["manufactured"])
     updater = node.updater = Updater(
         store, node.clock, node.slots, pstat, node.job, settings, node.reboot, board.nvs()
     )  # fmt: skip
@@ -77,15 +78,15 @@ def _add_resources(node, p):
     add = node.ocf.add
     add(core.discovery())
     names = node.names = add(core.configuration(node.store))
-    add(core.device_info(names, p.name, p.piid, node.version))
-    add(core.platform(p.piid, p.manufacturer, node.version, p.model, p.manufactured[:10]))
+    add(core.device_info(names, p["name"], p["piid"], node.version))
+    add(core.platform(p["piid"], p["manufacturer"], node.version, p["model"], p["manufactured"][:10]))
     add(core.introspection())
-    add(core.introspection_data(p.name, node.version))
+    add(core.introspection_data(p["name"], node.version))
     add(node.pstat)
     for resource in node.security.resources:
         add(resource)
     add(core.maintenance(node.later(node.pstat.begin_reset), node.later(node.reboot)))
-    add(SoftwareUpdate(node.updater, p.settings.get("href")))
+    add(SoftwareUpdate(node.updater, p["settings"].get("href")))
     add(UpdateStatus(node.updater))
 
 
@@ -112,7 +113,7 @@ async def tasks(node):
     if node.pstat.unfinished:
         node.log("warning", "RESET: " + node.pstat.unfinished)
         node.pstat.begin_reset()
-    server = node.provision.settings.get("ntp", "pool.ntp.org")
+    server = node.settings.get("ntp", "pool.ntp.org")
     coroutines += [
         node.stay(),
         node.updater.run(),

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from cbor import decode, dumps
+from cbor import dumps
+from cbor.decoder import decode
 from coap.message import Refused, Request
 from dtls.record import Session
 from ocf import core

@@ -16,7 +16,8 @@ import time
 ROOT = (__file__.rpartition("/")[0] or ".") + "/../.."
 sys.path.insert(0, ROOT + "/lib")
 
-from cbor import Encoder, Pairs, decode  # noqa: E402
+from cbor import Encoder, Pairs  # noqa: E402
+from cbor.decoder import decode  # noqa: E402
 from crypto import p256  # noqa: E402
 from crypto.ecdsa import sign  # noqa: E402
 from crypto.verify import verify_async  # noqa: E402

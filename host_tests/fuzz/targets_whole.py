@@ -30,7 +30,6 @@ from test_romfs import Device as Partition
 
 import firmware.provision
 from board.vfs.romfs import RomFS
-from firmware.provision import Provision
 
 # A file system that was damaged
 
@@ -434,8 +433,7 @@ class File:
 def run_provision(data):
     firmware.provision.open = lambda path, mode: File(data)
     try:
-        found = Provision()
-        return found.threshold > 0
+        return firmware.provision.read()["threshold"] > 0
     finally:
         del firmware.provision.open
 

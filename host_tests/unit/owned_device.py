@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 
-from cbor import decode
+from cbor.decoder import decode
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
 from dtls.transport import DtlsTransport

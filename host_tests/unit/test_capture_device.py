@@ -9,7 +9,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from cbor import decode
+from cbor.decoder import decode
 from coap.endpoint import Endpoint
 from coap.message import parse
 from cryptography import x509

@@ -1,6 +1,7 @@
 """Onboarding states: what may be written when, and RESET. A phase: loaded for such an UPDATE, and at the start."""
 
-from cbor import DecodeError, decode, dumps
+from cbor import dumps
+from cbor.decoder import DecodeError, decode
 from coap.message import Refused
 from port import const
 

@@ -1,6 +1,6 @@
 """What may stand in an UPDATE, whoever it is for, and whether the Resource's declaration allows it. A phase."""
 
-from cbor import DecodeError, decode
+from cbor.decoder import DecodeError, decode
 from port import const
 
 from ocf.resource import refuse

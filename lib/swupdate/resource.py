@@ -82,20 +82,21 @@ class UpdateStatus(Resource):
         self._updater = updater
         updater.watchers.append(self.notify)
         updater.progress_watchers.append(self.notify)
+        label = updater.slots.label(updater.slots.running) or {}
+        self._version, self._seq = label.get("version", ""), label.get("seq", 0)
 
     def get(self):
         """The Properties; `done` and `total` in bytes, `seq` the running version's sequence number."""
         u = self._updater
-        label = u.slots.label(u.slots.running) or {}
         return [
             ("reason", u.state["reason"]),
             ("phase", u.phase),
             ("done", u.done),
             ("total", u.total),
-            ("running", label.get("version", "")),
+            ("running", self._version),
             ("offered", u.state["nv"]),
             ("slot", u.slots.running),
-            ("seq", label.get("seq", 0)),
+            ("seq", self._seq),
             ("confirmed", u.slots.confirmed),
             ("attempts", u.attempts),
         ]

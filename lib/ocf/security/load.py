@@ -1,6 +1,6 @@
 """The records of the SVRs, taken over at the start. A phase."""
 
-from cbor import decode
+from cbor.decoder import decode
 from coap.message import Refused
 from port import const
 
