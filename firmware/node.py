@@ -124,7 +124,11 @@ class Node:
             await sleep_ms(_LOOK_MS)
             if not self.board.joined:
                 self.log("warning", "the network is lost")
-                await self.board.join()
+                try:
+                    await self.board.join()
+                except MemoryError:
+                    reserve.let_go()
+                    continue
                 self.log("info", "the network is joined again")
                 if self.board.address() != address:
                     self.reboot()

@@ -5,6 +5,7 @@ What it makes outlives it, so nothing that it hands over is code of its own.
 
 import asyncio
 
+import board_start
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
 from dtls.transport import DtlsTransport
@@ -37,9 +38,9 @@ def join(node):
     board = node.board
     with phase("firmware.provision") as provision:
         p = provision.read()
-    root = board.mount_data()
+    root = board_start.mount_data(board)
     with phase("firmware.repair") as damaged:
-        damaged.repair(root, board.format_data, node.log)
+        damaged.repair(root, lambda: board_start.format_data(board), node.log)
     node.data = folder.made(root + "/app")
     store = node.store = Store(root)
     store.keep_room()
@@ -94,7 +95,7 @@ async def tasks(node):
     """Join the network and begin to serve: the tasks that run from now on."""
     node.log("info", "Fargo, version %s in %s" % (node.version or "unknown", node.slots.running))
     found = [asyncio.create_task(node.feed())]
-    node.updater.start(node.board.reset_cause())
+    node.updater.start(board_start.reset_cause())
     node.tell()
     if not node.slots.confirmed:  # its time runs from now on: a version that does not find its network goes back
         found.append(asyncio.create_task(node.try_out()))

@@ -55,6 +55,7 @@ PHASES = {
     "transfer in blocks": ("coap.transfer",),
     "introspection": ("ocf.introspection", "ocf.core", "swupdate.declared"),
     "time": ("firmware.ntp",),
+    "network lost": ("board_start",),
     "restart": ("swupdate.restart",),
     "trial": ("firmware.trying",),
     "update, opening": (*_HTTPS, "firmware.sources"),

@@ -96,7 +96,7 @@ class Slots:
     def arm(self):
         """Have the other slot tried at the next start. Raises Fault "install" when its image is refused."""
         try:
-            self._board.set_boot(self.other)
+            self.partition(self.other, "fw").set_boot()
         except OSError as error:
             raise Fault("install", "%s could not be armed: %s" % (self.other, error.args[-1]))  # noqa: B904
 
@@ -107,9 +107,10 @@ class Slots:
         It erases the entry before it writes it, so when the flash fails between, there is none, which is no confirmation.
         """
         if not self.confirmed:
+            running = self.partition(self.running, "fw")
             if self.state(self.running) is None:
-                self._board.set_boot(self.running)
-            self._board.mark_valid()
+                running.set_boot()
+            running.mark_app_valid_cancel_rollback()
             if self.state(self.running) != _VALID:
                 raise OSError(_EIO, "otadata does not keep what is written")
 
