@@ -21,7 +21,8 @@ from cbor.decoder import decode  # noqa: E402
 from crypto import p256  # noqa: E402
 from crypto.ecdsa import sign  # noqa: E402
 from crypto.verify import verify_async  # noqa: E402
-from dtls.record import Aead, Cbc  # noqa: E402
+from dtls.aead import Aead  # noqa: E402
+from dtls.record import Cbc  # noqa: E402
 
 # A softwareupdate representation with all its Properties (oic.if.baseline), 268 bytes of CBOR.
 REPRESENTATION = [

@@ -35,6 +35,7 @@ PHASES = {
         "firmware.room",
     ),
     "handshake": ("dtls.server", "crypto.p256", "ocf.security.credentials"),
+    "first session with CCM, which stays": ("dtls.aead",),
     "last flight, again": ("dtls.wire",),
     "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),
     "GET of /oic/d": ("ocf.core",),

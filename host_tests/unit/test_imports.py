@@ -26,7 +26,7 @@ PHASED = (
     "swupdate.install", "swupdate.machine", "swupdate.work", "firmware.start",
     "crypto.p256", "crypto.curve", "crypto.verify", "crypto.x509",
     "crypto.certificate", "crypto.der", "crypto.ecdsa", "crypto.cose", "crypto.prf", "dtls.server", "dtls.client",
-    "dtls.handshake", "dtls.certificates", "coap.client", "coap.download", "coap.transfer",
+    "dtls.handshake", "dtls.aead", "crypto.ccm", "dtls.certificates", "coap.client", "coap.download", "coap.transfer",
     "ocf.core", "ocf.update", "swupdate.declared",
     "ocf.introspection", "ocf.discovery", "ocf.refusal", "ocf.onboarding", "ocf.uuids", "ocf.security.",
 )  # fmt: skip
