@@ -40,7 +40,7 @@ PHASES = {
     "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),
     "GET of /oic/d": ("ocf.core",),
     "UPDATE, read": ("ocf.update", "swupdate.declared"),
-    "UPDATE of /oc/swu": ("swupdate.rfc3339", "swupdate.url", "swupdate.itself"),
+    "UPDATE of /oc/swu": ("swupdate.wish",),
     "step of the update": ("swupdate.machine",),
     "UPDATE of pstat": ("ocf.onboarding", "ocf.security.credentials"),
     "UPDATE of cred": ("ocf.security.update", "ocf.security.cred", "crypto.prf", "crypto.pem", "crypto.certificate"),

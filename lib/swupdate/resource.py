@@ -1,11 +1,11 @@
 """What Clients see of the update: OCF's software update Resource and the vendor's own status."""
 
 from ocf.resource import Refused, Resource
-from port import phase
+from port import const, phase
 
 from swupdate import utc
 
-_BAD_REQUEST = 0x80
+_BAD_REQUEST = const(0x80)
 
 
 class SoftwareUpdate(Resource):
@@ -45,22 +45,13 @@ class SoftwareUpdate(Resource):
 
     def update(self, values):
         """UPDATE: answered with the full representation, as OCF's model says. Raises Refused."""
-        when = _when(values["updatetime"])
-        refusal = self._updater.update(values["purl"], values["swupdateaction"], when)
+        try:
+            refusal = self._updater.update(values["purl"], values["swupdateaction"], values["updatetime"])
+        except ValueError as error:
+            refusal = _BAD_REQUEST, "updatetime: %s" % error
         if refusal:
             raise Refused(*refusal)
         return True
-
-
-def _when(text):
-    """`updatetime` as the machine takes it. Raises Refused."""
-    if text in ("now", "none"):
-        return text
-    try:
-        with phase("swupdate.rfc3339") as rfc3339:
-            return rfc3339.parse(text)
-    except ValueError as error:
-        raise Refused(_BAD_REQUEST, "updatetime: %s" % error)  # noqa: B904 - no `from` on MicroPython
 
 
 class UpdateStatus(Resource):
