@@ -28,6 +28,7 @@ PHASES = {
         "ocf.onboarding",
         "ocf.security.load",
         "port.group",
+        "port.sockets",
         "firmware.repair",
         "firmware.provision",
         "firmware.seen",
