@@ -150,10 +150,6 @@ class Node:
 
     # What the parts ask for
 
-    def sdi(self):
-        """The security domain: (uuid, name, private)."""
-        return self.security.sdi
-
     def show_pin(self, pin):
         """Show a PIN to whoever stands before the device."""
         self.log("info", "the PIN of this device is %s" % pin)

@@ -61,12 +61,11 @@ def join(node):
     settings["address"] = board.address
     settings["manufactured"] = rfc3339.parse(p["manufactured"])
     updater = node.updater = Updater(
-        store, node.clock, node.slots, pstat, node.job, settings, node.reboot, board.nvs()
+        store, node.clock, node.slots, pstat, node.job, settings, node.reboot, board_start.nvs()
     )  # fmt: skip
     app = node.app = App(node, node.log)
     _add_resources(node, p)
     node.ocf.endpoints = node.urls
-    node.ocf.sdi = node.sdi
     pstat.on_tm = updater.target
     pstat.on_state = node._state_changed
     updater.watchers.append(node.tell)
@@ -95,7 +94,8 @@ async def tasks(node):
     """Join the network and begin to serve: the tasks that run from now on."""
     node.log("info", "Fargo, version %s in %s" % (node.version or "unknown", node.slots.running))
     found = [asyncio.create_task(node.feed())]
-    node.updater.start(board_start.reset_cause())
+    with phase("swupdate.boot") as boot:
+        boot.start(node.updater, board_start.reset_cause())
     node.tell()
     if not node.slots.confirmed:  # its time runs from now on: a version that does not find its network goes back
         found.append(asyncio.create_task(node.try_out()))

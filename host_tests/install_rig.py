@@ -195,9 +195,6 @@ class Board:
     def running(self):
         return "ota_0"
 
-    def otadata(self):
-        return self.partition("otadata")
-
 
 # All together
 

@@ -3,7 +3,8 @@
 import hashlib
 
 import cbor
-from cbor import Pairs, Tag
+from cbor import Pairs
+from cbor.decoder import Tag
 
 SECTOR = 4096
 VENDOR, KIND = b"v" * 16, b"c" * 16

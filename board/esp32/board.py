@@ -70,14 +70,6 @@ class Board:
         """The label of the slot that runs."""
         return esp32.Partition(esp32.Partition.RUNNING).info()[4]
 
-    def otadata(self):
-        """The partition that says which slot to boot."""
-        return self.partition("otadata")
-
-    def nvs(self):
-        """The key-value store that holds the copy of the sequence floor."""
-        return esp32.NVS("fargo")
-
     # Resets
 
     def reset(self):

@@ -35,6 +35,11 @@ def format_data(board):
         print("error: data cannot be written (%s): nothing is kept" % error)
 
 
+def nvs():
+    """The key-value store that holds the copy of the sequence floor."""
+    return esp32.NVS("fargo")
+
+
 def reset_cause():
     """ "power", "watchdog", "reset" or "soft"."""
     return _CAUSES.get(machine.reset_cause(), "reset")

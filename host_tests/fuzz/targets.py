@@ -8,7 +8,7 @@ from hashlib import sha256
 import cbor
 import coap.transfer  # noqa: F401 - loaded for a moment elsewhere
 import dtls.record
-from cbor.decoder import DecodeError, decode, decode_prefix
+from cbor.decoder import DecodeError, Tag, decode, decode_prefix
 from coap import message as coap
 from coap.block import Blocks
 from crypto import der, pem, x509
@@ -41,7 +41,7 @@ from test_x509 import INTERMEDIATE, LEAF, ROLE, ROOT
 VALUE = {
     "creds": [{"credid": 1, "credtype": 8, "publicdata": {"data": b"\x01" * 40, "encoding": "oic.sec.encoding.der"}}],
     "aclist2": [{"subject": {"uuid": "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"}, "permission": 14, "resources": [{"wc": "*"}]}],
-    "n": [0, -1, 23, 24, 255, 65536, -(1 << 63), True, False, None, 1.5], "t": cbor.Tag(107, [b"", "\u20ac"]),
+    "n": [0, -1, 23, 24, 255, 65536, -(1 << 63), True, False, None, 1.5], "t": Tag(107, [b"", "\u20ac"]),
 }  # fmt: skip
 LIARS = [
     b"\x98\xff" + bytes(255),
@@ -71,7 +71,7 @@ def run_cbor(data):
 def items(value, depth):
     """How many items `value` has, none of them deeper than `depth`."""
     assert depth >= 0
-    if isinstance(value, cbor.Tag):
+    if isinstance(value, Tag):
         return 1 + items(value.value, depth - 1)
     if isinstance(value, dict):
         return 1 + sum([items(k, depth - 1) + items(value[k], depth - 1) for k in value])

@@ -311,10 +311,9 @@ class Flash:
     def running(self):
         return "ota_0"
 
-    def otadata(self):
-        return Partition(self.sectors.get("otadata", b""))
-
     def partition(self, label):
+        if label == "otadata":
+            return Partition(self.sectors.get(label, b""))
         return Partition(b"\xff" * 4096 + self.sectors.get(label, b"")[:4096])
 
 

@@ -4,7 +4,8 @@ Attacks with time, with repetition and with a second update are in test_attacks_
 """
 
 import pytest
-from cbor import Pairs, Tag
+from cbor import Pairs
+from cbor.decoder import Tag
 from cryptography.hazmat.primitives.asymmetric import ec
 from fargo import image, romfs, suit
 from recipe import dumps, table

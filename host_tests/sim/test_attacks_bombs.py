@@ -1,7 +1,8 @@
 """Envelopes that are made to cost the device its memory, its stack or its time: result 5, at once, and nothing else."""
 
 import pytest
-from cbor import Pairs, Tag
+from cbor import Pairs
+from cbor.decoder import Tag
 from recipe import dumps
 from sim.attack_rig import all_refused, by, recipe, refused, serve, signed, updated_board
 from sim.rig import ISAC

@@ -27,7 +27,7 @@ def error(function, *args):
 
 async def act(b):
     print("= cause", board_start.reset_cause())
-    print("=", b.running(), b.otadata().info()[4], b.partition("app_1").info()[4], error(b.partition, "none"))
+    print("=", b.running(), b.partition("otadata").info()[4], b.partition("app_1").info()[4], error(b.partition, "none"))
     print("= clock", b.rtc())
     b.set_rtc(1893456789)
     print("= clock", b.rtc() - 1893456789)
@@ -38,7 +38,7 @@ async def act(b):
         print("= no note")
     with open(root + "/note", "w") as f:
         f.write("kept")
-    n = b.nvs()
+    n = board_start.nvs()
     n.set_blob("floor", bytes(8)); n.commit()
     print("=", b.joined)
     try:

@@ -4,8 +4,8 @@ import tracemalloc
 
 import cbor2
 import pytest
-from cbor import EncodeError, Encoder, Pairs, Tag, dumps, encode_into
-from cbor.decoder import DecodeError, decode
+from cbor import EncodeError, Encoder, Pairs, dumps, encode_into
+from cbor.decoder import DecodeError, Tag, decode
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

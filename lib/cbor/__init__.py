@@ -1,8 +1,8 @@
 """CBOR (RFC 8949): encode into the caller's buffer; `cbor.decoder`, on the device a part of phases, decodes.
 
-None, bool, int from -2^64 to 2^64 - 1, float, str, bytes, list and dict stand for themselves; Tag is a tagged item, a
-bignum (tags 2 and 3) too: neither OCF nor SUIT has any. `undefined` is read as None. Other simple values are refused.
-What is written has shortest heads, definite lengths and shortest floats (section 4.1).
+None, bool, int from -2^64 to 2^64 - 1, float, str, bytes, list and dict stand for themselves; a Tag (of the decoder) is a
+tagged item, a bignum (tags 2 and 3) too: neither OCF nor SUIT has any. `undefined` is read as None. Other simple values
+are refused. What is written has shortest heads, definite lengths and shortest floats (section 4.1).
 """
 
 import struct
@@ -15,21 +15,9 @@ _BYTES = const(2)
 _TEXT = const(3)
 _ARRAY = const(4)
 _MAP = const(5)
-_TAG = const(6)
 _SIMPLE = const(7)
 
 _DEPTH = const(16)  # also what stops a list that holds itself
-
-
-class Tag:
-    """`value` under tag `number`. Not hashable: a Tag is no key of a map."""
-
-    def __init__(self, number, value):
-        self.number = number
-        self.value = value
-
-    def __eq__(self, other):
-        return isinstance(other, Tag) and self.number == other.number and self.value == other.value
 
 
 class Pairs(list):
@@ -83,7 +71,8 @@ class Encoder:
         self.pos = pos + 1
 
     def encode(self, value, depth=0):
-        """Write `value`: None, bool, int, float, str, bytes-like, list, tuple, dict, Pairs or Tag.
+        """Write `value`: None, bool, int, float, str, bytes-like, list, tuple, dict or Pairs, or what writes itself:
+        `write(encoder, depth)`, as `cbor.decoder.Tag`.
 
         A dict is written in its own order, which on MicroPython is none: use Pairs, or `pairs`, where order matters.
         Raises EncodeError, also when more than 16 levels are nested (`depth` is how many are open).
@@ -110,9 +99,8 @@ class Encoder:
             self.pairs(value.items(), len(value), depth)
         elif kind is Pairs:
             self.pairs(value, len(value), depth)
-        elif kind is Tag:
-            self.head(_TAG, value.number)
-            self.encode(value.value, depth + 1)
+        elif hasattr(value, "write"):
+            value.write(self, depth)
         else:
             raise EncodeError("%s has no CBOR form" % kind.__name__)
 

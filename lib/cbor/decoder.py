@@ -4,14 +4,31 @@ import struct
 
 from port import const
 
-from cbor import Tag
-
+_TAG = const(6)
 _MAX_DEPTH = const(8)
 _MAX_ITEMS = const(256)
 _INDEFINITE = const(31)
 _BREAK = const(0xFF)
 _PIECE = const(-1)  # a depth: give the bytes of a string as they are
 _SHORT = "the data ends too early"
+
+
+class Tag:
+    """`value` under tag `number`. Not hashable: a Tag is no key of a map."""
+
+    def __init__(self, number, value):
+        self.number = number
+        self.value = value
+
+    def write(self, encoder, depth):
+        """Encode it. Raises EncodeError."""
+        encoder.head(_TAG, self.number)
+        encoder.encode(self.value, depth + 1)
+
+    def __eq__(self, other):
+        return isinstance(other, Tag) and self.number == other.number and self.value == other.value
+
+
 _NO_KEY = (list, dict, Tag)
 
 

@@ -22,8 +22,7 @@ class Device:
     `access` is its policy (docs/architecture.md, ocf.security). `di` is the device's UUID as text. `buffer` is the size
     in bytes of the one buffer that representations are written into; a larger one gets memory of its own.
     `endpoints(resource, request)` gives the URLs under which a Resource is reached; the composition sets it. `seen`,
-    when set, is called with the identity of an authenticated Client after each of its exchanges; `sdi`, when set, gives
-    (uuid, name, private) of the security domain.
+    when set, is called with the identity of an authenticated Client after each of its exchanges.
     """
 
     def __init__(self, access, di, buffer=_BUFFER):
@@ -33,7 +32,6 @@ class Device:
         self.coap = []  # the coap endpoints that notify
         self.endpoints = lambda resource, request: []
         self.seen = None
-        self.sdi = None
         self.buf = bytearray(buffer)
 
     def add(self, resource):

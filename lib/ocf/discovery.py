@@ -19,7 +19,7 @@ def represent(discovery, interface, request):
     def write(out):
         # Item by item: the links of all Resources at once would be several KB of objects.
         if interface == BASELINE:
-            uuid, name, private = device.sdi() if device.sdi else (None, "", True)
+            uuid, name, private = getattr(device.access, "sdi", (None, "", True))
             out.head(4, 1)
             out.head(5, 3 if private else 5)
             out.each("rt", discovery.rt, "if", discovery.interfaces)

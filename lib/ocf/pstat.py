@@ -55,16 +55,13 @@ class Pstat(Resource):
             return rules.PROPERTIES
 
     def get(self):
-        """All Properties."""
+        """All Properties. In `dos`, `p` says that a change is not complete; the modes are the update's in RFNOP alone."""
+        state = self.state
+        cm, tm = self._modes if self.isop else (_CM[state], 0 if state else _RESET_TM)
         return [
-            ("dos", self.dos), ("isop", self.isop), ("cm", self.cm), ("tm", self.tm), ("om", self.om), ("sm", _SM),
-            ("rowneruuid", self.rowneruuid),
+            ("dos", Pairs((("s", state), ("p", self.pending)))), ("isop", self.isop), ("cm", cm), ("tm", tm),
+            ("om", self.om), ("sm", _SM), ("rowneruuid", self.rowneruuid),
         ]  # fmt: skip
-
-    @property
-    def dos(self):
-        """The onboarding state: `s`, and `p` while a change is not complete."""
-        return Pairs((("s", self.state), ("p", self.pending)))
 
     @property
     def isop(self):
@@ -72,16 +69,6 @@ class Pstat(Resource):
         return self.state == RFNOP
 
     operational = isop
-
-    @property
-    def cm(self):
-        """Current mode."""
-        return self._modes[0] if self.isop else _CM[self.state]
-
-    @property
-    def tm(self):
-        """Target mode: the bits that are pending."""
-        return self._modes[1] if self.isop else 0 if self.state else _RESET_TM
 
     def show(self, cm, tm):
         """Have the update's modes shown; the caller notifies."""

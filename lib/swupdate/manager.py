@@ -26,8 +26,9 @@ class Updater:
 
     The tie to pstat is `pstat.on_tm = updater.target` and `pstat.on_state = updater.dos_changed`.
 
-    The composition calls `start(cause)` once, then runs `run()` for ever; before that it may set `flush` (coroutine
-    function: until observers have what they were told), `pause` and `resume` (the app's, around obtaining).
+    The composition calls `swupdate.boot.start(updater, cause)` once, then runs `run()` for ever; before that it may set
+    `flush` (coroutine function: until observers have what they were told), `pause` and `resume` (the app's, around
+    obtaining).
     """
 
     def __init__(self, store, clock, slots, pstat, make_job, settings, reboot, nvs=None):
@@ -80,11 +81,6 @@ class Updater:
         self._wake.set()
 
     # -- for the composition
-
-    def start(self, cause):
-        """Compare what runs with the record, once, at the start. `cause` is the board's reset cause."""
-        with phase("swupdate.boot") as boot:
-            boot.start(self, cause)
 
     def confirm(self):
         """Keep the running version: its trial is over. Raises Fault or OSError when the flash refuses."""

@@ -29,7 +29,7 @@ class Slots:
         found = None
         best = 0
         entry = bytearray(_ENTRY_SIZE)
-        otadata = self._board.otadata()
+        otadata = self._board.partition("otadata")
         for sector in (0, 1):
             try:
                 otadata.readblocks(sector, entry, 0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cbor
-from cbor import Pairs, Tag
-from cbor.decoder import decode
+from cbor import Pairs
+from cbor.decoder import Tag, decode
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature

@@ -1,7 +1,7 @@
 """RFC 8949 appendix A, every example: read, and written back where the form is the shortest."""
 
-from cbor import Tag, dumps
-from cbor.decoder import DecodeError, decode
+from cbor import dumps
+from cbor.decoder import DecodeError, Tag, decode
 from check import raises, unhex
 
 INFINITY = float("inf")

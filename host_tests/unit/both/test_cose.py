@@ -2,8 +2,8 @@
 
 import hashlib
 
-from cbor import Tag, dumps
-from cbor.decoder import decode
+from cbor import dumps
+from cbor.decoder import Tag, decode
 from check import raises, unhex
 from crypto.cose import ES256, sig_structure, verify_sign1
 from crypto.verify import verify

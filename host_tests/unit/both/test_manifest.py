@@ -1,6 +1,7 @@
 """The manifest's reader: what the profile says is read, everything else is refused, with words and never otherwise."""
 
-from cbor import Pairs, Tag
+from cbor import Pairs
+from cbor.decoder import Tag
 from check import raises
 from recipe import KIDS, KIND, SECTOR, VENDOR, Recipe, dumps, envelope, payload, sha, sign1, suit_digest, table
 from swupdate.faults import Fault

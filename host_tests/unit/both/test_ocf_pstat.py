@@ -63,7 +63,8 @@ def test_modes_by_state():
     for state, cm, tm in ((RFOTM, 2, 0), (RFPRO, 0, 0), (RFNOP, 448, 128), (SRESET, 1, 0)):
         device, pstat = rig(state)
         pstat.show(448, 128)
-        assert (pstat.cm, pstat.tm) == (cm, tm)
+        shown = dict(pstat.get())
+        assert (shown["cm"], shown["tm"]) == (cm, tm)
 
 
 def test_refusals_change_nothing():

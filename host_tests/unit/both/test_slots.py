@@ -73,9 +73,6 @@ class Board:
     def running(self):
         return esp32.Partition(esp32.Partition.RUNNING).info()[4]
 
-    def otadata(self):
-        return self.partition("otadata")
-
 
 def test_running_and_other():
     Chip("ota_0")

@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from port import sleep_ms
+from swupdate import boot
 from swupdate.faults import Fault
 from swupdate.machine import CM, action
 from swupdate.manager import Updater
@@ -165,7 +166,7 @@ class Rig:
         u.pause = lambda: self.hook("pause")
         u.resume = lambda: self.hook("resume")
         sys.modules["swupdate.install.obtain"] = Install
-        u.start(cause)
+        boot.start(u, cause)
         self.task = asyncio.create_task(u.run())
 
     async def hook(self, name):

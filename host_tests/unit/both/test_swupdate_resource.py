@@ -38,6 +38,8 @@ class Open:
 
 class Watched(Pstat):
     observer = None
+    cm = property(lambda self: dict(self.get())["cm"])
+    tm = property(lambda self: dict(self.get())["tm"])
 
     def notify(self):
         if self.observer:

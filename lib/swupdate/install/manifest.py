@@ -5,8 +5,7 @@ Whatever the profile does not know is refused: a device must not guess at a comm
 
 import hashlib
 
-from cbor import Tag
-from cbor.decoder import DecodeError, decode
+from cbor.decoder import DecodeError, Tag, decode
 from port import const
 
 from swupdate.faults import Fault
