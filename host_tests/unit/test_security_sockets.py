@@ -137,14 +137,14 @@ async def test_what_the_node_does_when_the_state_changes(state, tmp_path):
     """The product's own hook: RESET drops all, RFNOP those that the security does not know, after the answer."""
     log, soon = [], []
 
-    async def reset():
-        log.append("app")
+    async def ask(name):
+        log.append(name)
 
     (tmp_path / "theirs").write_text("of the owner's")
     node = SimpleNamespace(
         security=SimpleNamespace(entered=lambda s: log.append(("entered", s)), knows="knows"),
-        ocf=SimpleNamespace(coap=[]), _names=SimpleNamespace(reset=lambda: log.append("name")),
-        data=str(tmp_path), app=SimpleNamespace(reset=reset),
+        ocf=SimpleNamespace(coap=[]), names=SimpleNamespace(store=SimpleNamespace(remove=log.append), n="theirs"),
+        data=str(tmp_path), app=SimpleNamespace(ask=ask),
         dtls=SimpleNamespace(drop_all=lambda *but: log.append(("drop", *but))),
         updater=SimpleNamespace(dos_changed=lambda s: log.append(("updater", s))), _soon=soon.append,
         log=lambda level, text: None,
@@ -154,7 +154,7 @@ async def test_what_the_node_does_when_the_state_changes(state, tmp_path):
     assert log == [("entered", state), *done, ("updater", state)]
     assert (tmp_path / "theirs").exists() == (state != RESET)
     await asyncio.sleep(0)
-    assert ("app" in log) == (state == RESET)
+    assert ("reset" in log) == (node.names.n == "") == (state == RESET)
     assert len(soon) == (state == RFNOP)
     for later in soon:
         later()
