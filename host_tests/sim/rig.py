@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,14 @@ def compiled(name: str, source: Path) -> Path:
     return _compiled[key]
 
 
+def quick(files: Mapping[str, Path]) -> dict[str, Path]:
+    """`files` with every source compiled, each once."""
+    return {
+        name[:-3] + ".mpy" if name.endswith(".py") else name: compiled(name, path) if name.endswith(".py") else path
+        for name, path in files.items()
+    }
+
+
 class QuickStage(Stage):
     """A stage that compiles every file once."""
 
@@ -120,13 +128,7 @@ class QuickStage(Stage):
             files[name] = changed / name
             files[name].parent.mkdir(parents=True, exist_ok=True)
             files[name].write_text(text)
-        quick = {}
-        for name, path in files.items():
-            if name.endswith(".py"):
-                quick[name[:-3] + ".mpy"] = compiled(name, path)
-            else:
-                quick[name] = path
-        return romfs.build(quick)
+        return romfs.build(quick(bundle.shortened(files, self.home / "short")))
 
 
 class Rig:

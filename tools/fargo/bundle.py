@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
+from fargo import names, romfs
 from fargo.console import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_ON_THE_DEVICE = {"lib/port/_cpython.py", "lib/coap/client.py"}
+_OPEN_TO_APPS = frozenset(("ocf.resource", "firmware.node", "firmware.clock"))  # docs/app.md: whom an app calls
+
+
+def app_image(files: Mapping[str, Path], march: str | None = None, keep_names: bool = False) -> bytes:
+    """The app image of `files` (from `device_files`), compiled, Fargo's own with short names unless `keep_names`.
+
+    With them a traceback of the device can be read, and its heap is larger by some 15 KB. Raises Failure.
+    """
+    if keep_names:
+        return romfs.build(files, march)
+    with tempfile.TemporaryDirectory() as folder:
+        return romfs.build(shortened(files, Path(folder)), march)
+
+
+def shortened(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
+    """The same `files`, Fargo's own replaced by copies in `folder` whose private names are short."""
+    found = dict(files)
+    for name, text in _short(tuple((name, path, path.read_bytes()) for name, path in files.items() if _is_ours(path))):
+        found[name] = folder / name
+        found[name].parent.mkdir(parents=True, exist_ok=True)
+        found[name].write_text(text)
+    return found
+
+
+@functools.lru_cache(4)
+def _short(files: tuple[tuple[str, Path, bytes], ...]) -> list[tuple[str, str]]:
+    sources = {names.module(name): text.decode() for name, _path, text in files}
+    short = names.shorten(sources, _OPEN_TO_APPS)
+    return [(name, short[names.module(name)]) for name, _path, _text in files]
+
+
+def _is_ours(path: Path) -> bool:
+    return path.suffix == ".py" and any(path.is_relative_to(ROOT / part) for part in ("lib", "firmware", "board"))
 
 
 def device_files(app: Path) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fargo import bundle, flash, image, keys, onboard, release, romfs, trust
+from fargo import bundle, flash, image, keys, onboard, release, trust
 from fargo.authority import Authority
 from fargo.identity import Identity, Known
 from fargo.serve import Server
@@ -78,7 +78,7 @@ class Stage:
             files[name] = changed / name
             files[name].parent.mkdir(parents=True, exist_ok=True)
             files[name].write_text(text)
-        return romfs.build(files)
+        return bundle.app_image(files)
 
     def release(
         self,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fargo import bundle, image, keys, release, romfs
+from fargo import bundle, image, keys, release
 from fargo.commands.key import PassphraseEnv, passphrase
 from fargo.console import FAILED, USAGE, DryRun, Failure, Json, Output
 
@@ -33,6 +33,9 @@ def build(
     firmware: Annotated[Path | None, typer.Option("--firmware", help="MicroPython's .app-bin for the chip.")] = None,
     bytecode: Annotated[int, typer.Option("--bytecode", help="The .mpy version of both halves; 0: not checked.")] = 6,
     march: Annotated[str, typer.Option("--march", help="Native architecture for mpy-cross; none is needed.")] = "",
+    keep_names: Annotated[
+        bool, typer.Option("--keep-names", help="Tracebacks can be read, and the device needs some 15 KB more.")
+    ] = False,
     expires: Annotated[
         str, typer.Option("--expires", metavar="DATE", help="Not to be installed after (ISO 8601).")
     ] = "",
@@ -41,7 +44,7 @@ def build(
 ) -> None:
     """Build an unsigned release: payloads, tables of chunks and the envelope that names them."""
     out = Output(json)
-    app_image = _app(app_folder, march) if app_folder else None
+    app_image = _app(app_folder, march, keep_names) if app_folder else None
     firmware_image = _firmware(firmware) if firmware else None
     ids = uuid_bytes(vendor, "--vendor"), uuid_bytes(device_class, "--class")
     until = date(expires)
@@ -137,9 +140,9 @@ def show(path: Envelope, json: Json = False) -> None:
     Output(json).result(value, "\n".join(lines))
 
 
-def _app(path: Path, march: str) -> bytes:
+def _app(path: Path, march: str, keep_names: bool) -> bytes:
     if path.is_dir():
-        return romfs.build(bundle.device_files(path), march or None)
+        return bundle.app_image(bundle.device_files(path), march or None, keep_names)
     data = _file(path)
     if data[:3] != b"\xd2\xcd\x31":
         raise Failure(f"{path} is no ROMFS image", "give the folder of the app, or an image by 'mpremote romfs build'")
