@@ -69,8 +69,8 @@ class FrozenStage(QuickStage):
         return image.build_image(version, script, size=self.firmware_size)
 
     def app_image(self, change: dict[str, str] | None = None) -> bytes:
-        """The maker's files."""
-        files = {path.name: path for path in self.app.glob("*.py")}
+        """The maker's files, and what starts Fargo."""
+        files = bundle.device_files(self.app, frozen=True)
         with tempfile.TemporaryDirectory() as folder:
             for name, text in (change or {}).items():
                 files[name] = Path(folder) / name
@@ -95,8 +95,8 @@ def _quick(files: dict[str, Path]) -> dict[str, Path]:
 
 @cache
 def _frozen() -> bytes:
-    files = bundle.device_files(LAMP)
-    del files["app.py"]
+    files = bundle.own_files()
+    del files["main.py"]
     return romfs.build(_quick(files))
 
 
