@@ -9,10 +9,11 @@ DESKTOP = {"port": "_cpython.py", "coap": "client.py"}  # what no device imports
 include("$(PORT_DIR)/boards/manifest.py")
 
 for name in sorted(os.listdir(LIB)):
+    files = None  # all that there are
+    if name in DESKTOP:
+        files = [file for file in sorted(os.listdir(LIB + "/" + name)) if file.endswith(".py")]
+        files.remove(DESKTOP[name])
     if os.path.exists(LIB + "/" + name + "/__init__.py"):
-        files = None
-        if name in DESKTOP:
-            files = [file for file in sorted(os.listdir(LIB + "/" + name)) if file.endswith(".py") and file != DESKTOP[name]]
         package(name, files=files, base_path=LIB, opt=3)
 package("firmware", base_path="..", opt=3)
 module("board.py", base_path="esp32", opt=3)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fargo import bundle, flash, image, romfs
-from sim.rig import LAMP, QuickStage, compiled
+from sim.rig import QuickStage, compiled
 
 # Slots of 16 + 16 sectors; what a build with everything frozen has in its firmware is in a partition of its own.
 _FROZEN = """

@@ -39,7 +39,7 @@ def check(board: str, variant: str, micropython: str) -> Path:
         names = ", ".join(known[board]) or "none"
         raise Failure(f"{board} has no variant {variant}", f"it has: {names}", USAGE)
     if not micropython:
-        hint = f"MICROPYTHON=path of its source, {SINCE} or later: git clone https://github.com/micropython/micropython"
+        hint = f"MICROPYTHON=path of its source, {SINCE} or later (github.com/micropython/micropython)"
         raise Failure("it is not said where MicroPython is", hint, USAGE)
     port = Path(micropython).expanduser().resolve() / "ports/esp32"
     if not (port / "Makefile").is_file() or not (port.parents[1] / "py/mpconfig.h").is_file():
@@ -66,13 +66,14 @@ def build(board: str, variant: str, micropython: str) -> Path:
     made = folder / "micropython.bin"
     data = made.read_bytes() if made.is_file() else b""
     if not image.has_fargo(data):
-        raise Failure(f"{made} has no Fargo in it", "MicroPython's build ended well all the same: look at what it printed")
+        raise Failure(f"{made} has no Fargo in it", "look at what MicroPython's build printed, though it ended well")
     return made
 
 
 def _run(command: list[str]) -> None:
     # The variables of the `make` that we are run by are no business of this one.
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    hidden = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
     done = subprocess.run(command, env=environment, check=False)
     if done.returncode:
         raise Failure(f"{' '.join(command)} ended with {done.returncode}", "its own output is above")
@@ -88,7 +89,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     def command() -> None:
         made = build(options.board, options.variant, options.micropython)
-        Output().result({"firmware": str(made)}, f"{made}: for a release, with 'fargo release build --frozen --firmware'")
+        Output().result(
+            {"firmware": str(made)}, f"{made}: for a release, with 'fargo release build --frozen --firmware'"
+        )
 
     return run(command)
 

@@ -2,8 +2,8 @@
 
 The root's is the whole device side, as an app image has it without the app; `coap`, `cbor` and `dtls` come alone, with the
 packages that they import. Every library's list is there twice: as `lib/coap/package.json`, which `mip` finds by the
-folder's name, and as `lib/coap.json`, in which no address climbs with `..`: `mip` does not resolve that, and not every server
-does.
+folder's name, and as `lib/coap.json`, in which no address climbs with `..`: `mip` leaves it to the server to resolve that,
+and not every server does.
 """
 
 from __future__ import annotations
@@ -52,9 +52,13 @@ def packages() -> dict[Path, str]:
     for package in ALONE:
         files = library_files(package)
         found[ROOT / "lib" / f"{package}.json"] = _text([(name, name) for name in files])
-        near = [(name, name.removeprefix(package + "/") if name.startswith(package + "/") else "../" + name) for name in files]
-        found[ROOT / "lib" / package / "package.json"] = _text(near)
+        found[ROOT / "lib" / package / "package.json"] = _text([(name, _from(package, name)) for name in files])
     return found
+
+
+def _from(package: str, name: str) -> str:
+    """The address of a file, seen from the folder of `package`."""
+    return name.removeprefix(package + "/") if name.startswith(package + "/") else "../" + name
 
 
 def _text(urls: list[tuple[str, str]]) -> str:

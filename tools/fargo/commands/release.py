@@ -48,7 +48,9 @@ def build(
     firmware_image = _firmware(firmware) if firmware else None
     if app_folder and app_folder.is_dir() and firmware_image and image.has_fargo(firmware_image) is not frozen:
         if frozen:
-            raise Failure(f"{firmware} has no Fargo frozen in, and the app alone would not start", "no --frozen", USAGE)
+            raise Failure(
+                f"{firmware} has no Fargo frozen in, and the app alone would not start", "no --frozen", USAGE
+            )
         raise Failure(f"{firmware} has Fargo frozen in, and the app image would hide it", "add --frozen", USAGE)
     ids = uuid_bytes(vendor, "--vendor"), uuid_bytes(device_class, "--class")
     until = date(expires)
@@ -148,7 +150,9 @@ def _app(path: Path, march: str, frozen: bool) -> bytes:
     if path.is_dir():
         return romfs.build(bundle.device_files(path, frozen), march or None)
     if frozen:
-        raise Failure(f"--frozen: {path} is no folder", "it says what goes into an image; this one is made already", USAGE)
+        raise Failure(
+            f"--frozen: {path} is no folder", "it says what goes into an image; this one is made already", USAGE
+        )
     data = _file(path)
     if data[:3] != b"\xd2\xcd\x31":
         raise Failure(f"{path} is no ROMFS image", "give the folder of the app, or an image by 'mpremote romfs build'")
