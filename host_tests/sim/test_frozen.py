@@ -5,18 +5,22 @@ own frozen modules: boot.py and all that follows cannot tell. Updates of such a 
 """
 
 from fargo import bundle, romfs
-from powercut.geometry import GEOMETRIES, FrozenStage
+from powercut.geometry import FrozenStage
 from sim.rig import UPGRADE, QuickStage
 
-ROOMY = GEOMETRIES["frozen"].layout  # and its app's slots made as large as those of "small"
-for row in (
-    ("app_0,data,0x40,0x40000,0x10000", "app_0,data,0x40,0x70000,0x30000"),
-    ("app_1,data,0x41,0x50000,0x10000", "app_1,data,0x41,0xa0000,0x30000"),
-    ("data,data,0x42,0x60000,0x18000", "data,data,0x42,0xd0000,0x18000"),
-    ("frozen,data,0x43,0x78000,0x30000", "frozen,data,0x43,0x40000,0x30000"),
-):
-    assert row[0] in ROOMY
-    ROOMY = ROOMY.replace(*row)
+# As the geometry "frozen", with room for all of Fargo in an app image.
+ROOMY = """
+nvs,data,nvs,0x9000,0x4000
+otadata,data,ota,0xd000,0x2000
+phy_init,data,phy,0xf000,0x1000
+ota_0,app,ota_0,0x10000,0x10000
+ota_1,app,ota_1,0x20000,0x10000
+vfs,data,fat,0x30000,0x10000
+app_0,data,0x40,0x40000,0x30000
+app_1,data,0x41,0x70000,0x30000
+data,data,0x42,0xa0000,0x18000
+frozen,data,0x43,0xb8000,0x30000
+"""
 
 
 class Hidden(FrozenStage):
