@@ -6,6 +6,7 @@ Nothing here compiles C: there is no ESP-IDF where the tests run.
 import json
 import os
 import re
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -200,6 +201,49 @@ def test_settings_have_the_names_that_mean_something(board):
     assert all((folder / page).is_file() for page in about["deploy"])
     for line in (folder / "pins.csv").read_text().splitlines():
         assert re.fullmatch(r"[A-Z]\w*,GPIO\d+", line)
+
+
+PORT = """
+cmake_minimum_required(VERSION 3.12)
+include(${MICROPY_BOARD_DIR}/mpconfigboard.cmake)
+if(MICROPY_BOARD_VARIANT)
+    include(${MICROPY_BOARD_DIR}/mpconfigvariant_${MICROPY_BOARD_VARIANT}.cmake)
+endif()
+foreach(name ${SDKCONFIG_DEFAULTS})
+    message("settings ${name}")
+endforeach()
+message("manifest ${MICROPY_FROZEN_MANIFEST}")
+project(port NONE)
+"""
+
+
+@pytest.mark.skipif(
+    not shutil.which("cmake"), reason="the command cmake is missing: the boards' cmake files are not run"
+)
+@pytest.mark.parametrize(("board", "variant"), [*((board, "") for board in BOARDS), ("FARGO_ESP32_S3", "FLASH_8M")])
+def test_cmake_finds_all_settings_and_the_table(tmp_path, board, variant):
+    """Within a stand-in for MicroPython's port, which has two files of settings of its own."""
+    (tmp_path / "CMakeLists.txt").write_text(PORT)
+    (tmp_path / "boards").mkdir()
+    (tmp_path / f"boards/mpconfigboard_{BOARDS[board]}_common.cmake").write_text(
+        "set(SDKCONFIG_DEFAULTS boards/sdkconfig.base boards/sdkconfig.ble)\n"
+    )
+    told = [f"-DMICROPY_BOARD_DIR={ROOT}/board/{board}", f"-DMICROPY_BOARD_VARIANT={variant}"]
+    command = ["cmake", "-S", str(tmp_path), "-B", str(tmp_path / "build"), *told]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = [line.split(" ", 1) for line in (done.stdout + done.stderr).splitlines()]
+    assert ["manifest", f"{ROOT}/board/{board}/manifest.py"] in said
+    files = [line[1] for line in said if line[0] == "settings"]
+    assert "boards/sdkconfig.ble" not in files
+    found = {}
+    for name in files:
+        if not name.startswith("boards/"):
+            found |= settings(Path(name))
+    size = "8MiB" if variant else "4MiB"
+    assert found["CONFIG_PARTITION_TABLE_CUSTOM_FILENAME"] == f'"{ROOT}/board/partitions-{size}.csv"'
+    assert found["CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE"] == "y"
+    assert found.get("CONFIG_ESPTOOLPY_FLASHSIZE_4MB") == ("" if variant else "y")
 
 
 @pytest.fixture
