@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test day powercut reliability fuzz bench size sim lint clean packages
+.PHONY: help demo test day powercut reliability fuzz bench size sim lint clean packages firmware mip
 SEEDS ?= 1 2 3
 MINUTES ?= 5
 ABREAST ?= 4
@@ -56,6 +56,13 @@ size: $(VENV)/ready  ## device code as .mpy, resident and by phase, against the 
 
 sim: $(VENV)/ready  ## start a simulated board with the demo's app and leave it running
 	@$(RUN) python -m fargo.demo --board-only
+
+# Without our environment on PATH: ESP-IDF has its own Python.
+firmware: $(VENV)/ready  ## MicroPython with Fargo frozen in: BOARD=FARGO_ESP32 [VARIANT=] MICROPYTHON=path; never compiled by us
+	@$(BIN)/python -m fargo.firmware --board "$(BOARD)" --variant "$(VARIANT)" --micropython "$(MICROPYTHON)"
+
+mip: $(VENV)/ready  ## write the package.json files for MicroPython's `mip install`
+	@$(RUN) python -m fargo.packages
 
 lint: $(VENV)/ready $(VENV)/typings/ready  ## ruff and mypy
 	@$(RUN) ruff check .

@@ -94,6 +94,8 @@ def _add_resources(node, p):
 async def tasks(node):
     """Join the network and begin to serve: the tasks that run from now on."""
     node.log("info", "Fargo, version %s in %s" % (node.version or "unknown", node.slots.running))
+    # The app's image comes before what is frozen into the firmware; names of frozen files have no folder.
+    node.log("info", "Fargo's code is in " + (__file__.partition("firmware")[0] or "the firmware"))
     found = [asyncio.create_task(node.feed())]
     node.updater.start(node.board.reset_cause())
     node.tell()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fargo import bundle, flash, image, romfs
-from sim.rig import LAMP, QuickStage, quick
+from sim.rig import QuickStage, quick
 
 # Slots of 16 + 16 sectors; what a build with everything frozen has in its firmware is in a partition of its own.
 _FROZEN = """
@@ -69,8 +69,8 @@ class FrozenStage(QuickStage):
         return image.build_image(version, script, size=self.firmware_size)
 
     def app_image(self, change: dict[str, str] | None = None) -> bytes:
-        """The maker's files."""
-        files = {path.name: path for path in self.app.glob("*.py")}
+        """The maker's files, and what starts Fargo."""
+        files = bundle.device_files(self.app, frozen=True)
         with tempfile.TemporaryDirectory() as folder:
             for name, text in (change or {}).items():
                 files[name] = Path(folder) / name
@@ -88,8 +88,8 @@ class FrozenStage(QuickStage):
 
 @cache
 def _frozen() -> bytes:
-    files = bundle.device_files(LAMP)
-    del files["app.py"]
+    files = bundle.own_files()
+    del files["main.py"]
     return romfs.build(quick(files))
 
 
