@@ -24,6 +24,8 @@ def start(updater, cause):
             print_exception(error)
     updater.floor = floor(store, updater.nvs, slots)
     updater.feed(event)
+    if updater.saved and event[0] != "trial":
+        store.remove("trial")  # what it was about is over, and in the record: the next trial begins with none
 
 
 def confirm(updater):
