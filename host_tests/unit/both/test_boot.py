@@ -190,9 +190,6 @@ class Memory:
     def load(self, name):
         return self.records.get(name)
 
-    def remove(self, name):
-        self.records.pop(name, None)
-
     def save(self, name, data):
         self.records[name] = bytes(data)
 
@@ -268,39 +265,6 @@ def test_facts_come_from_slots_and_the_note():
     for bad in (b"\xff", b"\x80", cbor.dumps({"v": 9})):
         store.save("trial", bad)
         assert boot.facts(Slots(3), "power", store, 9)["note"]
-
-
-class Device:
-    """What `start` needs of an Updater."""
-
-    nvs = None
-
-    def __init__(self, store, slots, saved=True):
-        self.store, self.slots, self.saved, self.clock, self.events = store, slots, saved, self, []
-
-    def now(self):
-        return 9
-
-    def feed(self, event):
-        self.events.append(event[0])
-
-
-def test_a_note_is_about_one_trial():
-    for saved in (True, False):
-        store = Memory()
-        store.save("update", cbor.dumps(record(to="ota_1", slot="ota_0")))
-        store.save("trial", cbor.dumps({"v": 1, "reason": "why"}))
-        device = Device(store, Slots(3), saved)
-        boot.start(device, "reset")
-        assert device.events == ["rolled_back"]
-        assert (store.load("trial") is None) == saved, "it goes when the record has its reason"
-    slots = Slots(3)
-    slots.confirmed = False
-    store.save("update", cbor.dumps(record(to="ota_0", slot="ota_1")))
-    slots.state = lambda slot: 1
-    device = Device(store, slots)
-    boot.start(device, "reset")
-    assert device.events == ["trial"] and store.load("trial"), "somebody may give it up yet"
 
 
 def test_the_floor_only_rises_and_only_when_confirmed():
