@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from budgets import BUDGETS
 from rich.console import Console
 from rich.table import Table
 
@@ -36,7 +37,7 @@ def results_of(name: str, command: list[str]) -> list[dict[str, Any]]:
         if line.startswith("{"):
             found.append(json.loads(line))
     if name == "size":
-        found = [{"bench": "size", **json.loads((ROOT / "build/size.json").read_text())["totals"]}]
+        found = [{"bench": "size", **json.loads((ROOT / "build/size.json").read_text())["figures"]}]
     if not found:
         sys.exit(f"the bench {name} printed no figure")
     return found
@@ -86,8 +87,11 @@ def rows(results: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
             for phase, size in sorted(r["live_bytes"].items()):
                 found.append((f"live heap, {phase} (unix port)", f"{size:,} B", "", ""))
         elif r["bench"] == "size":
-            for what, budget in (("all", 80_000), ("resident", 34_000), ("largest phase", 14_000)):
-                found.append((f".mpy, {what}", f"{r[what]:,} B", f"{budget:,} B", verdict(r[what], budget, True)))
+            for key, budget in BUDGETS.items():
+                if key in r:
+                    found.append(
+                        (budget.what, f"{r[key]:,} B", f"{budget.most:,} B", verdict(r[key], budget.most, True))
+                    )
         else:
             for key, value in r.items():
                 if key != "bench" and isinstance(value, (int, float)):
