@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test day powercut reliability fuzz bench size micropython32 sim lint clean packages
+.PHONY: help demo test day powercut reliability fuzz bench size heap32 sim lint clean packages
 SEEDS ?= 1 2 3
 MINUTES ?= 5
 ABREAST ?= 4
@@ -54,7 +54,7 @@ bench: $(VENV)/ready  ## speed and memory: a table, and build/bench.json beside 
 size: $(VENV)/ready  ## device code as .mpy and in 32-bit memory, resident and by phase, against the budgets
 	@$(RUN) python host_tests/bench/size.py
 
-micropython32: $(VENV)/ready  ## fetch a MicroPython with 32-bit words, with which `make size` and `make bench` measure memory
+heap32: $(VENV)/ready  ## fetch a MicroPython with 32-bit words, with which `make size` and `make bench` measure memory
 	@$(RUN) python host_tests/bench/micropython32.py
 
 sim: $(VENV)/ready  ## start a simulated board with the demo's app and leave it running

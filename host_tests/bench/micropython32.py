@@ -1,4 +1,4 @@
-"""MicroPython with the ESP32's word size, for the figures of memory: `make micropython32` fetches it.
+"""MicroPython with the ESP32's word size, for the figures of memory: `make heap32` fetches it.
 
 Debian 13 has the unix port for i386 (1.25), which an x86-64 Linux runs as it is. Words of 4 bytes, blocks of 16, integers in
 digits of 16 bits and 7 bytes a name are as on the chip; what differs: floats are double (in the same block), there is no
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "build/micropython32"
-HOW = "make micropython32 (Debian, x86-64), or MICROPYTHON32= the command of a MicroPython with 32-bit words"
+HOW = "make heap32 (Debian, x86-64), or MICROPYTHON32= the command of a MicroPython with 32-bit words"
 _SUITE = "trixie"
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _WRAPPER = """#!/bin/sh

@@ -1,7 +1,7 @@
 """`make size`: every device module as `.mpy` for the ESP32 and on a heap with 32-bit words, what is resident, what each
 phase adds and what leaving it gives back, against the budgets (budgets.py).
 
-The heap needs a MicroPython with 32-bit words: `make micropython32`. With CHECK=1 it fails past any budget, and without one.
+The heap needs a MicroPython with 32-bit words: `make heap32`. With CHECK=1 it fails past any budget, and without one.
 """
 
 import json
