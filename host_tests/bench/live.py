@@ -103,7 +103,7 @@ class Rig:
     def settled(self, lines: list[str]) -> dict[str, int]:
         """The least that was alive among `lines` of the probe."""
         least = min(int(line.split()[1]) for line in lines if line.startswith("heap "))
-        names = _number(_NAMES, lines)
+        names = most_names(lines)
         return {"live": least - self.not_the_device(names), "heap": least, "names": names - self.chip[1]}
 
     @contextlib.asynccontextmanager
@@ -128,6 +128,11 @@ class Rig:
 def _number(pattern: str, lines: list[str]) -> int:
     """What the last line with `pattern` says."""
     return next(int(found.group(1)) for line in reversed(lines) if (found := re.search(pattern, line)))
+
+
+def most_names(lines: list[str]) -> int:
+    """How many names the heap had, by the lines of `micropython.qstr_info`."""
+    return max((int(n) for line in lines for n in re.findall(_NAMES, line)), default=0)
 
 
 def owned_and_idle() -> dict[str, int]:

@@ -22,6 +22,7 @@ BENCHES = (
     ("DTLS", [sys.executable, str(HERE / "bench_dtls.py")]),
     ("pipeline", [sys.executable, str(HERE / "bench_pipeline.py"), "--size", "400000", "--flash"]),
     ("update", [sys.executable, str(HERE / "bench_update.py")]),
+    ("memory, 32 bits", [sys.executable, str(HERE / "bench_memory.py")]),
     ("size", [sys.executable, str(HERE / "size.py")]),
 )
 
@@ -86,6 +87,15 @@ def rows(results: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
             found.append(("a whole update, -X heapsize", f"{heap} KB", "256 KB", verdict(heap, 256, True)))
             for phase, size in sorted(r["live_bytes"].items()):
                 found.append((f"live heap, {phase} (unix port)", f"{size:,} B", "", ""))
+        elif r["bench"] == "memory32":
+            if "missing" in r:
+                found.append(("MEMORY WITH 32-BIT WORDS WAS NOT MEASURED", f"it takes {r['missing']}", "", ""))
+                continue
+            for key, figure in (("live", r["live"]), ("heap", r["worst"])):
+                budget = BUDGETS[key]
+                found.append((budget.what, f"{figure:,} B", f"{budget.most:,} B", verdict(figure, budget.most, True)))
+            for name, size in r["smallest"].items():
+                found.append((f"smallest heap, {name}, 32 bits, with the app", f"{size:,} B", "", ""))
         elif r["bench"] == "size":
             for key, budget in BUDGETS.items():
                 if key in r:
