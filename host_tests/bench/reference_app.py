@@ -1,18 +1,21 @@
 """The app that memory is measured with: about 20 KB of `.mpy`, which is what a maker's own may have.
 
-A plant controller made of drivers, each a Resource with a history, limits and an alarm. The names of one driver's methods
-are not another's, as in code that was written by hand.
+A plant controller made of drivers with a history, limits and an alarm; the first RESOURCES of them are Resources. The names
+of one driver's methods are not another's, as in code that was written by hand.
 """
 
 from __future__ import annotations
 
 SENSORS = (
     "temperature", "humidity", "pressure", "moisture", "daylight", "current", "voltage", "level", "flow", "acidity",
-    "salinity", "vibration", "noise", "carbon", "rainfall", "wind", "dust", "ozone",
+    "salinity", "vibration", "noise", "carbon", "rainfall", "wind", "dust", "ozone", "glare", "torque", "depth",
 )  # fmt: skip
+
+RESOURCES = 4
 
 _HEAD = '''"""A plant controller."""
 
+import array
 import asyncio
 
 import micropython
@@ -21,8 +24,14 @@ from ocf import Property, Resource
 drivers = []
 
 
+def publish(driver):
+    """Tell the observers of a driver that is a Resource."""
+    if isinstance(driver, Resource):
+        driver.notify()
+
+
 '''
-_DRIVER = '''class {Name}(Resource):
+_RESOURCE = '''class {Name}(Resource):
     """Measures {name}, keeps the last readings and raises an alarm."""
 
     href = "/{name}"
@@ -37,10 +46,22 @@ _DRIVER = '''class {Name}(Resource):
 
     def __init__(self, pin, scale=1.0, offset={number}):
         super().__init__(**{{"{name}": 0.0, "{name}_low": -40.0, "{name}_high": 125.0, "alarm": False, "period": {number}}})
-        self.pin = pin
+'''
+_PLAIN = '''class {Name}:
+    """Measures {name}, keeps the last readings and raises an alarm."""
+
+    {name}_low = -40.0
+    {name}_high = 125.0
+    {name} = 0.0
+    alarm = False
+    period = {number}
+
+    def __init__(self, pin, scale=1.0, offset={number}):
+'''
+_DRIVER = '''        self.pin = pin
         self.scale = scale
         self.offset = offset
-        self.{name}_history = [0.0] * 16
+        self.{name}_history = array.array("f", [0.0] * 16)
         self.{name}_at = 0
         self.errors = 0
 
@@ -94,7 +115,7 @@ _DRIVER = '''class {Name}(Resource):
                 self.{name}_history[self.{name}_at] = raw * self.scale + self.offset
                 self.{name}_at = (self.{name}_at + 1) % len(self.{name}_history)
                 if self.check_{name}():
-                    self.notify()
+                    publish(self)
                     device.log("debug", self.describe_{name}())
             await asyncio.sleep(self.period + 3600)
 
@@ -106,9 +127,9 @@ async def main(device):
     for number, kind in enumerate((%s)):
         driver = kind(number + 1)
         drivers.append(driver)
-        device.add(driver)
-    for driver in drivers:
-        asyncio.create_task(getattr(driver, "run_" + driver.href[1:])(device))
+        if isinstance(driver, Resource):
+            device.add(driver)
+        asyncio.create_task(getattr(driver, "run_" + kind.__name__.lower())(device))
     while True:
         await asyncio.sleep(1)
         micropython.qstr_info()
@@ -122,5 +143,9 @@ def health():
 
 def source() -> str:
     """The text of its `app.py`."""
-    classes = [_DRIVER.format(Name=n.capitalize(), name=n, number=at + 1) for at, n in enumerate(SENSORS)]
+    kinds = [_RESOURCE if at < RESOURCES else _PLAIN for at in range(len(SENSORS))]
+    classes = [
+        (kind + _DRIVER).format(Name=name.capitalize(), name=name, number=at + 1)
+        for at, (kind, name) in enumerate(zip(kinds, SENSORS, strict=True))
+    ]
     return _HEAD + "".join(classes) + _TAIL % ", ".join(n.capitalize() for n in SENSORS)
