@@ -65,7 +65,8 @@ def own_files() -> dict[str, Path]:
             if str(path.relative_to(ROOT)) in _NOT_ON_THE_DEVICE:
                 continue
             files[str(path.relative_to(ROOT / "lib" if package == "lib" else ROOT))] = path
-    files["board.py"] = ROOT / "board/esp32/board.py"
+    for name in ("board.py", "board_start.py"):
+        files[name] = ROOT / "board/esp32" / name
     files["main.py"] = ROOT / "firmware/main.py"
     return files
 
