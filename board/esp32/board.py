@@ -6,7 +6,7 @@ import esp32
 import machine
 import network
 import vfs
-from port import const, sleep_ms
+from port import const, sleep_ms, urandom
 
 _BLOCK = const(4096)
 _EPOCH_2000 = const(946_684_800)  # seconds from 1970 to 2000: the ESP32's epoch is not everywhere the same
@@ -130,10 +130,18 @@ class Board:
         """Bytes that no other chip has."""
         return machine.unique_id()
 
+    def pin(self, number, button=False):
+        """A pin with `value()`: an output, or the input of a button to ground. Raises ValueError when there is none."""
+        Pin = machine.Pin
+        return Pin(number, Pin.IN, Pin.PULL_UP) if button else Pin(number, Pin.OUT)
+
     # Network
 
     async def join(self):
-        """Join the WiFi whose name and key are in NVS; waits as long as it takes, with growing pauses."""
+        """Join the WiFi whose name and key are in NVS; waits as long as it takes, with growing pauses.
+
+        Up to half as long again by chance: after a power failure the devices of a house do not ask all at once.
+        """
         wlan = self._wlan
         wlan.active(True)
         tenths = 50
@@ -141,10 +149,11 @@ class Board:
             tenths = min(tenths * 2, 600)
             try:
                 name, key = self._credentials()
+                wlan.config(reconnects=1)  # a short loss is the radio's own; all else is this loop's
                 wlan.connect(name, key)
-            except OSError:  # no credentials, or a radio that is not ready yet
-                pass
-            for _ in range(tenths):
+            except OSError as error:  # none was provisioned, or a radio that is not ready yet
+                print("warning: the WiFi cannot be asked (%s)" % error)
+            for _ in range(tenths + tenths * urandom(1)[0] // 512):
                 if wlan.isconnected():
                     break
                 await sleep_ms(100)
