@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from fargo.commands import board, device, key, release, rotate, serve, sim  # noqa: F401 - `rotate` adds itself to `key`
+from fargo.commands import board, device, key, provision, release, rotate, serve, sim  # noqa: F401 - some add to others
 from fargo.console import Json, Output, invoke
 
 app = typer.Typer(
