@@ -95,7 +95,7 @@ class OnBoard:
                 raise Failure(f"there is no Fargo on the board at {port}", "put it there with: fargo board flash")
             if found["record"] is not None and not fresh:
                 self.record = read(bytes.fromhex(found["record"]))
-        except Failure:
+        except BaseException:
             self.restart()
             raise
 

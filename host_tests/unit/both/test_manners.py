@@ -22,7 +22,7 @@ class Over(Exception):
 
 
 class Pin:
-    """An input that shows a level of `script` at each look, and then ends the test; an output that keeps what it was told."""
+    """An input that shows a level of `script` at each look, then ends the test; an output that keeps what it was told."""
 
     def __init__(self, script=()):
         self.script = list(script)

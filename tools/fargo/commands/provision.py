@@ -108,6 +108,7 @@ def run(
     usb.check(port)
     network = provision.wifi(wifi, _secret(wifi, wifi_key_file, wifi_key_env)) if wifi else None
     board = provision.OnBoard(port, fresh)
+    written = False
     try:
         if show:
             _show(out, board)
@@ -122,8 +123,9 @@ def run(
             return
         if changed or network:
             board.write(record if changed else None, network)
+            written = True
     finally:
-        if show or dry_run or not (changed or network):
+        if not written:
             board.restart()
     out.result(value, f"provisioned: {words}; it restarts" if words else "everything was so already")
 
@@ -187,6 +189,7 @@ def _show(out: Output, board: provision.OnBoard) -> None:
     value = provision.describe(board.record, board.wifi)
     table = Table.grid(padding=(0, 2))
     for name, what in value.items():
-        words = ", ".join(map(str, what)) if isinstance(what, list) else str("-" if what in (None, "") else what)
+        words = ", ".join(map(str, what)) if isinstance(what, list) else str(what)
+        words = "-" if what in (None, "", []) else words
         table.add_row(name.replace("_", " "), Text(clean(words)))
     out.result({"port": board.port, **value}, table)
