@@ -79,7 +79,7 @@ async def test_light_button_pin_and_log(rig):
         assert (await client.update(stage.url("1.1.0"), UPGRADE, "now")).code == aiocoap.CHANGED
         await client.until(lambda v: v["swupdateresult"] == 1 and v["swupdateaction"] == "idle")
         assert await client.version() == "1.1.0"
-        assert len(lit(rig, at)) > 3 and all(quick(seconds) for seconds in lit(rig, at)), "updating, trial, normal"
+        assert sum(quick(seconds) for seconds in lit(rig, at)) > 3, "updating, trial, normal"
         # Short presses do nothing.
         for _ in range(2):
             board.hold(BUTTON)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -15,7 +16,8 @@ from fargo.console import CONNECTION, Failure
 
 _MARK = "FARGO "
 _STDIN = "/dev/stdin"
-_TRIES = 3  # Ctrl-C is lost on a board that is just starting
+_REPL_S = 12  # longer than a start takes
+_RUN_S = 30
 _LOCKED = "it may be locked, without MicroPython, or starting: try again, or flash it anew"
 
 
@@ -31,53 +33,58 @@ def check(port: str) -> None:
         raise Failure(f"{port} may not be used", "join the group that owns it (dialout or uucp)", CONNECTION)
 
 
-def run(port: str, code: str, restart: bool = False, patience: float = 60) -> dict[str, Any]:
+def interrupt(port: str) -> None:
+    """Have the board stop what it does and wait in its REPL. Raises Failure when it does not.
+
+    Again and again, where mpremote does it once: a board that restarts all the time does not hear every Ctrl-C.
+    """
+    check(port)
+    end = time.monotonic() + _REPL_S
+    said = b""
+    with _opened(port) as device:
+        while b">>> " not in said:
+            if time.monotonic() > end:
+                raise Failure(f"the board at {port} does not answer", _LOCKED, CONNECTION)
+            device.write(b"\r\x03\x02")  # Ctrl-C ends what runs, Ctrl-B the raw REPL
+            said = said[-8:] + device.read(4096)
+
+
+def run(port: str, code: str, restart: bool = False) -> dict[str, Any]:
     """Interrupt the board at `port`, run `code` in its REPL, and have it restart; what it printed as JSON after FARGO.
 
     The code goes to mpremote by its standard input, where there is one to be read by name: nobody sees it in a list of
     processes, or finds it in a file. Raises Failure.
     """
-    check(port)
-    for attempt in range(1, _TRIES + 1):
-        done = _mpremote(port, code, restart, patience)
-        said = done.stdout + done.stderr
-        if done.returncode == 0 or "could not enter raw repl" not in said or attempt == _TRIES:
-            break
+    interrupt(port)
+    # `resume`: without it mpremote resets the board first, whose boot.py then runs and does not come back.
+    command, end = ["mpremote", "connect", port, "resume", "run"], ["+", "reset"] if restart else []
+    if os.path.exists(_STDIN):
+        done = _call([*command, _STDIN, *end], code)
+    else:
+        with tempfile.TemporaryDirectory() as folder:  # of this user alone
+            path = Path(folder) / "code.py"
+            path.write_text(code)
+            done = _call([*command, str(path), *end])
     for line in done.stdout.splitlines():
         if line.startswith(_MARK):
             value: dict[str, Any] = json.loads(line[len(_MARK) :])
             return value
-    if "could not enter raw repl" in said:
-        raise Failure(f"the board at {port} does not answer", _LOCKED, CONNECTION)
-    if "failed to access" in said:
-        raise Failure(f"{port} cannot be opened", "close what else is using it, such as a monitor", CONNECTION)
-    last = said.strip().splitlines()[-1:] or [f"mpremote ended with {done.returncode}"]
+    last = (done.stdout + done.stderr).strip().splitlines()[-1:] or [f"mpremote ended with {done.returncode}"]
     raise Failure(f"the board at {port}: {last[0]}", code=CONNECTION)
 
 
 def restart(port: str) -> None:
     """Have the board, which is in its REPL, restart; no error when it does not."""
     try:
-        _call(["mpremote", "connect", port, "resume", "reset"], None, 30)
+        _call(["mpremote", "connect", port, "resume", "reset"])
     except Failure:
         pass
 
 
-def _mpremote(port: str, code: str, restart: bool, patience: float) -> subprocess.CompletedProcess[str]:
-    # `resume`: without it mpremote resets the board first, whose boot.py then runs and does not come back.
-    end = ["+", "reset"] if restart else []
-    if os.path.exists(_STDIN):
-        return _call(["mpremote", "connect", port, "resume", "run", _STDIN, *end], code, patience)
-    with tempfile.TemporaryDirectory() as folder:  # of this user alone
-        path = Path(folder) / "code.py"
-        path.write_text(code)
-        return _call(["mpremote", "connect", port, "resume", "run", str(path), *end], None, patience)
-
-
-def _call(command: list[str], text: str | None, patience: float) -> subprocess.CompletedProcess[str]:
+def _call(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            command, input=text or "", capture_output=True, text=True, errors="replace", check=False, timeout=patience
+            command, input=text, capture_output=True, text=True, errors="replace", check=False, timeout=_RUN_S
         )
     except FileNotFoundError:
         raise Failure("the command mpremote is missing", "pip install mpremote") from None
@@ -85,19 +92,27 @@ def _call(command: list[str], text: str | None, patience: float) -> subprocess.C
         raise Failure("the board does not finish", "restart it, and try again", CONNECTION) from None
 
 
+@contextlib.contextmanager
+def _opened(port: str) -> Iterator[Any]:
+    import serial  # pyserial, which mpremote brings; not needed by any other command
+
+    try:
+        with serial.Serial(port, 115200, timeout=0.2, exclusive=True if os.name == "posix" else None) as device:
+            yield device
+    except OSError:  # also SerialException
+        raise Failure(
+            f"{port} cannot be used", "is the cable in, and nothing else on it, such as a monitor?", 4
+        ) from None
+
+
 def lines(port: str, patience: float) -> Iterator[str]:
     """What the board prints from now on, line by line; it is not interrupted. Ends after `patience` seconds."""
-    import serial  # pyserial, which comes with mpremote
-
     check(port)
     end = time.monotonic() + patience
-    try:
-        with serial.Serial(port, 115200, timeout=0.1, exclusive=os.name == "posix" or None) as device:
-            text = b""
-            while time.monotonic() < end:
-                text += device.read(max(1, device.in_waiting))
-                *whole, text = text.split(b"\n")
-                for line in whole:
-                    yield line.decode(errors="replace").rstrip("\r")
-    except OSError as error:  # also SerialException
-        raise Failure(f"{port}: {error}", "close what else is using it, such as a monitor", CONNECTION) from None
+    with _opened(port) as device:
+        text = b""
+        while time.monotonic() < end:
+            text += device.read(max(1, device.in_waiting))
+            *whole, text = text.split(b"\n")
+            for line in whole:
+                yield line.decode(errors="replace").rstrip("\r")
