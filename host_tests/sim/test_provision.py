@@ -146,5 +146,6 @@ def test_a_board_without_fargo(desk):
     rig.board.wait_log("boot: the app could not be run", 40)
     remove = "import os; os.remove('/rescue.py')"
     subprocess.run([sys.executable, "-m", "mpremote", "connect", desk.port, "resume", "exec", remove], check=True)
+    assert rig.board._watchdog == 3600, "it cannot be stopped, and gives time"
     code, said = desk.run("--name", "attic", "--fresh")
     assert code == 1 and said["error"].startswith("there is no Fargo on the board")
