@@ -6,12 +6,14 @@ Patterns are told apart by how long the LED is on: no other lights it for a seco
 import asyncio
 import base64
 import contextlib
+import json
 import re
 import time
 
 import aiocoap
 import pytest
-from fargo import onboard, pin, usb
+from fargo import onboard
+from fargo.cli import main
 from sim.rig import PSTAT, UPGRADE, WAIT, Rig
 
 LED, BUTTON, HELD_S = 2, 0, 3
@@ -41,36 +43,36 @@ def quick(seconds):
     return seconds < 0.6
 
 
-async def own_by_pin(rig):
-    """Become the owner with what the device shows on its serial line; the PIN."""
-    shown = asyncio.create_task(asyncio.to_thread(read_pin, rig.board.port))
-    await asyncio.sleep(0.3)  # the port has to be open: what comes before is lost
+async def own_by_pin(rig, capsys, drawing):
+    """Become the owner with what `fargo board pin` shows; the PIN."""
+    command = ["board", "pin", "--port", rig.board.port, "--json", "--svg", str(drawing)]
+    shown = asyncio.create_task(asyncio.to_thread(main, command))
     onboarding = await onboard.begin(rig.stage.address, rig.stage.identity, "127.0.0.1")
     try:
-        await onboarding.select(onboard.METHODS["pin"])
-        code = await shown
+        async with asyncio.timeout(WAIT):
+            while not shown.done():  # what a device says before the port is open is lost: it makes another PIN
+                await onboarding.select(onboard.METHODS["pin"])
+                await asyncio.wait([shown], timeout=3)
+        assert await shown == 0 and drawing.read_bytes().startswith(b"<?xml")
+        code = json.loads(capsys.readouterr().out)["pin"]
         await onboarding.own("pin", code)
     finally:
         await onboarding.network.close()
     return code
 
 
-def read_pin(port):
-    return next(found for line in usb.lines(port, WAIT) if (found := pin.find(line)))
-
-
 @pytest.fixture
 def rig(tmp_path):
     settings = {"led": [LED, 0], "button": BUTTON, "held_s": HELD_S}
-    rig = Rig(tmp_path, owned=False, settings=settings, board={"usb": True}).start()
+    rig = Rig(tmp_path / "rig", owned=False, settings=settings, board={"usb": True}).start()
     yield rig
     rig.stop()
 
 
-async def test_light_button_pin_and_log(rig):
+async def test_light_button_pin_and_log(rig, capsys, tmp_path):
     board, stage = rig.board, rig.stage
     await shows(rig, slow)  # unowned
-    code = await own_by_pin(rig)
+    code = await own_by_pin(rig, capsys, tmp_path / "pin.svg")
     (known,) = stage.identity.devices.values()
     await shows(rig, quick)  # normal
     stage.release("1.1.0", 2)
@@ -109,14 +111,34 @@ async def test_light_button_pin_and_log(rig):
     assert [line for line in lines for secret in secrets if secret.lower() in line.lower()] == []
 
 
+FORGOTTEN = """
+import asyncio
+
+
+async def fail():
+    raise ValueError("in a task\\nthat nobody waits for")
+
+
+async def main(device):
+    asyncio.create_task(fail())
+    await asyncio.sleep(100000)
+"""
+
+
 async def test_a_pin_that_does_not_exist_is_no_end_and_a_lock_leaves_no_way_in(tmp_path):
-    """Pin 8 is the flash's own. Locked, the board goes on whatever is typed; it is not provisioned by USB any more."""
+    """Nor is a task of the app that fails. Pin 8 is the flash's own.
+
+    Locked, the board goes on whatever is typed; it is not provisioned by USB any more."""
     settings = {"led": [8, 1], "button": BUTTON, "locked": True}
-    rig = Rig(tmp_path, settings=settings, board={"usb": True})
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/app.py").write_text(FORGOTTEN)
+    rig = Rig(tmp_path / "rig", settings=settings, board={"usb": True}, app=tmp_path / "app")
     rig.board.hold(BUTTON)  # held, or stuck, when the power comes
     rig.start()
     try:
         assert [line for line in rig.board.lines if line.startswith("warning: a pin of LED or button cannot be used")]
+        line = rig.board.wait_log("in a task that nobody waits for", WAIT)
+        assert line.startswith("error: Traceback") and all(LINE.match(x) for x in rig.board.lines[1:]), rig.board.lines
         with open(rig.board.port, "wb", buffering=0) as port:
             for _ in range(3):
                 port.write(b"\r\x03\x03\x01\x04")
