@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from board.sim.usb import Usb
+if TYPE_CHECKING:
+    from board.sim.usb import Usb
 
 HERE = Path(__file__).resolve().parent
 POWER, RESET, WATCHDOG, SOFT = 1, 2, 3, 5
@@ -71,7 +72,11 @@ class SimBoard:
         self._ether = tempfile.TemporaryFile()
         os.pwrite(self._ether.fileno(), b"1" * 64, 0)
         self.pins: list[tuple[int, int, float]] = []
-        self._usb = Usb(self._typed) if usb else None
+        self._usb: Usb | None = None
+        if usb:
+            from board.sim.usb import Usb  # there are desks without pseudo-terminals
+
+            self._usb = Usb(self._typed)
         self.port = self._usb.port if self._usb else ""
         self._interrupts = False  # whether Ctrl-C does
         self.network = network

@@ -128,7 +128,8 @@ async def main(device):
 async def test_a_pin_that_does_not_exist_is_no_end_and_a_lock_leaves_no_way_in(tmp_path):
     """Nor is a task of the app that fails. Pin 8 is the flash's own.
 
-    Locked, the board goes on whatever is typed; it is not provisioned by USB any more."""
+    Locked, the board goes on whatever is typed; it is not provisioned by USB any more.
+    """
     settings = {"led": [8, 1], "button": BUTTON, "locked": True}
     (tmp_path / "app").mkdir()
     (tmp_path / "app/app.py").write_text(FORGOTTEN)
