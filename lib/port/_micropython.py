@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import io
 import os
 import socket
 import sys
@@ -15,7 +16,6 @@ urandom = os.urandom
 sleep_ms = asyncio.sleep_ms
 wait_for = asyncio.wait_for
 collect = gc.collect
-print_exception = sys.print_exception
 
 _LINUX = sys.platform == "linux"  # socket option numbers are the host's, not lwIP's
 _IPPROTO_IP = const(0)
@@ -25,6 +25,18 @@ _IP_MULTICAST_IF = const(32)
 def loaded():
     """The names of all modules."""
     return sys.modules
+
+
+def print_exception(error):
+    """One line of the log: what was raised, and where. Several when there is no memory for one."""
+    try:
+        text = io.StringIO()
+        sys.print_exception(error, text)
+        text = " ".join(text.getvalue().split())
+    except MemoryError:
+        sys.print_exception(error)
+    else:
+        print("error:", text)
 
 
 def heap_used():
