@@ -13,6 +13,7 @@ from fargo.console import Failure
 
 SCRIPT = b"FARGO-START\0"
 _DROM, _IROM = 0x3F400000, 0x400D0000
+_RAM = 0x3FFF0000, 0x40080000
 
 # Where the chip's ROM finds the second stage bootloader in the flash.
 BOOTLOADER_AT = {"esp32": 0x1000, "esp32s3": 0, "esp32c3": 0}
@@ -57,15 +58,17 @@ def build_official(
     binary format, with the application at `app_at`. Nothing runs the bootloader: the simulated board has its own.
     """
     start = BOOTLOADER_AT[chip]
-    bootloader = _image(b"a bootloader", banner, 20_000, chip, flash_mb)
-    app = build_image(banner, script or START.format(version=banner), size, chip, banner)
+    bootloader = _image(b"a bootloader", banner, 20_000, chip, flash_mb, _RAM)
+    app = build_image(banner.split()[1], script, size, chip, banner)
     data = bytearray(b"\xff" * (app_at - start)) + app
     data[: len(bootloader)] = bootloader
     data[0x8000 - start : 0x8000 - start + len(table)] = table
     return bytes(data)
 
 
-def _image(data: bytes, seed: str, size: int, chip: str, flash_mb: int = 4) -> bytes:
+def _image(
+    data: bytes, seed: str, size: int, chip: str, flash_mb: int = 4, pages: tuple[int, int] = (_DROM, _IROM)
+) -> bytes:
     """An image of two segments, `data` and filler. Raises Failure when `size` is too small."""
     data += bytes(-len(data) % 16)
     room = size - ImageHeader.SIZE - 8 - len(data) - 8 - 16 - 32
@@ -81,7 +84,7 @@ def _image(data: bytes, seed: str, size: int, chip: str, flash_mb: int = 4) -> b
     head[23] = 1
     image = bytes(head)
     checksum = ImageMetadata.CHECKSUM_MAGIC
-    for page, segment in ((_DROM, data), (_IROM, filler)):
+    for page, segment in zip(pages, (data, filler), strict=True):
         # The chip maps pages of 64 KB: a segment's place in the page is the same in flash and in memory.
         image += struct.pack("<LL", page | (len(image) + 8) % 0x10000, len(segment)) + segment
         folded = 0

@@ -104,7 +104,8 @@ def read(path: Path, bytecode: int = 0) -> Build:
 
 def identify(parts: Parts, name: str, bytecode: int = 0) -> Build:
     """Which MicroPython the application is. Raises Failure when it is none, or too old."""
-    found = _BANNER.search(parts.app)
+    banners = list(_BANNER.finditer(parts.app))  # of the REPL, which names the board, and that of sys.version
+    found = next((banner for banner in banners if banner[5]), banners[0] if banners else None)
     if not found:
         raise Failure(f"{name} is a firmware image, but not MicroPython's", _fetch("for your board"))
     number = int(found[1]), int(found[2])
