@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from crypto import pem
 
-from fargo import board_image, bundle, keys, official, release, romfs
+from fargo import board_image, bundle, esptool, flasher, keys, official, release, romfs
+from fargo import monitor as monitoring
+from fargo.commands.owner import Yes
 from fargo.commands.release import uuid_bytes
-from fargo.console import USAGE, DryRun, Failure, Json, Output
+from fargo.console import USAGE, DryRun, Failure, Json, Output, ProgressMode, ProgressOption
 
 app = typer.Typer(
     help="Boards on USB: make an image, flash it, watch the device.", no_args_is_help=True, rich_markup_mode=None
 )
+
+Port = Annotated[str, typer.Option("--port", help="Its serial port, such as /dev/ttyUSB0 or COM3.")]
 
 
 @app.callback()
@@ -111,3 +117,100 @@ def certificates(paths: list[Path]) -> list[bytes]:
         except ValueError as error:
             raise Failure(f"{path} holds no certificates: {error}", "a PEM file is wanted", USAGE) from None
     return found
+
+
+@app.command("flash")
+def flash(
+    image_path: Annotated[Path, typer.Argument(metavar="IMAGE", help="Made by fargo board image.")],
+    port: Port,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Write one slot, the one that is not in use; keep owner, settings and the rest."),
+    ] = False,
+    baud: Annotated[int, typer.Option("--baud", min=9600, help="Of the transfer.")] = 460_800,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    progress: ProgressOption = ProgressMode.auto,
+    json: Json = False,
+) -> None:
+    """Write an image into a board's flash. It says what that destroys, and asks."""
+    out = Output(json, progress)
+    image = board_image.read(image_path)
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise Failure("flashing destroys what is on the board, and nobody can be asked here", "give --yes", USAGE)
+    tool = esptool.Esptool(port, baud)
+    chip, size = tool.identify()
+    try:
+        flasher.check_board(image, chip, size, port)
+        plan = flasher.keep(image, tool.read) if keep else flasher.fresh(image)
+        out.note(f"{port}: {chip} with {size >> 20} MB of flash. To write: {flasher.size(plan):,} bytes.")
+        out.note(plan.words[0].upper() + plan.words[1:])
+        if not (yes or dry_run) and not typer.confirm("Go on?", err=True):
+            raise Failure("nothing was done", code=USAGE)
+        facts = {"port": port, "chip": chip, "flash": size, "slot": plan.slot, "version": image.version, "keep": keep}
+        if dry_run:
+            tool.restart()
+            out.result({"would_flash": str(image_path), **facts, "words": plan.words}, f"would flash {port}")
+            return
+    except (Failure, typer.Abort):
+        tool.restart()  # it goes on with what it has
+        raise
+    started = time.monotonic()
+    with out.progress("Flashing", flasher.size(plan)) as bar:
+        flasher.carry_out(plan, tool, bar.update)
+    seconds = round(time.monotonic() - started, 1)
+    out.result(
+        {"image": str(image_path), **facts, "bytes": flasher.size(plan), "seconds": seconds},
+        f"{port}: version {image.version} is in {plan.slot}, {flasher.size(plan):,} bytes in {seconds} s; "
+        f"watch it come up: fargo board monitor --port {port} --reset",
+    )
+
+
+@app.command("monitor")
+def monitor(
+    port: Port,
+    until: Annotated[str, typer.Option("--until", help="Stop when the device says this, such as serving.")] = "",
+    reset: Annotated[bool, typer.Option("--reset", help="Restart the board first.")] = False,
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Then stop.")] = None,
+    baud: Annotated[int, typer.Option("--baud", min=9600, help="Of the port.")] = monitoring.BAUD,
+    progress: ProgressOption = ProgressMode.auto,
+    json: Json = False,
+) -> None:
+    """Show what a device prints, until Ctrl-C. With --until, the exit code says whether it came in --timeout (60 s)."""
+    source = monitoring.Port(port, baud)
+    try:
+        if reset:
+            source.reset()
+        _follow(source, Output(json, progress), until, timeout)
+    finally:
+        source.close()
+
+
+@app.command("emulate")
+def emulate(
+    image_path: Annotated[Path, typer.Argument(metavar="IMAGE", help="Made by fargo board image.")],
+    qemu: Annotated[str, typer.Option("--qemu", help="Espressif's qemu-system-xtensa or -riscv32.")] = "",
+    option: Annotated[list[str] | None, typer.Option("--option", help="One more argument for it; repeatable.")] = None,
+    until: Annotated[str, typer.Option("--until", help="Stop when the device says this.")] = "",
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Then stop.")] = None,
+    progress: ProgressOption = ProgressMode.auto,
+    json: Json = False,
+) -> None:
+    """Start an image in an emulator, as it would be flashed, and show what the device prints. The image is not changed."""
+    image = board_image.read(image_path)
+    source = monitoring.Emulator(image_path, image.chip, qemu, option or [])
+    try:
+        _follow(source, Output(json, progress), until, timeout)
+    finally:
+        source.close()
+
+
+def _follow(source: monitoring.Source, out: Output, until: str, timeout: float | None) -> None:
+    started = time.monotonic()
+    line = ""
+    try:
+        line = monitoring.follow(source, out, until, timeout or (60.0 if until else None))
+    except KeyboardInterrupt:
+        if until:
+            raise
+    out.result({"until": until, "line": line, "seconds": round(time.monotonic() - started, 1)})
