@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -91,6 +92,11 @@ class Esptool:
     def restart(self) -> None:
         """Let the chip start what is in its flash."""
         self._run(["read-mac"], after=_RESET)
+
+    def let_go(self) -> None:
+        """Let it go on with what it had, if it can be told."""
+        with contextlib.suppress(Failure):
+            self.restart()
 
     def _run(self, arguments: Sequence[str], line: Callable[[str], None] | None = None, after: str = _STAY) -> str:
         command = [_COMMAND, "--port", self.port, "--baud", str(self.baud), "--after", after, *arguments]

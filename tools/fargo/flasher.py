@@ -14,7 +14,7 @@ from esp_idf_defs.otadata import OtaDataSelectEntry, OtaImageState
 
 from fargo import board_image, flash, official
 from fargo.board_image import Image
-from fargo.console import CONNECTION, Failure
+from fargo.console import CONNECTION, INTERRUPTED, Failure
 from fargo.esptool import Esptool
 
 SECTOR = 4096
@@ -77,10 +77,14 @@ def fresh(image: Image) -> Plan:
     settings = image.at["nvs"][0]  # NVS and otadata follow the table
     first = image.at["ota_0"][0]
     rest = image.at["ota_1"][0]  # everything behind the first slot's firmware
-    parts = [_trimmed(image, name) for name in ("ota_0", "vfs")]
-    parts += [(image.bootloader_at, image.data[image.bootloader_at : flash.TABLE_AT].rstrip(b"\xff"))]
     start, size = image.at["app_0"]
-    parts += [_trimmed(image, "app_0", size - SECTOR), (start + size - SECTOR, image.part("app_0")[-SECTOR:])]
+    parts = [
+        _trimmed(image.bootloader_at, image.data[image.bootloader_at : flash.TABLE_AT]),
+        _trimmed(first, image.part("ota_0")),
+        _trimmed(image.at["vfs"][0], image.part("vfs")),
+        _trimmed(start, image.part("app_0")[:-SECTOR]),
+        (start + size - SECTOR, image.part("app_0")[-SECTOR:]),
+    ]
     return Plan(
         (
             Erase(flash.TABLE_AT, SECTOR),
@@ -113,7 +117,7 @@ def keep(image: Image, read: Callable[[int, int], bytes]) -> Plan:
         lambda slot: read(image.at[f"ota_{slot}"][0], 1) == b"\xe9",
     )
     firmware, app = image.at[f"ota_{target}"][0], image.at[f"app_{target}"][0]
-    from_firmware, from_app = _trimmed(image, "ota_0")[1], image.part("app_0")
+    from_firmware, from_app = _trimmed(firmware, image.part("ota_0"))[1], image.part("app_0")
     entry = OtaDataSelectEntry(sequence, OtaImageState.VALID).to_bytes().ljust(SECTOR, b"\xff")
     label = board_image.read_label(read(image.at[f"app_{kept}"][0] + len(from_app) - SECTOR, SECTOR))
     return Plan(
@@ -121,7 +125,9 @@ def keep(image: Image, read: Callable[[int, int], bytes]) -> Plan:
             Erase(firmware, SECTOR),
             Erase(app, SECTOR),
             Write(((firmware + SECTOR, from_firmware[SECTOR:]), (app + SECTOR, from_app[SECTOR:]))),
-            Write(((app, from_app[:SECTOR]), (firmware, from_firmware[:SECTOR]))),
+            # The app's first: where nothing else is selected, the bootloader starts the slot as soon as its firmware is whole.
+            Write(((app, from_app[:SECTOR]),)),
+            Write(((firmware, from_firmware[:SECTOR]),)),
             Write(((at + sector * SECTOR, entry),)),
         ),
         f"ota_{target}",
@@ -163,11 +169,10 @@ def carry_out(plan: Plan, tool: Esptool, progress: Callable[[int], None]) -> Non
                 before = done
                 tool.write(step.parts, lambda count, before=before: progress(before + count))  # type: ignore[misc]
                 done += step.size
-    except Failure as failure:
-        hint = f"{failure.hint}; " if failure.hint else ""
-        raise Failure(
-            f"{failure.text}; the board is half flashed", f"{hint}flash it again, from the beginning", failure.code
-        ) from None
+    except (Failure, KeyboardInterrupt) as exc:
+        failure = exc if isinstance(exc, Failure) else Failure("interrupted", code=INTERRUPTED)
+        hint = f"{failure.hint}; then " if failure.hint else ""
+        raise Failure(f"{failure.text}; the board is half flashed", f"{hint}flash it again", failure.code) from None
     try:
         tool.restart()
     except Failure as failure:
@@ -179,10 +184,10 @@ def size(plan: Plan) -> int:
     return sum(step.size for step in plan.steps if isinstance(step, Write))
 
 
-def _trimmed(image: Image, name: str, length: int | None = None) -> tuple[int, bytes]:
-    """What is in a partition (its first `length` bytes), in whole sectors, without the blank ones behind it."""
-    data = image.part(name)[:length].rstrip(b"\xff")
-    return image.at[name][0], data.ljust(-(-len(data) // SECTOR) * SECTOR, b"\xff")
+def _trimmed(at: int, data: bytes) -> tuple[int, bytes]:
+    """What is to be written at `at`: whole sectors, without the blank ones at the end, which are erased."""
+    data = data.rstrip(b"\xff")
+    return at, data.ljust(-(-len(data) // SECTOR) * SECTOR, b"\xff")
 
 
 def _described(label: dict[str, object] | None) -> str:

@@ -157,7 +157,7 @@ def _chip(data: bytes, name: str) -> str:
     except ValueError:
         chip = f"a chip with the id {number}"
     if chip not in CHIPS:
-        text = chip.upper() if chip.startswith("esp") else chip
+        text = f"ESP32-{chip[5:].upper()}" if chip.startswith("esp32") else chip
         raise Failure(f"{name} is for {text}, and Fargo runs on {KNOWN}", _fetch("for one of these"))
     return chip
 

@@ -144,16 +144,18 @@ def flash(
         flasher.check_board(image, chip, size, port)
         plan = flasher.keep(image, tool.read) if keep else flasher.fresh(image)
         out.note(f"{port}: {chip} with {size >> 20} MB of flash. To write: {flasher.size(plan):,} bytes.")
-        out.note(plan.words[0].upper() + plan.words[1:])
-        if not (yes or dry_run) and not typer.confirm("Go on?", err=True):
+        words = plan.words[0].upper() + plan.words[1:]
+        if yes or dry_run:
+            out.note(words)
+        elif not typer.confirm(f"{words}\nGo on?", err=True):
             raise Failure("nothing was done", code=USAGE)
         facts = {"port": port, "chip": chip, "flash": size, "slot": plan.slot, "version": image.version, "keep": keep}
         if dry_run:
-            tool.restart()
+            tool.let_go()
             out.result({"would_flash": str(image_path), **facts, "words": plan.words}, f"would flash {port}")
             return
     except (Failure, typer.Abort):
-        tool.restart()  # it goes on with what it has
+        tool.let_go()
         raise
     started = time.monotonic()
     with out.progress("Flashing", flasher.size(plan)) as bar:
