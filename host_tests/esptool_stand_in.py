@@ -27,7 +27,7 @@ verb = next(a for a in arguments if a in verbs)
 rest = arguments[arguments.index(verb) + 1 :]
 print("esptool v5.6.0\nSerial port %s:" % port)
 if chip["fails"]:
-    print("\nA fatal error occurred: " + chip["fails"].replace("PORT", port), file=sys.stderr)
+    print("\nERROR: A fatal error occurred: " + chip["fails"].replace("PORT", port), file=sys.stderr)
     sys.exit(2)
 print("Connecting....\nConnected to %s on %s:" % (chip["chip"], port))
 print("Chip type:          %s (revision v3.1)" % chip["chip"])
@@ -47,7 +47,7 @@ def operation(at, data):
     flash.seek(at)
     flash.write(data if whole else data[: len(data) // 2])
     if not whole:
-        print("\nA serial exception error occurred: device disconnected", file=sys.stderr)
+        print("\nERROR: A serial exception error occurred: device disconnected", file=sys.stderr)
         sys.exit(1)
 
 if verb == "flash-id":

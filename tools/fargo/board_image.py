@@ -51,8 +51,8 @@ def from_release(
     return from_envelope(envelope)
 
 
-def check(build: official.Build, pair: Pair, layout: str, name: str) -> None:
-    """Whether the pair belongs to the build and fits the slots of `layout`. `name` of the build is for messages.
+def check_build(build: official.Build, layout: str, name: str) -> None:
+    """Whether a board can be made of the build alone, with this layout. `name` of the build is for messages.
 
     Raises Failure, which says what to fetch instead.
     """
@@ -61,18 +61,23 @@ def check(build: official.Build, pair: Pair, layout: str, name: str) -> None:
             f"{name} is an application alone (.app-bin), and a board needs a bootloader as well",
             f"fetch the .bin of the same build from {official.DOWNLOAD}",
         )
-    if pair.firmware != build.parts.app:
-        raise Failure(f"the release carries another firmware than {name}", "build both from the same file")
-    rows = flash.names(flash.table(layout))
-    if len(pair.firmware) > rows["ota_0"].size:
+    size, room = len(build.parts.app), flash.names(flash.table(layout))["ota_0"].size
+    if size > room:
         raise Failure(
-            f"{name} has {len(pair.firmware):,} bytes of firmware, and a slot of the {layout} layout holds"
-            f" {rows['ota_0'].size:,}",
+            f"{name} has {size:,} bytes of firmware, and a slot of the {layout} layout holds {room:,}",
             f"fetch the OTA build, which is smaller, from {official.DOWNLOAD}, or give --layout for a larger flash",
         )
-    if len(pair.app) > rows["app_0"].size - CHUNK:
+
+
+def check(build: official.Build, pair: Pair, layout: str, name: str) -> None:
+    """Whether the pair belongs to the build and fits the slots of `layout`. Raises Failure."""
+    check_build(build, layout, name)
+    if pair.firmware != build.parts.app:
+        raise Failure(f"the release carries another firmware than {name}", "build both from the same file")
+    room = flash.names(flash.table(layout))["app_0"].size - CHUNK
+    if len(pair.app) > room:
         raise Failure(
-            f"the app has {len(pair.app):,} bytes, and app_0 of the {layout} layout holds {rows['app_0'].size - CHUNK:,}",
+            f"the app has {len(pair.app):,} bytes, and app_0 of the {layout} layout holds {room:,}",
             "make the app smaller, or give --layout for a larger flash",
         )
     romfs.check(pair.app, build.bytecode, official.CHIPS[build.parts.chip].arch)

@@ -130,5 +130,5 @@ class Esptool:
         for pattern, text, hint in _MEANINGS:
             if re.search(pattern, said, re.IGNORECASE):
                 return Failure(text.format(port=self.port), hint, CONNECTION)
-        last = next((text.strip() for text in reversed(said.splitlines()) if "rror:" in text), "it does not say why")
+        last = next((text.strip() for text in reversed(said.splitlines()) if "rror" in text), "it does not say why")
         return Failure(f"{_COMMAND} {verb} failed: {last.rpartition('A fatal error occurred: ')[2]}")

@@ -125,7 +125,7 @@ def keep(image: Image, read: Callable[[int, int], bytes]) -> Plan:
             Erase(firmware, SECTOR),
             Erase(app, SECTOR),
             Write(((firmware + SECTOR, from_firmware[SECTOR:]), (app + SECTOR, from_app[SECTOR:]))),
-            # The app's first: where nothing else is selected, the bootloader starts the slot as soon as its firmware is whole.
+            # The app first: where nothing else is selected, a slot is started as soon as its firmware is whole.
             Write(((app, from_app[:SECTOR]),)),
             Write(((firmware, from_firmware[:SECTOR]),)),
             Write(((at + sector * SECTOR, entry),)),

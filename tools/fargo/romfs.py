@@ -64,6 +64,8 @@ def files(image: bytes) -> Iterator[tuple[str, bytes]]:
     """(path, content) of all files of a ROMFS image, read as a device reads it. Raises Failure when it is damaged."""
     try:
         fs = RomFS(_Blocks(image))
+        if fs._root[1] > len(image):
+            raise OSError(19)
         yield from _walk(fs, "")
     except OSError:
         raise Failure("the app is no ROMFS image, or damaged", "build it with mpremote romfs") from None

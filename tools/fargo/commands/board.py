@@ -63,6 +63,7 @@ def image(
     if app_folder and envelope:
         raise Failure("--app and --release are both given", "a release has an app already: leave one out", USAGE)
     build = official.read(firmware, bytecode)
+    board_image.check_build(build, layout, str(firmware))
     chip = official.CHIPS[build.parts.chip]
     if envelope:
         shown = release.show(envelope)
@@ -83,7 +84,6 @@ def image(
         romfs_image = romfs.build(bundle.device_files(app_folder or bundle.ROOT / "examples/lamp"), chip.march)
         folder = out_path.with_name(out_path.name + ".release")
         pair = board_image.Pair(build.parts.app, romfs_image, b"")
-        board_image.check(build, pair, layout, str(firmware))
         if not dry_run:
             made_of = release.build(folder, version, sequence, *ids, build.parts.app, romfs_image, build.bytecode)
             pair = board_image.from_envelope(made_of)
