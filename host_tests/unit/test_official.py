@@ -1,12 +1,17 @@
 """Official builds of MicroPython: what is found in them, and the sentence for those that Fargo cannot use."""
 
+import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from esp_idf_defs.partitions import PartitionTable
-from fargo import image, official
+from fargo import image, official, release
+from fargo.cli import main
 from fargo.console import Failure
+
+ID = "7c9d9c2e-3a6b-4c1f-9a80-6f2f3f5f0b11"
 
 BANNER = "MicroPython v1.26.0 on 2025-08-09; Generic ESP32 module with ESP32"
 FACTORY = """
@@ -75,6 +80,8 @@ def test_a_newer_one_has_to_be_described(tmp_path):
         read(tmp_path, data)
     assert "--bytecode" in caught.value.hint
     assert read(tmp_path, data, bytecode=7).bytecode == 7
+    with pytest.raises(Failure, match="loads .mpy version 6 and not 7"):
+        read(tmp_path, official_build(), bytecode=7)
 
 
 def damaged(at):
@@ -133,3 +140,47 @@ def test_the_flash_size_in_the_bootloader_is_what_esptool_makes_of_it(tmp_path):
     path.write_bytes(parts.app)
     said = subprocess.run(["esptool", "image-info", str(path)], check=True, capture_output=True, text=True).stdout
     assert said.count("(valid)") == 2 and f"Image size: {len(parts.app)} bytes" in said
+
+
+def test_a_release_of_an_official_build(tmp_path, capsys):
+    """`.bin` and `.app-bin` give the same release; what else is said of a build is said here as well."""
+    data = official_build()
+    files = {"a.bin": data, "a.app-bin": official.split(data, "").app}
+    files["old.bin"] = official_build(BANNER.replace("1.26", "1.25"))
+    files["new.bin"] = official_build(BANNER.replace("1.26", "1.33"))
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+
+    def build(name, *more):
+        code = main(
+            [
+                "release",
+                "build",
+                str(tmp_path / name[:3]),
+                "--version",
+                "1",
+                "--sequence",
+                "1",
+                "--vendor",
+                ID,
+                "--class",
+                ID,
+            ]
+            + ["--firmware", str(tmp_path / name), "--json", *more]
+        )
+        said = json.loads(capsys.readouterr().out)
+        return code, said
+
+    for name in ("a.bin", "a.app-bin"):
+        code, said = build(name)
+        assert code == 0 and said["sizes"]["firmware"] == len(files["a.app-bin"])
+        (component,) = release.show(Path(said["envelope"]))["components"]
+        assert component["bytecode"] == 6
+        assert (Path(said["envelope"]).parent / component["uri"]).read_bytes() == files["a.app-bin"]
+    for name, text in (("old.bin", "is MicroPython 1.25.0"), ("new.bin", "newer than what this fargo knows")):
+        code, said = build(name)
+        assert code == 1 and text in said["error"]
+    code, said = build("new.bin", "--bytecode", "8")
+    assert code == 0 and release.show(Path(said["envelope"]))["components"][0]["bytecode"] == 8
+    code, said = build("a.bin", "--bytecode", "8")
+    assert code == 1 and "loads .mpy version 6 and not 8" in said["error"]

@@ -84,7 +84,7 @@ def split(data: bytes, name: str) -> Parts:
     return Parts(chip, bootloader, app, size)
 
 
-def read(path: Path, bytecode: int = 0) -> Build:
+def read(path: Path, bytecode: int | None = None) -> Build:
     """The official build in the file `path`. `bytecode`: the .mpy version of one that is newer than what is known here.
 
     Raises Failure, which says what to fetch instead.
@@ -102,8 +102,16 @@ def read(path: Path, bytecode: int = 0) -> Build:
     return identify(parts, str(path), bytecode)
 
 
-def identify(parts: Parts, name: str, bytecode: int = 0) -> Build:
-    """Which MicroPython the application is. Raises Failure when it is none, or too old."""
+def is_micropython(parts: Parts) -> bool:
+    """Whether the application is MicroPython."""
+    return _BANNER.search(parts.app) is not None
+
+
+def identify(parts: Parts, name: str, bytecode: int | None = None) -> Build:
+    """Which MicroPython the application is. `bytecode`: what the user says that it loads; 0: is not to be checked.
+
+    Raises Failure when it is none, too old, or loads another .mpy version than the user says.
+    """
     banners = list(_BANNER.finditer(parts.app))  # of the REPL, which names the board, and that of sys.version
     found = next((banner for banner in banners if banner[5]), banners[0] if banners else None)
     if not found:
@@ -116,13 +124,16 @@ def identify(parts: Parts, name: str, bytecode: int = 0) -> Build:
         raise Failure(
             f"{name} is MicroPython {version}, and Fargo needs {oldest} or newer", _fetch(f"{oldest} or newer")
         )
-    if number > NEWEST and not bytecode:
+    if number > NEWEST and bytecode is None:
         raise Failure(
             f"{name} is MicroPython {version}, which is newer than what this fargo knows",
             "say which .mpy version it loads with --bytecode (sys.implementation._mpy & 255 on the board)",
         )
+    if number <= NEWEST and bytecode not in (None, 0, _BYTECODE):
+        text = f"{name} is MicroPython {version}, which loads .mpy version {_BYTECODE} and not {bytecode}"
+        raise Failure(text, "leave --bytecode out")
     board = (found[5] or b"").decode()
-    return Build(parts, version, board, bytecode if number > NEWEST else _BYTECODE)
+    return Build(parts, version, board, _BYTECODE if bytecode is None else bytecode)
 
 
 def with_flash_size(bootloader: bytes, size: int) -> bytes:

@@ -50,7 +50,9 @@ def image(
     device_class: Annotated[str, typer.Option("--class", help="Class id, a UUID; made of --model.")] = "",
     url: Annotated[str, typer.Option("--url", help="Where the device looks for releases by itself.")] = "",
     layout: Annotated[str, typer.Option("--layout", help="4MB, 8MB or 16MB; no larger than the flash.")] = "4MB",
-    bytecode: Annotated[int, typer.Option("--bytecode", help="For a MicroPython newer than this fargo.")] = 0,
+    bytecode: Annotated[
+        int | None, typer.Option("--bytecode", min=1, help="The .mpy version of a MicroPython newer than this fargo.")
+    ] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
