@@ -223,17 +223,18 @@ def test_keep_goes_on_where_a_cut_left_it(tmp_path, new):
         assert starts(again.data)[1] == "2"
 
 
-def test_keep_on_trial_of_the_first_slot_keeps_what_it_would_go_back_to(tmp_path, new):
-    """Two versions, the newer one not confirmed: the confirmed one is not touched."""
+@pytest.mark.parametrize("state, more", [(PENDING, ()), (NEW, [("ota_0", "1.5")]), (ABORTED, ())])
+def test_keep_during_a_trial_keeps_what_it_would_go_back_to(tmp_path, new, state, more):
+    """Two versions, the newer one not confirmed: the confirmed one is not touched, and the other never runs in parts."""
     old = bytearray(board(tmp_path / "old", "1", 1, slot=1))
     other = board(tmp_path / "other", "1.5", 5, slot=0)
     for name in ("ota_0", "app_0"):
         start, size = new.at[name]
         old[start : start + size] = other[start : start + size]
-    data = with_otadata(bytes(old), new, [entry(3, PENDING), entry(2, VALID)])
+    data = with_otadata(bytes(old), new, [entry(3, state), entry(2, VALID)])
     plan = flasher.keep(new, Chip(data).read)
     seen, after = cuts(data, plan)
-    assert set(seen) <= {OLD1, ("ota_0", "2")} and starts(after) == ("ota_0", "2")
+    assert set(seen) == {OLD1, ("ota_0", "2"), *more} and starts(after) == ("ota_0", "2")
 
 
 def test_keep_needs_our_table(new):
