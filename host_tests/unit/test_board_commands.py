@@ -4,12 +4,16 @@ import itertools
 import json
 import os
 import pty
+import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 from esptool_stand_in import StandIn
-from fargo import board_image, flash, image, keys, official, release, romfs
+from fargo import board_image, flash, flasher, image, keys, official, release, romfs
+from fargo.bundle import ROOT
 from fargo.cli import main
 from littlefs import LittleFS
 from test_official import BANNER, table
@@ -406,6 +410,32 @@ def test_without_until_it_ends_when_told(capsys):
     device.says(*LIVE)
     code, said, err = run(capsys, "board", "monitor", "--port", device.port, "--timeout", "0.5")
     assert code == 0 and said["line"] == ""
+
+
+def test_it_is_stopped_from_the_keyboard():
+    """Without --until that is the way to end it; with --until it has not come."""
+    for more, code in ((), 0), (("--until", "never"), 130):
+        device = Device()
+        device.says(*LIVE)
+        command = [sys.executable, "-m", "fargo.cli", "board", "monitor", "--port", device.port, *more]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT / "tools"
+        ) as process:
+            assert process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            rest = process.communicate(timeout=30)[0]
+        assert process.returncode == code and "Traceback" not in rest, rest
+        assert ("interrupted" in rest) == (code == 130)
+
+
+def test_flashing_is_stopped_from_the_keyboard(stock):
+    class Tool:
+        def erase(self, at, size):
+            raise KeyboardInterrupt
+
+    with pytest.raises(flasher.Failure, match="interrupted; the board is half flashed") as caught:
+        flasher.carry_out(flasher.fresh(board_image.read(stock / "v1.img")), Tool(), print)
+    assert caught.value.code == 130
 
 
 def test_ports_that_cannot_be_watched(capsys, tmp_path):

@@ -42,7 +42,8 @@ def test_a_newer_version_was_flashed_by_cable():
     other = b"\x33" * 32
     event = boot.reconcile(idle, facts(label=other))
     assert event == ("moved", "ota_1", "version 1.1.0 was flashed by cable")
-    state, _ = step({**idle, "result": 1}, event)
+    idle["result"] = 1
+    state, _ = step(idle, event)
     assert (state["slot"], state["result"], state["state"]) == ("ota_1", 1, "idle")
     older = facts(label=other)
     older["labels"]["ota_1"]["seq"] = 0
