@@ -15,9 +15,10 @@ from modules import ROOT, closure
 USE = {
     "cbor": """
 import cbor
+from cbor.decoder import decode
 data = cbor.dumps({"value": [1, -2, "three", b"4", True, None]})
-assert cbor.decode(data) == {"value": [1, -2, "three", b"4", True, None]}, data
-assert cbor.decode(bytes((0x82, 1, 2)), strict=True) == [1, 2]
+assert decode(data) == {"value": [1, -2, "three", b"4", True, None]}, data
+assert decode(bytes((0x82, 1, 2)), strict=True) == [1, 2]
 """,
     "coap": """
 from coap import message
@@ -30,7 +31,8 @@ assert bytes(buf[:size]) == b"\\x42\\x01\\x12\\x34ab\\xb5light\\xff\\x01", buf
 import coap.client, coap.endpoint, coap.udp
 """,
     "dtls": """
-from dtls.record import Aead, Session
+from dtls.aead import Aead
+from dtls.record import Session
 here, there = Session("there"), Session("here")
 here.write = Aead(b"k" * 16, b"salt", 8)
 there.read = Aead(b"k" * 16, b"salt", 8)

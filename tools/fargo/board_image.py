@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import cbor
+from cbor.decoder import decode_prefix
 from cryptography.hazmat.primitives.asymmetric import ec
 from swupdate.install.tables import CHUNK
 
@@ -144,7 +144,7 @@ def ids(manufacturer: str, model: str) -> tuple[bytes, bytes]:
 def read_label(sector: bytes) -> dict[str, Any] | None:
     """What a slot is, from the last sector of its app half; None when that says nothing that makes sense."""
     try:
-        label, _ = cbor.decode_prefix(sector[:256], strict=True)
+        label, _ = decode_prefix(sector[:256], strict=True)
         sane = isinstance(label["seq"], int) and isinstance(label["version"], str)
         return label if sane and len(label["fw"]) == len(label["app"]) == 2 else None
     except (ValueError, KeyError, TypeError):
