@@ -36,4 +36,4 @@ async def run(node, pin):
             node.log("warning", "the button was held: RESET")
             node.pstat.begin_reset()
 
-    await watch(pin, node.provision.settings.get("held_s", 10), reset)
+    await watch(pin, node.settings.get("held_s", 10), reset)

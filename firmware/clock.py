@@ -26,7 +26,8 @@ class Clock:
     def __init__(self, board, store, built=0):
         self._board = board
         self._store = store
-        self._seen = self._load()
+        with phase("firmware.seen") as seen:
+            self._seen = seen.load(store)
         self.floor = max(built, self._seen)
         self._since = ticks_ms()  # when the floor was raised last
         self.on_trusted = []  # called without arguments when the clock becomes trusted or is set anew
@@ -56,14 +57,6 @@ class Clock:
             self._store.save("clock", cbor.dumps({"v": 1, "seen": self.floor}))
             self._seen = self.floor
         return True
-
-    def _load(self):
-        data = self._store.load("clock")
-        try:
-            seen = cbor.decode(data)["seen"] if data else 0
-            return seen if isinstance(seen, int) else 0
-        except (ValueError, KeyError, TypeError):
-            return 0
 
     async def follow(self, server, dns, log):
         """Keep the clock set from the NTP server named `server`, for ever (RFC 4330).

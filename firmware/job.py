@@ -19,14 +19,18 @@ class Limits:
 class Trust:
     """Whom this device believes: what was provisioned, or the trust store of a release since then.
 
+    Its keys and certificates are read from the file again whenever they are needed, so that they cost no memory between.
     `number`, `digest` (of its file), `threshold`, `keys()` as in a release; `since`: number of the trust store that set the
     `floor` of sequence numbers last, 0 when none did; `revoked`: kids of keys that were trusted once.
     """
 
-    def __init__(self, provision, store, nvs):
-        self.vendor_id, self.class_id = provision.vendor_id, provision.class_id
-        self.authorities, self.keys = provision.authorities, provision.keys
-        self.number, self.digest, self.threshold = provision.number, provision.digest, provision.threshold
+    def __init__(self, store, nvs, path="/fargo.cbor"):
+        self._path = path
+        self._keys = None
+        found = self._read()
+        self.vendor_id, self.class_id = found["vendor"], found["class"]
+        self.number, self.digest = found["trust"]
+        self.threshold = found["threshold"]
         self.since, self.floor, self.revoked = 0, 0, ()
         with phase("swupdate.trust") as trust:
             found = trust.load(store, nvs)
@@ -34,7 +38,19 @@ class Trust:
             self.since, self.floor, self.revoked = found["since"], found["floor"], found["revoked"]
             if found["n"] >= self.number:
                 self.number, self.digest, self.threshold = found["n"], found["digest"], found["threshold"]
-                self.keys = lambda: found["keys"]
+                self._keys = found["keys"]
+
+    def keys(self):
+        """The trusted release keys: kid -> 64 bytes."""
+        return self._keys or self._read()["keys"]
+
+    def authorities(self):
+        """The certificates (DER) that a release server's must chain to."""
+        return self._read()["authorities"]
+
+    def _read(self):
+        with phase("firmware.provision") as provision:
+            return provision.read(self._path)
 
 
 class Job:
@@ -44,12 +60,12 @@ class Job:
 
     def __init__(self, node, url):
         self.url = url
-        self.trust = Trust(node.provision, node.store, node.updater.nvs)
+        self.trust = Trust(node.store, node.updater.nvs)
         self.slots = node.slots
         self.store = node.store
         self.clock = node.clock
         self.floor = node.updater.floor
-        self.limits = Limits(node.provision.settings)
+        self.limits = Limits(node.settings)
         self._node = node
 
     def reserve(self):

@@ -6,9 +6,9 @@ import asyncio
 import coap.endpoint  # noqa: F401
 import coap.udp  # noqa: F401
 import dtls.transport  # noqa: F401
-import ocf.core  # noqa: F401
 import ocf.device  # noqa: F401
 import ocf.pstat  # noqa: F401
+import ocf.resource  # noqa: F401
 import ocf.security  # noqa: F401
 import swupdate.manager  # noqa: F401
 import swupdate.resource  # noqa: F401
@@ -17,7 +17,6 @@ from port import collect, const, phase, print_exception, reserve, sleep_ms
 
 import firmware.app  # noqa: F401
 import firmware.clock  # noqa: F401
-import firmware.provision  # noqa: F401
 import firmware.store  # noqa: F401
 
 _WATCHDOG_MS = const(60_000)
@@ -39,7 +38,7 @@ class Node:
 
     schemes = ("https", "coaps")
     # Made by firmware.start
-    provision: firmware.provision.Provision
+    settings: dict
     store: firmware.store.Store
     slots: swupdate.slots.Slots
     clock: firmware.clock.Clock
@@ -47,7 +46,7 @@ class Node:
     security: ocf.security.Security
     updater: swupdate.manager.Updater
     app: firmware.app.App
-    _names: ocf.core.Configuration
+    names: ocf.resource.Core
     data: str
     version: str
     ocf: ocf.device.Device
@@ -125,7 +124,11 @@ class Node:
             await sleep_ms(_LOOK_MS)
             if not self.board.joined:
                 self.log("warning", "the network is lost")
-                await self.board.join()
+                try:
+                    await self.board.join()
+                except MemoryError:
+                    reserve.let_go()
+                    continue
                 self.log("info", "the network is joined again")
                 if self.board.address() != address:
                     self.reboot()
@@ -146,10 +149,6 @@ class Node:
         await self.app.resume()
 
     # What the parts ask for
-
-    def name(self):
-        """The Device's name."""
-        return self._names.n or self.provision.name
 
     def sdi(self):
         """The security domain: (uuid, name, private)."""
@@ -177,8 +176,8 @@ class Node:
         self.log("info", "onboarding: " + ("RESET", "RFOTM", "RFPRO", "RFNOP", "SRESET")[state])
         self.security.entered(state)
         if state == 0:
-            self._names.reset()
-            with phase("firmware.folder") as folder:
+            with phase("ocf.core", "firmware.folder") as (core, folder):
+                core.reset(self.names)
                 folder.empty(self.data)
             asyncio.create_task(self.app.reset())
             for endpoint in self.ocf.coap:

@@ -5,10 +5,11 @@ What it makes outlives it, so nothing that it hands over is code of its own.
 
 import asyncio
 
+import board_start
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
 from dtls.transport import DtlsTransport
-from ocf.core import Configuration, DeviceInfo, Discovery, Introspection, IntrospectionData, Maintenance, Platform
+from ocf import core
 from ocf.device import Device
 from ocf.pstat import Pstat
 from ocf.security import Security
@@ -21,7 +22,6 @@ from swupdate.slots import Slots
 from firmware import folder
 from firmware.app import App
 from firmware.clock import Clock
-from firmware.provision import Provision
 from firmware.store import Store
 
 _GROUP = "224.0.1.187"  # All OCF Devices (IPv4)
@@ -36,10 +36,11 @@ _DATAGRAM = const(1500)  # handshakes have longer ones than CoAP's
 def join(node):
     """Make the parts of `node` (firmware.node), which has its `board`."""
     board = node.board
-    p = node.provision = Provision()
-    root = board.mount_data()
+    with phase("firmware.provision") as provision:
+        p = provision.read()
+    root = board_start.mount_data(board)
     with phase("firmware.repair") as damaged:
-        damaged.repair(root, board.format_data, node.log)
+        damaged.repair(root, lambda: board_start.format_data(board), node.log)
     node.data = folder.made(root + "/app")
     store = node.store = Store(root)
     store.keep_room()
@@ -48,16 +49,17 @@ def join(node):
     node.version = label.get("version", "")
     node.clock = Clock(board, store, label.get("built", 0))
     pstat = node.pstat = Pstat(store)
+    cert = p["mfgcert"]
     security = node.security = Security(store, pstat, urandom, {
-        "mfgcert": p.certificate(), "mfgtrust": p.manufacturers(), "now": node.clock.now, "pin": node.show_pin,
-        "oxms": p.settings.get("oxms", (0, 1, 2)),
+        "mfgcert": cert and (cert["chain"], cert["key"]), "mfgtrust": p["mfgtrust"], "now": node.clock.now,
+        "pin": node.show_pin, "oxms": p["settings"].get("oxms", (0, 1, 2)),
     })  # fmt: skip
     node.ocf = security.device = Device(security, security.uuid)
-    settings = dict(p.settings)
-    settings["url"] = p.url
+    settings = node.settings = p["settings"]
+    settings["url"] = p["url"]
     settings["schemes"] = node.schemes
     settings["address"] = board.address
-    settings["manufactured"] = rfc3339.parse(p.manufactured)
+    settings["manufactured"] = rfc3339.parse(p["manufactured"])
     updater = node.updater = Updater(
         store, node.clock, node.slots, pstat, node.job, settings, node.reboot, board.nvs()
     )  # fmt: skip
@@ -75,36 +77,34 @@ def join(node):
 
 def _add_resources(node, p):
     add = node.ocf.add
-    add(Discovery())
-    node._names = add(Configuration(node.store))
-    add(DeviceInfo(node.name, p.piid, node.version))
-    platform = Platform(pi=p.piid, mnmn=p.manufacturer, mnfv=node.version, mndt=p.manufactured[:10])
-    platform.mnmo = p.model
-    add(platform)
-    add(Introspection())
-    add(IntrospectionData(p.name, node.version))
+    add(core.discovery())
+    names = node.names = add(core.configuration(node.store))
+    add(core.device_info(names, p["name"], p["piid"], node.version))
+    add(core.platform(p["piid"], p["manufacturer"], node.version, p["model"], p["manufactured"][:10]))
+    add(core.introspection())
+    add(core.introspection_data(p["name"], node.version))
     add(node.pstat)
     for resource in node.security.resources:
         add(resource)
-    add(Maintenance(node.later(node.pstat.begin_reset), node.later(node.reboot)))
-    add(SoftwareUpdate(node.updater, p.settings.get("href")))
+    add(core.maintenance(node.later(node.pstat.begin_reset), node.later(node.reboot)))
+    add(SoftwareUpdate(node.updater, p["settings"].get("href")))
     add(UpdateStatus(node.updater))
 
 
 def _manners(node):
     """What shows and feels, on boards that have it: resident there, and no part of the others' memory."""
-    settings = node.provision.settings
+    settings = node.settings
     found = []
     try:
         if "led" in settings:
             from firmware import light
 
             number, active = settings["led"]
-            found.append(light.run(node, node.board.pin(number), active))
+            found.append(light.run(node, board_start.pin(number), active))
         if "button" in settings:
             from firmware import button
 
-            found.append(button.run(node, node.board.pin(settings["button"], True)))
+            found.append(button.run(node, board_start.pin(settings["button"], True)))
     except (ValueError, TypeError) as error:  # no such pin: that must not end a device
         node.log("warning", "a pin of LED or button cannot be used: %s" % error)
     return found
@@ -113,8 +113,10 @@ def _manners(node):
 async def tasks(node):
     """Join the network and begin to serve: the tasks that run from now on."""
     node.log("info", "Fargo, version %s in %s" % (node.version or "unknown", node.slots.running))
+    # The app's image comes before what is frozen into the firmware; names of frozen files have no folder.
+    node.log("info", "Fargo's code is in " + (__file__.partition("firmware")[0] or "the firmware"))
     found = [asyncio.create_task(coroutine) for coroutine in [node.feed()] + _manners(node)]
-    node.updater.start(node.board.reset_cause())
+    node.updater.start(board_start.reset_cause())
     node.tell()
     if not node.slots.confirmed:  # its time runs from now on: a version that does not find its network goes back
         found.append(asyncio.create_task(node.try_out()))
@@ -133,7 +135,7 @@ async def tasks(node):
     if node.pstat.unfinished:
         node.log("warning", "RESET: " + node.pstat.unfinished)
         node.pstat.begin_reset()
-    server = node.provision.settings.get("ntp", "pool.ntp.org")
+    server = node.settings.get("ntp", "pool.ntp.org")
     coroutines += [
         node.stay(),
         node.updater.run(),

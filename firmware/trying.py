@@ -23,7 +23,7 @@ async def run(node):
             well = await node.app.health()
             await sleep_ms(_HEALTH_MS)
 
-    url = node.updater.state["purl"] or node.provision.url
+    url = node.updater.state["purl"] or node.settings["url"]
 
     async def prove():
         """Verify an envelope the way that the next update will come."""
@@ -34,7 +34,7 @@ async def run(node):
     health = asyncio.create_task(ask_health())
     trial = node.trial = Trial(
         node.updater, node.slots, node.store, node.reboot, lambda: node.board.joined,
-        lambda: node.dtls is not None, lambda: well, prove if url else None, node.provision.settings.get("trial_s", 300),
+        lambda: node.dtls is not None, lambda: well, prove if url else None, node.settings.get("trial_s", 300),
         lambda: listens(url, node.board.dns()),
     )  # fmt: skip
     node.ocf.seen = lambda _identity: trial.client_seen()

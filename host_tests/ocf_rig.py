@@ -1,6 +1,7 @@
 """A Device in memory for the tests of `ocf` and `swupdate`: requests go in, answers come out decoded."""
 
-from cbor import decode, dumps
+from cbor import dumps
+from cbor.decoder import decode
 from coap.message import Refused, Request
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 
-from cbor import decode, dumps
+from cbor import dumps
+from cbor.decoder import decode
 from coap.message import Refused, Request
 from dtls.record import Session
-from ocf.core import Configuration, DeviceInfo, Discovery, Maintenance, Platform
+from ocf import core
 from ocf.device import Device
 from ocf.pstat import RFNOP, Pstat
 from ocf.resource import Property, Resource
@@ -72,10 +73,10 @@ class Rig:
         self.pstat = Pstat(self.store)
         self.security = Security(self.store, self.pstat, counting(), settings)
         self.device = self.security.device = Device(self.security, self.security.uuid)
-        self.names = Configuration(self.store)
+        self.names = core.configuration(self.store)
         resources = [
-            Discovery(), DeviceInfo(lambda: "lamp", PIID, "1"), Platform(pi=PIID, mnmn="Fargo", mnfv="1"), self.names,
-            self.pstat, Maintenance(lambda: None, lambda: None), Updating(), Light(), Hidden(), Open(),
+            core.discovery(), core.device_info(self.names, "lamp", PIID, "1"), core.platform(PIID, "Fargo", "1"), self.names,
+            self.pstat, core.maintenance(lambda: None, lambda: None), Updating(), Light(), Hidden(), Open(),
         ]  # fmt: skip
         for resource in resources + self.security.resources:
             self.device.add(resource)
@@ -84,7 +85,7 @@ class Rig:
     def _entered(self, state):
         self.security.entered(state)
         if state == 0:
-            self.names.reset()
+            core.reset(self.names)
             self.drop_all()
         elif state == RFNOP:  # on the board after the answer has gone out
             self.drop_all(self.security.knows)

@@ -144,8 +144,8 @@ def run(path):
     """Run a file as MicroPython's start does: an exception is printed and is not the end."""
     try:
         with open(path) as file:
-            source = file.read()
-        exec(compile(source, path[1:], "exec"), {"__name__": "__main__"})
+            code = compile(file.read(), path[1:], "exec")  # its text is in nobody's memory when it runs
+        exec(code, {"__name__": "__main__"})
     except Exception as error:
         sys.print_exception(error)
 

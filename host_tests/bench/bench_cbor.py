@@ -16,11 +16,13 @@ import time
 ROOT = (__file__.rpartition("/")[0] or ".") + "/../.."
 sys.path.insert(0, ROOT + "/lib")
 
-from cbor import Encoder, Pairs, decode  # noqa: E402
+from cbor import Encoder, Pairs  # noqa: E402
+from cbor.decoder import decode  # noqa: E402
 from crypto import p256  # noqa: E402
 from crypto.ecdsa import sign  # noqa: E402
 from crypto.verify import verify_async  # noqa: E402
-from dtls.record import Aead, Cbc  # noqa: E402
+from dtls.aead import Aead  # noqa: E402
+from dtls.record import Cbc  # noqa: E402
 
 # A softwareupdate representation with all its Properties (oic.if.baseline), 268 bytes of CBOR.
 REPRESENTATION = [

@@ -3,6 +3,7 @@
 import asyncio
 
 import cbor
+from cbor.decoder import decode
 from coap.message import Refused, Request
 from dtls.record import Session
 from ocf.device import Device
@@ -176,7 +177,7 @@ async def run_device(data):
         return False
     assert 0x40 < answer.code < 0x60
     if answer.payload:
-        cbor.decode(bytes(answer.payload), max_items=2000)
+        decode(bytes(answer.payload), max_items=2000)
     await asyncio.sleep(0)
     await asyncio.sleep(0)  # where a RESET was written, it happens now
     again = Rig(rig.store.records)

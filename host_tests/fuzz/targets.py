@@ -8,6 +8,7 @@ from hashlib import sha256
 import cbor
 import coap.transfer  # noqa: F401 - loaded for a moment elsewhere
 import dtls.record
+from cbor.decoder import DecodeError, decode, decode_prefix
 from coap import message as coap
 from coap.block import Blocks
 from crypto import der, pem, x509
@@ -55,15 +56,15 @@ INDEFINITE = b"\xbf\x61a\x9f\x01\xff\x61b\x7f\x61x\x61y\xff\x61c\x5f\x41\x00\xff
 
 def run_cbor(data):
     try:
-        strict = cbor.decode(data, strict=True, copy=False)
-    except cbor.DecodeError as error:
+        strict = decode(data, strict=True, copy=False)
+    except DecodeError as error:
         assert 0 <= error.offset <= len(data)
-        loose = cbor.decode(data)
+        loose = decode(data)
         assert items(loose, 8) <= 256
         cbor.dumps(loose)
         return
     # What is strict is good for the other, and means the same, but for NULs at the end of text.
-    assert cbor.dumps(strict) == cbor.dumps(cbor.decode(data)) or b"\0" in data
+    assert cbor.dumps(strict) == cbor.dumps(decode(data)) or b"\0" in data
     assert items(strict, 8) <= 256
 
 
@@ -80,7 +81,7 @@ def items(value, depth):
 def run_cbor_prefix(data):
     at = count = 0
     while at < len(data):
-        _, after = cbor.decode_prefix(data, at, max_depth=6, max_items=80)
+        _, after = decode_prefix(data, at, max_depth=6, max_items=80)
         assert after > at
         at = after
         count += 1
@@ -358,8 +359,8 @@ def run_head(data):
 
 
 TARGETS = [
-    Target("cbor", [cbor.dumps(VALUE), INDEFINITE, RELEASE.manifest()] + LIARS, run_cbor, cbor.DecodeError, 4096),
-    Target("cbor-prefix", [cbor.dumps(1) + cbor.dumps(VALUE), INDEFINITE * 3], run_cbor_prefix, cbor.DecodeError, 4096),
+    Target("cbor", [cbor.dumps(VALUE), INDEFINITE, RELEASE.manifest()] + LIARS, run_cbor, DecodeError, 4096),
+    Target("cbor-prefix", [cbor.dumps(1) + cbor.dumps(VALUE), INDEFINITE * 3], run_cbor_prefix, DecodeError, 4096),
     Target("coap", [GET, POST], run_coap, coap.BadMessage),
     Target("coap-blocks", [GET, POSTS[0], POSTS[1], POSTS[2], POSTS[3]], run_blocks, (coap.BadMessage, coap.Refused)),
     Target("device", EXAMPLES, run_device, (), slow=20, memory=0),

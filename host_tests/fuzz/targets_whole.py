@@ -17,7 +17,7 @@ from crypto.p256 import key_pair
 from device import PATHS, STAGES, Rig, prepare
 from dtls.record import Alert
 from dtls.transport import DtlsTransport
-from ocf.core import Configuration, Discovery, IntrospectionData
+from ocf import core
 from ocf.device import Device
 from ocf.resource import Property, Resource
 from ocf_rig import MemoryStore, Open
@@ -30,7 +30,6 @@ from test_romfs import Device as Partition
 
 import firmware.provision
 from board.vfs.romfs import RomFS
-from firmware.provision import Provision
 
 # A file system that was damaged
 
@@ -105,7 +104,7 @@ async def run_endpoint(data):
     errors = []
     endpoints.print_exception = errors.append
     device = Device(Open(), "7bc19d46-a3da-4241-6f80-68900cbf5785")
-    for resource in (Discovery(), Configuration(MemoryStore()), IntrospectionData("t", "1"), Lamp()):
+    for resource in (core.discovery(), core.configuration(MemoryStore()), core.introspection_data("t", "1"), Lamp()):
         device.add(resource)
     wire = Sent()
     endpoint = Endpoint(wire, device.handle, leisure=0, ack_timeout=20)
@@ -434,8 +433,7 @@ class File:
 def run_provision(data):
     firmware.provision.open = lambda path, mode: File(data)
     try:
-        found = Provision()
-        return found.threshold > 0
+        return firmware.provision.read()["threshold"] > 0
     finally:
         del firmware.provision.open
 

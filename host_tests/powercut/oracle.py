@@ -6,6 +6,7 @@ slot holds is compared byte for byte with what was released.
 
 from __future__ import annotations
 
+import functools
 import io
 from dataclasses import dataclass, field
 from typing import Any
@@ -148,7 +149,7 @@ class Image:
 
     def files(self) -> dict[str, bytes]:
         """All files of `data`: path -> content. Raises LittleFSError when it cannot be mounted."""
-        return files_in(self.partition("data"))
+        return dict(_files(self.partition("data")))
 
     def _nvs_floor(self) -> int:
         """The copy of the sequence floor, in the simulated board's own format of NVS (board/sim/esp32.py)."""
@@ -185,6 +186,11 @@ class Image:
         except LittleFSError:
             return ["data cannot be mounted"] if before.mounted else []
         return [f"{name} is gone" for name in _LASTING if name in before.files and name not in files]
+
+
+@functools.lru_cache(64)  # most operations are on slots, and each state is asked several times
+def _files(data: bytes) -> dict[str, bytes]:
+    return files_in(data)
 
 
 def mixed(lines: list[str], released: dict[str, Released]) -> list[str]:

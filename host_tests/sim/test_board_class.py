@@ -14,6 +14,7 @@ _numbers = count(2)
 
 MAIN = """
 import asyncio, time
+import board_start
 from board import Board
 from swupdate.slots import Slots
 
@@ -24,12 +25,12 @@ def error(function, *args):
         return e.args
 
 async def act(b):
-    print("= cause", b.reset_cause())
+    print("= cause", board_start.reset_cause())
     print("=", b.running(), b.otadata().info()[4], b.partition("app_1").info()[4], error(b.partition, "none"))
     print("= clock", b.rtc())
     b.set_rtc(1893456789)
     print("= clock", b.rtc() - 1893456789)
-    root = b.mount_data()
+    root = board_start.mount_data(b)
     try:
         print("=", open(root + "/note").read())
     except OSError:
@@ -38,7 +39,6 @@ async def act(b):
         f.write("kept")
     n = b.nvs()
     n.set_blob("floor", bytes(8)); n.commit()
-    print("=", len(b.unique_id()) > 3)
     print("=", b.joined)
     try:
         await asyncio.wait_for(b.join(), 1)
@@ -47,13 +47,13 @@ async def act(b):
         print("= no network")
     s = Slots(b)
     print("=", s.running, s.confirmed, s.state("ota_0"), error(s.confirm))
-    print("=", b.partition("ota_1") is b.partition("ota_1"), error(b.set_boot, "ota_1"))
+    print("=", b.partition("ota_1") is b.partition("ota_1"), error(b.partition("ota_1").set_boot))
     b.watchdog(30000).feed()
     print("= end")
-    if b.reset_cause() == "power":
+    if board_start.reset_cause() == "power":
         b.reset()
     b.watchdog(200)
-    while b.reset_cause() == "reset":
+    while board_start.reset_cause() == "reset":
         pass
 
 def run():
@@ -67,7 +67,7 @@ def app(tmp_path_factory):
     """An app image with the board's class."""
     main = tmp_path_factory.mktemp("app") / "main.py"
     main.write_text(MAIN)
-    files = {"main.py": main, "board.py": ROOT / "board/esp32/board.py"}
+    files = {"main.py": main, **{name: ROOT / "board/esp32" / name for name in ("board.py", "board_start.py")}}
     for package in ("port", "cbor"):
         for path in (ROOT / "lib" / package).glob("*.py"):
             if path.name != "_cpython.py":
@@ -99,7 +99,6 @@ def test_all_of_it(tmp_path, app):
             "clock 0",
             "clock 0",
             "no note",
-            "True",
             "False",
             f"True {board.address} 127.0.0.1",
             "ota_0 True 2 None",

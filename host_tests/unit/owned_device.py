@@ -4,11 +4,11 @@ import asyncio
 import os
 import socket
 
-from cbor import decode
+from cbor.decoder import decode
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
 from dtls.transport import DtlsTransport
-from ocf.core import DeviceInfo, Discovery, Maintenance, Platform
+from ocf import core
 from ocf.device import Device
 from ocf.pstat import RESET, RFNOP, Pstat
 from ocf.resource import Property, Resource
@@ -81,12 +81,13 @@ class Board:
         self.security = Security(self.store, self.pstat, os.urandom, settings)
         self.device = self.security.device = Device(self.security, self.security.uuid)
         self.light, self.swu = Light(), Updating()
-        core = (
-            Discovery(),
-            DeviceInfo(lambda: "lamp", PIID, "1.0.0"),
-            Platform(pi=PIID, mnmn="Fargo", mnmo="", mnfv="1.0.0", mndt=""),
+        public = (
+            core.discovery(),
+            core.device_info(core.configuration(self.store), "lamp", PIID, "1.0.0"),
+            core.platform(PIID, "Fargo", "1.0.0", "", ""),
         )
-        for resource in (*core, self.pstat, *self.security.resources, Maintenance(None, None), self.swu, self.light):
+        rest = (self.pstat, *self.security.resources, core.maintenance(None, None), self.swu, self.light)
+        for resource in public + rest:
             self.device.add(resource)
         self.device.endpoints = self.urls
         self.pstat.on_state = self.state_changed

@@ -9,7 +9,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from cbor import decode
+from cbor.decoder import decode
 from coap.endpoint import Endpoint
 from coap.message import parse
 from cryptography import x509
@@ -17,7 +17,7 @@ from dtls.handshake import establish
 from dtls.hello import ClientHello
 from dtls.transport import DtlsTransport
 from dtls.wire import Reader
-from ocf.core import DeviceInfo, Discovery, Introspection, Platform
+from ocf import core
 from ocf.device import Device
 from ocf.pstat import RESET, RFNOP, RFOTM, Pstat
 from ocf.resource import Property, Resource
@@ -108,10 +108,18 @@ class Player:
         updater = Updater(store, clock, slots, self.pstat, None, {}, None)
         self.pstat.on_tm = updater.target
         self.pstat.on_state = self.state_changed
-        info = DeviceInfo(lambda: "lamp", PIID, "1.0.0")
-        platform = Platform(pi=PIID, mnmn="Fargo", mnfv="1.0.0")
+        info = core.device_info(core.configuration(MemoryStore()), "lamp", PIID, "1.0.0")
+        platform = core.platform(PIID, "Fargo", "1.0.0")
         svrs = (self.pstat, *self.security.resources)
-        for resource in (Discovery(), info, platform, Introspection(), *svrs, SoftwareUpdate(updater), Switch()):
+        for resource in (
+            core.discovery(),
+            info,
+            platform,
+            core.introspection(),
+            *svrs,
+            SoftwareUpdate(updater),
+            Switch(),
+        ):
             device.add(resource)
         device.endpoints = lambda resource, request: ["coaps://10.77.0.1:33799"]
         self.dtls = DtlsTransport(self.secured, self.security)

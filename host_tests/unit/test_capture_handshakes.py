@@ -7,7 +7,7 @@ import hashlib
 import uuid
 
 import pytest
-from cbor import decode
+from cbor.decoder import decode
 from coap.message import parse
 from crypto.prf import owner_psk
 from dtls.handshake import CURVE, Handshake

@@ -4,7 +4,7 @@ import random
 
 import pcap
 import pytest
-from cbor import decode, decode_prefix
+from cbor.decoder import decode, decode_prefix
 from coap.message import parse
 from dtls.record import records
 from recording import ALERT, APPLICATION, HANDSHAKE, NAMES, VECTORS, listed, load

@@ -4,7 +4,8 @@ import tracemalloc
 
 import cbor2
 import pytest
-from cbor import DecodeError, EncodeError, Encoder, Pairs, Tag, decode, dumps, encode_into
+from cbor import EncodeError, Encoder, Pairs, Tag, dumps, encode_into
+from cbor.decoder import DecodeError, decode
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

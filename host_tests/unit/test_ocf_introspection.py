@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent / "both"))
 
 import test_ocf_device as both  # noqa: E402 - the same device as there
 from ocf import Property, Resource  # noqa: E402
-from ocf.core import Maintenance  # noqa: E402
+from ocf.core import maintenance  # noqa: E402
 from ocf.pstat import RFNOP, Pstat  # noqa: E402
 from ocf_rig import MemoryStore  # noqa: E402
 
@@ -26,7 +26,7 @@ def device():
     """A device with every kind of Property."""
     found = both.device()
     found.add(Pstat(MemoryStore(), RFNOP))
-    found.add(Maintenance(None, None))
+    found.add(maintenance(None, None))
     return found
 
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from cbor import DecodeError, decode
+from cbor.decoder import DecodeError, decode
 
 from firmware import folder
 from firmware.store import Store

@@ -8,18 +8,17 @@ from recipe import KIND, VENDOR, key
 from swupdate import trust
 
 from firmware.job import Trust
-from firmware.provision import Provision
 from firmware.store import Store
 
 
 def provisioned(folder, **more):
-    """A Provision that trusts the keys 1 and 2."""
+    """Path of a record that trusts the keys 1 and 2."""
     record = {
         "v": 1, "name": "x", "manufacturer": "x", "manufactured": "2026-01-09T14:30:00Z", "piid": "x",
         "vendor": VENDOR, "class": KIND, "threshold": 2, "keys": dict([key(1), key(2)]), "authorities": [b"der"], **more,
     }  # fmt: skip
     (folder / "fargo.cbor").write_bytes(cbor.dumps(record))
-    return Provision(str(folder / "fargo.cbor"))
+    return str(folder / "fargo.cbor")
 
 
 @pytest.fixture
@@ -38,11 +37,11 @@ def bring(store, number):
 
 
 def test_until_a_release_brings_another(tmp_path, store):
-    found = Trust(provisioned(tmp_path), store, None)
+    found = Trust(store, None, provisioned(tmp_path))
     assert (found.number, found.threshold, found.keys()) == (0, 2, dict([key(1), key(2)]))
     assert (found.since, found.floor, list(found.revoked)) == (0, 0, [])
     bring(store, 2)
-    found = Trust(provisioned(tmp_path), store, None)
+    found = Trust(store, None, provisioned(tmp_path))
     assert (found.number, found.threshold, found.keys()) == (2, 1, dict([key(3)]))
     assert (found.since, found.floor, found.revoked) == (2, 50, [key(1)[0]])
     assert (found.vendor_id, found.class_id, found.authorities()) == (VENDOR, KIND, [b"der"])
@@ -51,9 +50,9 @@ def test_until_a_release_brings_another(tmp_path, store):
 def test_a_device_that_is_made_later_begins_with_a_later_one(tmp_path, store):
     """Then those before are a rollback to it, although keys that it trusts have signed them."""
     late = provisioned(tmp_path, trust=[5, b"d" * 32])
-    found = Trust(late, store, None)
+    found = Trust(store, None, late)
     assert (found.number, found.digest, found.keys()) == (5, b"d" * 32, dict([key(1), key(2)]))
     bring(store, 4)
-    assert Trust(late, store, None).number == 5 and Trust(late, store, None).keys() == dict([key(1), key(2)])
+    assert Trust(store, None, late).number == 5 and Trust(store, None, late).keys() == dict([key(1), key(2)])
     bring(store, 6)
-    assert Trust(late, store, None).number == 6 and Trust(late, store, None).keys() == dict([key(3)])
+    assert Trust(store, None, late).number == 6 and Trust(store, None, late).keys() == dict([key(3)])

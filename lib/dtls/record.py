@@ -1,7 +1,6 @@
 """Records: how they are protected (RFC 6347 section 4.1), and the Session that they belong to."""
 
 from crypto import Hmac, equal
-from crypto.ccm import Ccm
 from port import aes, const, ticks_ms, urandom
 
 _CBC = const(2)
@@ -59,27 +58,6 @@ class Cbc:
         mac = self._mac.of(pseudo, end.to_bytes(2, "big"), plain[:end])
         good &= equal(mac, plain[end : end + _MAC])
         return plain[:end] if good else None
-
-
-class Aead:
-    """AES-128-CCM, with the record's number as the explicit part of the nonce (RFC 6655 section 3)."""
-
-    def __init__(self, key, salt, tag):
-        self._ccm = Ccm(key, tag)
-        self._salt = salt
-        self._tag = tag
-
-    def seal(self, pseudo, data):
-        """The protected fragment."""
-        number = bytes(pseudo[:8])
-        return number + self._ccm.seal(self._salt + number, pseudo + len(data).to_bytes(2, "big"), bytes(data))
-
-    def open(self, pseudo, data):
-        """The content, or None."""
-        size = len(data) - 8 - self._tag
-        if size < 0:
-            return None
-        return self._ccm.open(self._salt + bytes(data[:8]), pseudo + size.to_bytes(2, "big"), data[8:])
 
 
 class Session:

@@ -1,9 +1,9 @@
 """The cipher suites, and the keys that a handshake makes for them. In its phase."""
 
 from crypto.prf import prf
-from port import const
+from port import const, phase
 
-from dtls.record import Aead, Cbc
+from dtls.record import Cbc
 
 # Key exchange
 _ECDHE = const(1)
@@ -31,7 +31,8 @@ def derive(session, premaster, transcript, server):
     session.block = 40 if tag else 96
     keys = prf(session.master, b"key expansion", randoms, session.block)
     if tag:
-        sides = [Aead(keys[16 * i : 16 * i + 16], keys[32 + 4 * i : 36 + 4 * i], tag) for i in (0, 1)]
+        aead = phase("dtls.aead").__enter__()  # never left: the sessions outlive the handshake, and others will come
+        sides = [aead.Aead(keys[16 * i : 16 * i + 16], keys[32 + 4 * i : 36 + 4 * i], tag) for i in (0, 1)]
     else:
         sides = [Cbc(keys[32 * i : 32 * i + 32], keys[64 + 16 * i : 80 + 16 * i]) for i in (0, 1)]
     session.read, session.write = sides if server else sides[::-1]

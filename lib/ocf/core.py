@@ -1,102 +1,24 @@
-"""The core Resources: discovery, introspection, Device, Platform, configuration and maintenance (OCF Core)."""
+"""The core Resources: discovery, introspection, Device, Platform, configuration and maintenance (OCF Core). A phase.
+
+It makes them at the start, and is loaded again whenever one of them is asked: `Core` of ocf.resource.
+"""
 
 from port import phase
 
-from ocf.resource import BASELINE, Property, Resource, refuse
+from ocf.resource import BASELINE, Core, Property, dressed, refuse
 
 _READ = ("oic.if.r", BASELINE)
-
-
-class Discovery(Resource):
-    """/oic/res: the links of all discoverable Resources; their representations through the batch Interface.
-
-    The batch shows what the Client that asks may read. `rt=` in the query selects by type, several by any of them.
-    """
-
-    href = "/oic/res"
-    rt = ("oic.wk.res",)
-    interfaces = ("oic.if.ll", "oic.if.b", BASELINE)
-    secure = False
-
-    def represent(self, interface, request):
-        """CBOR of it, or None when no Resource matches the query: for those that ask for others, nothing is loaded."""
-        if not any(r.discoverable and r.matches(request) for r in self.device.resources):
-            return None
-        with phase("ocf.discovery") as discovery:
-            return discovery.represent(self, interface, request)
-
-
-class Introspection(Resource):
-    """/oc/wk/introspection: says where the introspection data is."""
-
-    href = "/oc/wk/introspection"
-    rt = ("oic.wk.introspection",)
-    interfaces = _READ
-    observable = False
-    properties = (Property("urlInfo", list),)
-
-    def represent(self, interface, request):
-        """One URL for each way in which this Device is reached."""
-        with phase("ocf.introspection") as introspection:
-            self.urlInfo = introspection.places(self, request)
-        return super().represent(interface, request)
-
-
-class IntrospectionData(Resource):
-    """/oc/introspection: the data, made anew for each reader (who fetches it in blocks)."""
-
-    href = "/oc/introspection"
-    rt = ("x.fargo.introspection",)
-    interfaces = _READ
-    observable = discoverable = False
-
-    def __init__(self, title, version):
-        super().__init__(title=title, version=version)
-
-    def represent(self, interface, request):
-        """The document of all Resources."""
-        with phase("ocf.introspection") as introspection:
-            return introspection.document(self.device, self.title, self.version)
-
-
-class DeviceInfo(Resource):
-    """/oic/d. `sv` is the running version, `piid` is permanent, `di` follows the Device's."""
-
-    href = "/oic/d"
-    interfaces = _READ
-    secure = False
-    properties = (
+PROPERTIES = {
+    "/oc/wk/introspection": (Property("urlInfo", list),),
+    "/oic/d": (
         Property("n", str),
         Property("di", str, format="uuid"),
         Property("icv", str),
         Property("dmv", str, max_length=256),
         Property("piid", str, format="uuid"),
         Property("sv", str),
-    )
-    icv = "ocf.2.2.5"
-    dmv = "ocf.res.1.3.0,ocf.sh.1.3.0"
-
-    def __init__(self, name, piid, version, kind="oic.d.fargo"):
-        """`name()` gives the Device's name, `piid` is a UUID as text, `version` runs, `kind` is the `oic.d.*`."""
-        super().__init__(piid=piid, sv=version)
-        self._name = name
-        self.rt = ("oic.wk.d", kind)
-
-    def get(self):
-        """The name and the Device's UUID, which its owner may change, are what they are now."""
-        self.n = self._name()
-        self.di = self.device.di
-        return super().get()
-
-
-class Platform(Resource):
-    """/oic/p. `mnfv` is the running version; `mndt` the date of manufacture."""
-
-    href = "/oic/p"
-    rt = ("oic.wk.p",)
-    interfaces = _READ
-    secure = False
-    properties = (
+    ),
+    "/oic/p": (
         Property("pi", str, format="uuid"),
         Property("mnmn", str),
         Property("mnmo", str, optional=True),
@@ -104,60 +26,109 @@ class Platform(Resource):
         Property("mnhw", str, optional=True),
         Property("mnos", str, optional=True),
         Property("mnfv", str),
-    )
-    mnmo = mndt = mnhw = mnos = None
+    ),
+    "/oc/con": (Property("n", str, "rw"),),
+    "/oic/mnt": (Property("fr", bool, "rw"), Property("rb", bool, "rw")),
+}
 
 
-class Configuration(Resource):
-    """/oc/con: the Device's name, which an authorized Client may change. Empty until then."""
+def discovery():
+    """/oic/res: the links of all discoverable Resources; their representations through the batch Interface.
 
-    href = "/oc/con"
-    rt = ("oic.wk.con",)
-    properties = (Property("n", str, "rw"),)
+    The batch shows what the Client that asks may read. `rt=` in the query selects by type, several by any of them.
+    """
+    return Core(
+        href="/oic/res", rt=("oic.wk.res",), interfaces=("oic.if.ll", "oic.if.b", BASELINE), secure=False
+    )  # fmt: skip
 
-    def __init__(self, store):
-        name = store.load("name") or b""
+
+def introspection():
+    """/oc/wk/introspection: says where the introspection data is, in each way in which this Device is reached."""
+    return Core(href="/oc/wk/introspection", rt=("oic.wk.introspection",), interfaces=_READ, observable=False)
+
+
+def introspection_data(title, version):
+    """/oc/introspection: the data, made anew for each reader (who fetches it in blocks)."""
+    return Core(
+        href="/oc/introspection", rt=("x.fargo.introspection",), interfaces=_READ, observable=False, discoverable=False,
+        title=title, version=version,
+    )  # fmt: skip
+
+
+def device_info(names, name, piid, version, kind="oic.d.fargo"):
+    """/oic/d. `name` holds until the configuration `names` has another; `piid` is permanent, a UUID as text; `version`
+    runs; `kind` is the `oic.d.*`."""
+    return Core(
+        href="/oic/d", rt=("oic.wk.d", kind), interfaces=_READ, secure=False, names=names, name=name, piid=piid, sv=version
+    )  # fmt: skip
+
+
+def platform(pi, mnmn, mnfv, mnmo=None, mndt=None):
+    """/oic/p. `mnfv` is the running version; `mndt` the date of manufacture."""
+    return Core(
+        href="/oic/p", rt=("oic.wk.p",), interfaces=_READ, secure=False,
+        pi=pi, mnmn=mnmn, mnmo=mnmo, mndt=mndt, mnhw=None, mnos=None, mnfv=mnfv,
+    )  # fmt: skip
+
+
+def configuration(store):
+    """/oc/con: the Device's name `n`, which an authorized Client may change. Empty until then."""
+    try:
+        name = str(store.load("name") or b"", "utf-8")
+    except ValueError:  # UnicodeError
+        name = ""
+    return Core(href="/oc/con", rt=("oic.wk.con",), n=name, store=store)
+
+
+def maintenance(factory_reset, reboot):
+    """/oic/mnt: factory reset (`fr`) and reboot (`rb`) by writing true.
+
+    Both are called without arguments after the answer was sent; either may raise Refused.
+    """
+    return Core(
+        href="/oic/mnt", rt=("oic.wk.mnt",), dcr=True, fr=False, rb=False, factory_reset=factory_reset, reboot=reboot
+    )  # fmt: skip
+
+
+# What they show and do
+
+
+def represent(resource, interface, request):
+    """Pairs, or CBOR of the introspection data."""
+    href = resource.href
+    device = resource.device
+    if href == "/oic/d":
+        found = [
+            ("n", resource.names.n or resource.name), ("di", device.di), ("icv", "ocf.2.2.5"),
+            ("dmv", "ocf.res.1.3.0,ocf.sh.1.3.0"), ("piid", resource.piid), ("sv", resource.sv),
+        ]  # fmt: skip
+    elif "introspection" in href:
+        with phase("ocf.introspection") as code:
+            if href == "/oc/introspection":
+                return code.document(device, resource.title, resource.version)
+            found = [("urlInfo", code.places(resource, request))]
+    else:
+        found = resource.get()
+    return dressed(resource, interface, found)
+
+
+def update(resource, values):
+    """An UPDATE of configuration or maintenance; the values of the latter read false again. Raises Refused."""
+    if "n" in values:
         try:
-            super().__init__(n=str(name, "utf-8"))
-        except ValueError:  # UnicodeError
-            super().__init__(n="")
-        self._store = store
-
-    def update(self, values):
-        """Rename. Raises Refused 5.00 when the name cannot be kept."""
-        if "n" in values:
-            try:
-                self._store.save("name", values["n"].encode())
-            except OSError as error:
-                refuse("store", error)
-            super().update(values)
-        return True
-
-    def reset(self):
-        """Back to no name."""
-        self._store.remove("name")
-        self.n = ""
+            resource.store.save("name", values["n"].encode())
+        except OSError as error:
+            refuse("store", error)
+        resource.n = values["n"]
+        resource.notify()
+    elif values.get("fr"):
+        resource.factory_reset()
+    elif values.get("rb"):
+        resource.reboot()
+    return True
 
 
-class Maintenance(Resource):
-    """/oic/mnt: factory reset (`fr`) and reboot (`rb`) by writing true."""
-
-    href = "/oic/mnt"
-    rt = ("oic.wk.mnt",)
-    dcr = True
-    properties = (Property("fr", bool, "rw"), Property("rb", bool, "rw"))
-    fr = rb = False
-
-    def __init__(self, factory_reset, reboot):
-        """Both are called without arguments after the answer was sent; either may raise Refused."""
-        super().__init__()
-        self._factory_reset = factory_reset
-        self._reboot = reboot
-
-    def update(self, values):
-        """Do it; the values read false again."""
-        if values.get("fr"):
-            self._factory_reset()
-        elif values.get("rb"):
-            self._reboot()
-        return True
+def reset(names):
+    """The configuration goes back to no name. Raises OSError."""
+    names.store.remove("name")
+    names.n = ""

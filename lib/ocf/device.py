@@ -1,8 +1,8 @@
 """The Device: holds the Resources and answers for them. It is the handler of every endpoint."""
 
-from cbor import DecodeError, EncodeError, Encoder, Pairs, decode, dumps
+from cbor import EncodeError, Encoder, Pairs, dumps
 from coap.message import Refused, Response
-from port import const
+from port import const, phase
 
 from ocf.resource import refuse
 
@@ -13,9 +13,7 @@ _OCF_CBOR = const(10000)
 _FORMATS = (None, 60, _OCF_CBOR)
 _BUFFER = const(1024)  # holds every representation but those of discovery
 _LARGEST = const(16384)
-_LARGEST_BODY = const(4096)
 _BATCH = "/oic/res?if=oic.if.b"  # the observation of all discoverable Resources at once
-_READ_ONLY = ("oic.if.r", "oic.if.ll", "oic.if.b", "oic.if.s")
 
 
 class Device:
@@ -107,20 +105,8 @@ class Device:
 
     def _post(self, resource, request):
         interface = self._interface(resource, request)
-        if resource.interfaces[0] in _READ_ONLY:
-            refuse("access")
-        if interface in _READ_ONLY or not resource.matches(request):
-            refuse("query")
-        if request.content_format not in _FORMATS:
-            refuse("content_format")
-        if len(request.payload) > _LARGEST_BODY:
-            refuse("payload", _LARGEST_BODY)
-        try:
-            body = decode(request.payload)
-        except DecodeError as error:
-            refuse("decode", error)
-        if not isinstance(body, dict):
-            refuse("dict")
+        with phase("ocf.update") as code:
+            body = code.body(resource, request, interface)
         done = resource.post(body, request)
         if hasattr(done, "send"):
             return self._later(done, request)

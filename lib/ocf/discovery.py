@@ -1,5 +1,7 @@
 """What /oic/res shows (OCF Core, discovery). A phase."""
 
+from port import phase
+
 from ocf.resource import BASELINE
 from ocf.stream import written
 
@@ -32,7 +34,10 @@ def represent(discovery, interface, request):
             else:
                 _link(out, resource, request, device, resource is discovery)
 
-    return written(device, write)
+    if not batch:
+        return written(device, write)
+    with phase("ocf.core"):  # once for all that it is about
+        return written(device, write)
 
 
 def _link(out, resource, request, device, itself):

@@ -22,53 +22,48 @@ def places(resource, request):
 def _write(out, device, title, version):
     # One Resource at a time: the whole document as objects would be several times its size in CBOR.
     shown = [r for r in device.resources if r.href not in ("/oic/res", "/oc/introspection")]
-    names = _names(shown)
+    defined = []
+    found = [_definition_of(resource, defined) for resource in shown]
     out.head(5, 7)
     out.each("swagger", "2.0", "info", Pairs((("title", title), ("version", version))), "schemes", ("http",))
     out.each("consumes", _FORMATS, "produces", _FORMATS, "paths")
     out.head(5, len(shown))
-    for resource in shown:
-        out.each(resource.href, _path(resource, _find(names, resource)))
+    for i in range(len(shown)):
+        out.each(shown[i].href, _path(shown[i], *found[i]))
     out.each("definitions")
-    out.head(5, sum(2 if _writable(r) else 1 for _, r in names))
-    for name, resource in names:
-        out.each(name, _definition(resource, False))
-        if _writable(resource):
-            out.each(name + "-update", _definition(resource, True))
+    out.head(5, sum(2 if _writable(properties) else 1 for _, properties, _ in defined))
+    for name, properties, resource in defined:
+        out.each(name, _definition(resource, properties, False))
+        if _writable(properties):
+            out.each(name + "-update", _definition(resource, properties, True))
 
 
 _FORMATS = ("application/json",)  # as all OCF models say, whatever is spoken
 
 
-def _names(resources):
-    """(name of the definition, Resource) of all definitions: Resources that declare the same share one."""
-    names = []
-    for resource in resources:
-        if not _find(names, resource):
-            name = resource.rt[0]
-            if any(name == known for known, _ in names):
-                name += resource.href.replace("/", "-")
-            names.append((name, resource))
-    return names
+def _definition_of(resource, defined):
+    # (name, properties, Resource): Resources that declare the same share one, which is added to those `defined`.
+    properties = resource.properties or ()
+    name = resource.rt[0]
+    for known in defined:
+        if known[1] is properties and known[2].rt == resource.rt:
+            return known
+        if known[0] == resource.rt[0]:
+            name = known[0] + resource.href.replace("/", "-")
+    defined.append((name, properties, resource))
+    return defined[-1]
 
 
-def _find(names, resource):
-    for name, other in names:
-        if other.properties is resource.properties and other.rt == resource.rt:
-            return name
-    return None
+def _writable(properties):
+    return any(access == "rw" for _name, _kind, access, _rules in properties)
 
 
-def _writable(resource):
-    return any(access == "rw" for _name, _kind, access, _rules in resource.properties)
-
-
-def _path(resource, name):
+def _path(resource, name, properties, _first):
     interfaces = Pairs((("in", "query"), ("name", "if"), ("type", "string"), ("enum", resource.interfaces)))
     schema = _ref(name)
     answer = Pairs((("200", Pairs((("description", ""), ("schema", schema)))),))
     methods = [("get", Pairs((("parameters", (interfaces,)), ("responses", answer))))]
-    if _writable(resource):
+    if _writable(properties):
         body = Pairs((("in", "body"), ("name", "body"), ("required", True), ("schema", _ref(name + "-update"))))
         methods.append(("post", Pairs((("parameters", (interfaces, body)), ("responses", answer)))))
     return Pairs(methods)
@@ -78,21 +73,21 @@ def _ref(name):
     return Pairs((("$ref", "#/definitions/" + name),))
 
 
-def _definition(resource, update):
+def _definition(resource, properties, update):
     """The schema of the representation, or of the body of an UPDATE."""
-    properties = []
+    shown = []
     needed = []
     if not update:
         for name, values in (("rt", resource.rt), ("if", resource.interfaces)):
             items = Pairs((("type", "string"), ("enum", values)))
-            properties.append((name, Pairs((("type", "array"), ("readOnly", True), ("items", items)))))
-    for name, kind, access, rules in resource.properties:
+            shown.append((name, Pairs((("type", "array"), ("readOnly", True), ("items", items)))))
+    for name, kind, access, rules in properties:
         if update and access == "r":
             continue
-        properties.append((name, _property(kind, access, rules)))
+        shown.append((name, _property(kind, access, rules)))
         if rules.get("needed") if update else not rules.get("optional"):
             needed.append(name)
-    found = [("type", "object"), ("properties", Pairs(properties))]
+    found = [("type", "object"), ("properties", Pairs(shown))]
     if needed:  # OpenAPI allows no empty list
         found.append(("required", needed))
     return Pairs(found)

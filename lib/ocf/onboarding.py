@@ -1,11 +1,12 @@
 """Onboarding states: what may be written when, and RESET. A phase: loaded for such an UPDATE, and at the start."""
 
-from cbor import DecodeError, decode, dumps
+from cbor import dumps
+from cbor.decoder import DecodeError, decode
 from coap.message import Refused
 from port import const
 
 from ocf.pstat import NIL
-from ocf.resource import BAD_REQUEST
+from ocf.resource import BAD_REQUEST, Property
 from ocf.uuids import is_uuid
 
 _RESET = const(0)
@@ -14,6 +15,16 @@ _SRESET = const(4)
 _RESET_OM = const(3)  # what a Device shows until its onboarding tool says how it will work
 # What `dos.s` may be written to, by state: RESET (which ends by itself), RFOTM, RFPRO, RFNOP, SRESET.
 _LEGAL = const(((), (0, 2, 3), (0, 2, 3, 4), (0, 2, 3, 4), (0, 2, 4)))
+
+PROPERTIES = (
+    Property("dos", dict, "rw"),
+    Property("isop", bool),
+    Property("cm", int),
+    Property("tm", int, "rw", minimum=0, maximum=65535),
+    Property("om", int, "rw", minimum=1, maximum=7),
+    Property("sm", int),
+    Property("rowneruuid", str, "rw", format="uuid"),
+)
 
 
 def update(pstat, values):

@@ -6,7 +6,7 @@ from cbor import Pairs
 from coap.message import Refused
 from port import const, phase, print_exception
 
-from ocf.resource import Property, Resource
+from ocf.resource import Resource
 
 RESET, RFOTM, RFPRO, RFNOP, SRESET = range(5)
 
@@ -31,15 +31,6 @@ class Pstat(Resource):
     href = "/oic/sec/pstat"
     rt = ("oic.r.pstat",)
     dcr = True
-    properties = (
-        Property("dos", dict, "rw"),
-        Property("isop", bool),
-        Property("cm", int),
-        Property("tm", int, "rw", minimum=0, maximum=65535),
-        Property("om", int, "rw", minimum=1, maximum=7),
-        Property("sm", int),
-        Property("rowneruuid", str, "rw", format="uuid"),
-    )
     sm = om = _SM
     rowneruuid = NIL
     pending = False
@@ -56,6 +47,19 @@ class Pstat(Resource):
         if self.state == RESET:
             self.state = RFOTM
             self.unfinished = "the power failed in it"
+
+    @property
+    def properties(self):
+        """What it declares."""
+        with phase("ocf.onboarding") as rules:
+            return rules.PROPERTIES
+
+    def get(self):
+        """All Properties."""
+        return [
+            ("dos", self.dos), ("isop", self.isop), ("cm", self.cm), ("tm", self.tm), ("om", self.om), ("sm", _SM),
+            ("rowneruuid", self.rowneruuid),
+        ]  # fmt: skip
 
     @property
     def dos(self):

@@ -2,7 +2,8 @@
 
 from port import const
 
-from ocf.resource import BAD_REQUEST, broken
+from ocf.resource import BAD_REQUEST
+from ocf.update import broken
 
 _METHOD = const(0x85)  # not allowed
 # What Resources and the Device call it -> CoAP code, words

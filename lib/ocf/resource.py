@@ -27,30 +27,17 @@ def Property(name, kind, access="r", **rules):  # noqa: N802 - a declaration, li
     return name, kind, access, rules or _NO_RULES
 
 
-def broken(value, kind, rules):
-    """What `value` (decoded CBOR) breaks of a Property: "kind", "enum", "max_length" or "range"; None when it is good."""
-    # bool is an int here, and is not on MicroPython
-    if isinstance(value, bool):
-        good = kind is bool
-    else:
-        good = isinstance(value, kind) or kind is float and isinstance(value, int)
-    if not good:
-        return "kind"
-    enum = rules.get("enum")
-    if enum and value not in enum:
-        return "enum"
-    if kind in (str, bytes, list, dict):
-        return "max_length" if len(value) > rules.get("max_length", 64) else None
-    minimum, maximum = rules.get("minimum"), rules.get("maximum")
-    # written so that NaN, which compares as false, is out of every range
-    good = (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
-    return None if good else "range"
-
-
 def refuse(reason, *about):
     """Raise Refused with the code and the words that `ocf.refusal` has for `reason`."""
     with phase("ocf.refusal") as refusal:
         raise Refused(*refusal.words(reason, *about))
+
+
+def dressed(resource, interface, found):
+    """Pairs of `found`, what `resource` is, as it is seen through `interface`."""
+    if interface == BASELINE:
+        found = [("rt", resource.rt), ("if", resource.interfaces)] + found
+    return Pairs(found)
 
 
 class Resource:
@@ -90,10 +77,7 @@ class Resource:
         """
         if not self.matches(request):
             return None
-        found = self.get()
-        if interface == BASELINE:
-            found = [("rt", self.rt), ("if", self.interfaces)] + found
-        return Pairs(found)
+        return dressed(self, interface, self.get())
 
     def matches(self, request):
         """Whether this Resource has one of the types (`rt=`) that the query asks for, if it asks for any."""
@@ -104,20 +88,6 @@ class Resource:
                     return True
                 found = False
         return found
-
-    def validate(self, body):
-        """Raise Refused unless `body` (a dict) is an UPDATE that the declaration allows; nothing is changed."""
-        known = bad = 0
-        for name, kind, access, rules in self.properties:
-            if name in body:
-                known += 1
-                bad = access == "r" or broken(body[name], kind, rules)
-            else:
-                bad = rules.get("needed")
-            if bad:
-                break
-        if bad or known < len(body):
-            refuse("body", self.properties, body)
 
     def update(self, values):
         """Take an UPDATE that was validated. True makes the answer carry the new representation. Raises Refused."""
@@ -131,11 +101,37 @@ class Resource:
             self.device.notify(self)
 
     def post(self, body, request):
-        """An UPDATE by `request`, as a whole: SVRs whose rules depend on who asks replace it. As `update`, or
-        a coroutine."""
-        self.validate(body)
+        """An UPDATE by `request`, as a whole: Resources whose rules depend on who asks replace it, and have no
+        `properties` (None). As `update`, or a coroutine."""
         return self.update(body)
 
     def delete(self, request):
         """A DELETE; refused unless a Resource defines it."""
         refuse("delete")
+
+
+class Core(Resource):
+    """A core Resource (OCF Core): the phase `ocf.core` makes it, and is what it declares, shows and does."""
+
+    def represent(self, interface, request):
+        """As of any other; for a query that matches no Resource nothing is loaded."""
+        if self.href == "/oic/res":
+            if not any(r.discoverable and r.matches(request) for r in self.device.resources):
+                return None
+            with phase("ocf.discovery") as discovery:
+                return discovery.represent(self, interface, request)
+        if not self.matches(request):
+            return None
+        with phase("ocf.core") as core:
+            return core.represent(self, interface, request)
+
+    @property
+    def properties(self):
+        """What it declares."""
+        with phase("ocf.core") as core:
+            return core.PROPERTIES.get(self.href, ())
+
+    def update(self, values):
+        """Rename, restart or reset. Raises Refused."""
+        with phase("ocf.core") as core:
+            return core.update(self, values)

@@ -1,6 +1,7 @@
 """What runs now, against what the record expected: decided at every start, from facts alone. A phase of its own."""
 
 import cbor
+from cbor.decoder import decode
 from port import const, phase, print_exception
 
 from swupdate.machine import CM, TM, TRIES, fresh
@@ -24,6 +25,8 @@ def start(updater, cause):
             print_exception(error)
     updater.floor = floor(store, updater.nvs, slots)
     updater.feed(event)
+    if updater.saved and event[0] != "trial":
+        store.remove("trial")  # what it was about is over, and in the record: the next trial begins with none
 
 
 def confirm(updater):
@@ -39,7 +42,7 @@ def load(store):
     """The saved state. Keys that are unknown are left out, those that are missing or of another type are fresh."""
     state = fresh()
     try:
-        record = cbor.decode(store.load("update") or b"\xa0")
+        record = decode(store.load("update") or b"\xa0")
         for name in state:
             value = record.get(name)
             if isinstance(value, type(state[name])):
@@ -57,7 +60,7 @@ def facts(slots, cause, store, now):
     data = store.load("trial")
     if data:
         try:
-            note = str(cbor.decode(data)["reason"])[:200]
+            note = str(decode(data)["reason"])[:200]
         except (ValueError, KeyError, TypeError):
             note = "its trial was given up"
     both = (slots.running, slots.other)
@@ -162,7 +165,7 @@ def floor(store, nvs, slots):
     data = store.load(name)
     kept = copied = 0
     try:
-        kept = cbor.decode(data)["seq"] if data else 0
+        kept = decode(data)["seq"] if data else 0
         kept = kept if isinstance(kept, int) else 0
     except (ValueError, KeyError, TypeError):
         pass

@@ -9,13 +9,12 @@ import asyncio
 import cbor
 from port import const, phase, print_exception, reserve, sleep_ms, ticks_diff, ticks_ms
 
-from swupdate.faults import RESULTS, Fault
+from swupdate.faults import RESULTS
 
 _VERSION = const(1)  # of the record
 _LOOK_S = const(10)  # a clock that is set anew is noticed within this time
 _TELL_MS = const(1000)
 _AGAIN_MS = const(1000)  # so soon is tried again what had too little memory
-_SCHEMES = ("https", "coaps")
 _NO_MEMORY = ("then", ("failed", RESULTS["memory"], "not enough memory"))  # made ahead: then there is none for it
 
 
@@ -36,7 +35,7 @@ class Updater:
     def __init__(self, store, clock, slots, pstat, make_job, settings, reboot, nvs=None):
         self.store, self.slots, self.make_job = store, slots, make_job
         self.clock, self.pstat, self.reboot, self.nvs = clock, pstat, reboot, nvs
-        self._settings = settings
+        self.settings = settings
         self._url = settings.get("url", "")
         self.flush = self.pause = self.resume = None
         self.watchers = []  # called when the state changed
@@ -59,23 +58,20 @@ class Updater:
     @property
     def last(self):
         """Time of the last update, at first that of manufacture (Unix seconds)."""
-        return self.state["last"] or self._settings.get("manufactured", 0)
+        return self.state["last"] or self.settings.get("manufactured", 0)
 
     def update(self, purl, action, when):
-        """UPDATE of /oc/swu; `when` is "now", "none" or Unix seconds. None, or the refusal: (CoAP code, words)."""
-        fault = None
-        if purl:
-            try:
-                with phase("swupdate.url", "swupdate.itself") as (url, itself):
-                    _scheme, host, _port, _path = url.parse(purl, self._settings.get("schemes", _SCHEMES))
-                    itself.refuse(host, self._settings.get("address", str)())
-            except Fault as error:
-                fault = (error.result(), error.text)
-        return self.feed(("update", purl, action, when, fault, self._facts()))
+        """UPDATE of /oc/swu; `when` is "now", "none", or a time in words or Unix seconds.
+
+        None, or the refusal: (CoAP code, words). Raises ValueError for words that are no time.
+        """
+        with phase("swupdate.wish") as wish:
+            event = wish.event(self, purl, action, when)
+        return self.feed(event)
 
     def target(self, tm):
         """UPDATE of pstat's `tm`. None, or the refusal: (CoAP code, words)."""
-        return self.feed(("target", tm, self._facts()))
+        return self.feed(("target", tm, self.facts()))
 
     def dos_changed(self, dos):
         """pstat entered onboarding state `dos` (0: RESET). Raises MemoryError: then RESET is not done, and begun again."""
@@ -172,7 +168,8 @@ class Updater:
         else:
             self._task = asyncio.create_task(self._work(*effect))
 
-    def _facts(self):
+    def facts(self):
+        """What the machine asks for with most events."""
         return self.clock.now(), self.pstat.operational, bool(self._url), self.slots.confirmed
 
     def _look_at_clock(self):
@@ -183,7 +180,7 @@ class Updater:
         if not self._armed:
             self.feed(("clock", now))
         elif now >= self._armed:
-            self.feed(("due", self._facts()))
+            self.feed(("due", self.facts()))
             return _LOOK_S
         return min(_LOOK_S, max(1, self._armed - now))
 
@@ -213,7 +210,7 @@ class Updater:
         try:
             if effect == "run":
                 with phase("swupdate.work") as work:
-                    return await work.attempt(self, what, self._url, self._settings)
+                    return await work.attempt(self, what, self._url, self.settings)
             with phase("swupdate.restart") as restart:
                 return await restart.restart(self, what)
         except Exception as error:  # noqa: BLE001 - the phase itself could not be loaded

@@ -1,11 +1,11 @@
 """What Clients see of the update: OCF's software update Resource and the vendor's own status."""
 
-from ocf.resource import Property, Refused, Resource
-from port import phase
+from ocf.resource import Refused, Resource
+from port import const, phase
 
 from swupdate import utc
 
-_BAD_REQUEST = 0x80
+_BAD_REQUEST = const(0x80)
 
 
 class SoftwareUpdate(Resource):
@@ -15,17 +15,12 @@ class SoftwareUpdate(Resource):
     rt = ("oic.r.softwareupdate",)
     interfaces = ("oic.if.rw", "oic.if.baseline")
     dcr = True
-    properties = (
-        # Real package URLs exceed the model's 64; what exceeds 255 as well is refused as a bad URL, with its result.
-        Property("purl", str, "rw", needed=True, max_length=2048, declared_length=64, format="uri"),
-        Property("nv", str, optional=True),
-        Property("signed", str, enum=("vendor",), optional=True),
-        Property("swupdateaction", str, "rw", needed=True, enum=("idle", "isac", "isvv", "upgrade")),
-        Property("swupdatestate", str, enum=("idle", "nsa", "svv", "sva", "upgrading")),
-        Property("swupdateresult", int),
-        Property("lastupdate", str, format="date-time", optional=True),
-        Property("updatetime", str, "rw", needed=True, format="date-time"),
-    )
+
+    @property
+    def properties(self):
+        """What it declares."""
+        with phase("swupdate.declared") as declared:
+            return declared.UPDATE
 
     def __init__(self, updater, href=None):
         super().__init__()
@@ -50,22 +45,13 @@ class SoftwareUpdate(Resource):
 
     def update(self, values):
         """UPDATE: answered with the full representation, as OCF's model says. Raises Refused."""
-        when = _when(values["updatetime"])
-        refusal = self._updater.update(values["purl"], values["swupdateaction"], when)
+        try:
+            refusal = self._updater.update(values["purl"], values["swupdateaction"], values["updatetime"])
+        except ValueError as error:
+            refusal = _BAD_REQUEST, "updatetime: %s" % error
         if refusal:
             raise Refused(*refusal)
         return True
-
-
-def _when(text):
-    """`updatetime` as the machine takes it. Raises Refused."""
-    if text in ("now", "none"):
-        return text
-    try:
-        with phase("swupdate.rfc3339") as rfc3339:
-            return rfc3339.parse(text)
-    except ValueError as error:
-        raise Refused(_BAD_REQUEST, "updatetime: %s" % error)  # noqa: B904 - no `from` on MicroPython
 
 
 class UpdateStatus(Resource):
@@ -75,38 +61,33 @@ class UpdateStatus(Resource):
     rt = ("x.fargo.update",)
     interfaces = ("oic.if.r", "oic.if.baseline")
     dcr = True
-    properties = (
-        Property("reason", str, max_length=256),
-        Property("phase", str),
-        Property("done", int),
-        Property("total", int),
-        Property("running", str),
-        Property("offered", str),
-        Property("slot", str),
-        Property("seq", int),
-        Property("confirmed", bool),
-        Property("attempts", int),
-    )
+
+    @property
+    def properties(self):
+        """What it declares."""
+        with phase("swupdate.declared") as declared:
+            return declared.STATUS
 
     def __init__(self, updater):
         super().__init__()
         self._updater = updater
         updater.watchers.append(self.notify)
         updater.progress_watchers.append(self.notify)
+        label = updater.slots.label(updater.slots.running) or {}
+        self._version, self._seq = label.get("version", ""), label.get("seq", 0)
 
     def get(self):
         """The Properties; `done` and `total` in bytes, `seq` the running version's sequence number."""
         u = self._updater
-        label = u.slots.label(u.slots.running) or {}
         return [
             ("reason", u.state["reason"]),
             ("phase", u.phase),
             ("done", u.done),
             ("total", u.total),
-            ("running", label.get("version", "")),
+            ("running", self._version),
             ("offered", u.state["nv"]),
             ("slot", u.slots.running),
-            ("seq", label.get("seq", 0)),
+            ("seq", self._seq),
             ("confirmed", u.slots.confirmed),
             ("attempts", u.attempts),
         ]

@@ -13,7 +13,6 @@ async def restart(updater, slot):
     try:
         if not updater.saved:
             raise Fault("flash", "the record could not be written")
-        updater.store.remove("trial")
         updater.slots.arm()
     except Exception as error:  # noqa: BLE001 - nothing was armed: go on with what runs
         return ("failed", RESULTS["install"], str(error), valid)

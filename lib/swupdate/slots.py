@@ -8,7 +8,7 @@ import binascii
 import struct
 
 import cbor
-from port import const
+from port import const, phase
 
 from swupdate.faults import Fault
 
@@ -19,7 +19,7 @@ _PENDING = const(1)
 _NEW = const(0)
 _VALID = const(2)
 _EIO = const(5)
-_LABEL_SIZE = const(256)  # what is read of the label's sector
+LABEL_SIZE = const(256)  # what is read of the label's sector
 _IMAGE_MAGIC = const(0xE9)
 _ROMFS_MAGIC = b"\xd2\xcd\x31"
 
@@ -60,17 +60,8 @@ class Slots:
 
     def label(self, slot):
         """What `slot` is (a dict, see the contract), or None when it says nothing that makes sense."""
-        buf = bytearray(_LABEL_SIZE)
-        try:
-            app = self.partition(slot, "app")
-            app.readblocks(app.ioctl(4, 0) - 1, buf, 0)
-            label, _ = cbor.decode_prefix(buf, strict=True)
-            whole = label["v"] > 0 and label["seq"] >= 0 and label["built"] >= 0 and label.get("trust", 0) >= 0
-            for size, digest in ((1, label["manifest"]), label["fw"], label["app"]):
-                whole = whole and size > 0 and isinstance(digest, bytes) and len(digest) == 32
-            return label if whole and isinstance(label["version"], str) else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        with phase("swupdate.label") as label:
+            return label.read(self.partition(slot, "app"))
 
     def valid(self, slot):
         """Whether `slot` looks like one that can be started: both first sectors and the label are there."""
@@ -97,7 +88,7 @@ class Slots:
     def pack_label(self, label, sector):
         """Make the sector that says what a slot is; `sector` is a buffer of 4 KB. Raises Fault."""
         size = cbor.encode_into(sector, label)
-        if size > _LABEL_SIZE:
+        if size > LABEL_SIZE:
             raise Fault("invalid", "the label is too long")
         for i in range(size, _SECTOR):
             sector[i] = 0xFF
@@ -105,7 +96,7 @@ class Slots:
     def arm(self):
         """Have the other slot tried at the next start. Raises Fault "install" when its image is refused."""
         try:
-            self._board.set_boot(self.other)
+            self.partition(self.other, "fw").set_boot()
         except OSError as error:
             raise Fault("install", "%s could not be armed: %s" % (self.other, error.args[-1]))  # noqa: B904
 
@@ -116,9 +107,10 @@ class Slots:
         It erases the entry before it writes it, so when the flash fails between, there is none, which is no confirmation.
         """
         if not self.confirmed:
+            running = self.partition(self.running, "fw")
             if self.state(self.running) is None:
-                self._board.set_boot(self.running)
-            self._board.mark_valid()
+                running.set_boot()
+            running.mark_app_valid_cancel_rollback()
             if self.state(self.running) != _VALID:
                 raise OSError(_EIO, "otadata does not keep what is written")
 

@@ -7,6 +7,7 @@ copy is sealed by its SHA-256: what is damaged counts for nothing, and of what i
 import hashlib
 
 import cbor
+from cbor.decoder import decode
 from port import const, phase
 
 from swupdate.faults import Fault
@@ -94,7 +95,7 @@ def _opened(data):
     try:
         if hashlib.sha256(body).digest() != data[-32:]:
             return None
-        record = cbor.decode(body)
+        record = decode(body)
         whole = record["n"] > 0 and record["threshold"] > 0 and record["since"] >= 0 and record["floor"] >= 0
         return record if whole and len(record["keys"]) and len(record["manifest"]) == 32 else None
     except (ValueError, KeyError, TypeError):

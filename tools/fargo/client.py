@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import cbor
 import port
+from cbor.decoder import decode
 from port.peer import host_port
 
 from fargo import secure
@@ -208,7 +208,7 @@ class DeviceClient:
         if reply.content_format not in (None, CBOR, OCF_CBOR):
             raise Failure(f"{self.address} answered {path} with content format {reply.content_format}, not CBOR")
         try:
-            return cbor.decode(bytes(payload), max_depth=16, max_items=8192)
+            return decode(bytes(payload), max_depth=16, max_items=8192)
         except ValueError as exc:
             raise Failure(f"{self.address} answered {path} with CBOR that does not decode: {exc}") from exc
 

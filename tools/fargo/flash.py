@@ -15,19 +15,10 @@ from fargo.console import Failure
 TABLE_AT = 0x8000
 BLOCK = 4096
 
-# Name, type, subtype, offset, size (docs/architecture.md; sizes in docs/decisions.md)
+# Those of boards are read from where a build of MicroPython finds them, with the reasons for their sizes.
 LAYOUTS = {
-    "4MB": """
-nvs,data,nvs,0x9000,0x4000
-otadata,data,ota,0xd000,0x2000
-phy_init,data,phy,0xf000,0x1000
-ota_0,app,ota_0,0x10000,0x1b0000
-ota_1,app,ota_1,0x1c0000,0x1b0000
-vfs,data,fat,0x370000,0x10000
-app_0,data,0x40,0x380000,0x30000
-app_1,data,0x41,0x3b0000,0x30000
-data,data,0x42,0x3e0000,0x20000
-""",
+    "4MB": (ROOT / "board/partitions-4MiB.csv").read_text(),
+    "8MB": (ROOT / "board/partitions-8MiB.csv").read_text(),
     "small": """
 nvs,data,nvs,0x9000,0x4000
 otadata,data,ota,0xd000,0x2000

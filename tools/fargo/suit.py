@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cbor
 from cbor import Pairs, Tag
+from cbor.decoder import decode
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -88,11 +89,11 @@ def envelope(data: bytes, signatures: list[bytes]) -> bytes:
 
 def opened(data: bytes) -> tuple[bytes, bytes, list[bytes]]:
     """(manifest, SUIT_Digest, encoded signatures) of an envelope, signed or not. Raises ValueError."""
-    outer = cbor.decode(data, strict=True)
+    outer = decode(data, strict=True)
     if isinstance(outer, Tag) and outer.number == 107 and isinstance(outer.value, dict) and set(outer.value) == {2, 3}:
         manifest, authentication = outer.value[3], outer.value[2]
         if isinstance(manifest, bytes) and isinstance(authentication, bytes):
-            blocks = cbor.decode(authentication, strict=True)
+            blocks = decode(authentication, strict=True)
             if isinstance(blocks, list) and blocks and all(isinstance(block, bytes) for block in blocks):
                 return manifest, blocks[0], blocks[1:]
     raise ValueError("this is no release envelope")

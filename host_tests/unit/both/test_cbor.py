@@ -1,6 +1,7 @@
 """`cbor`: limits, malformed data, what is lenient and what strict, buffers that are too small, order."""
 
-from cbor import DecodeError, EncodeError, Encoder, Pairs, Tag, decode, decode_prefix, dumps, encode_into
+from cbor import EncodeError, Encoder, Pairs, Tag, dumps, encode_into
+from cbor.decoder import DecodeError, decode, decode_prefix
 from check import raises, unhex
 
 # RFC 8949 appendix F, and the same kinds once more: too short, reserved, misplaced breaks.

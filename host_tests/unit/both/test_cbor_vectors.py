@@ -1,6 +1,7 @@
 """RFC 8949 appendix A, every example: read, and written back where the form is the shortest."""
 
-from cbor import DecodeError, Tag, decode, dumps
+from cbor import Tag, dumps
+from cbor.decoder import DecodeError, decode
 from check import raises, unhex
 
 INFINITY = float("inf")

@@ -2,7 +2,8 @@
 
 import hashlib
 
-from cbor import Tag, decode, dumps
+from cbor import Tag, dumps
+from cbor.decoder import decode
 from check import raises, unhex
 from crypto.cose import ES256, sig_structure, verify_sign1
 from crypto.verify import verify

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from cbor import decode, dumps
+from cbor import dumps
+from cbor.decoder import decode
 from ocf.pstat import NIL, RESET, RFNOP, RFOTM, RFPRO, SRESET
 from ocf_rig import MemoryStore
 from security_rig import (

@@ -74,12 +74,6 @@ class Board:
     def otadata(self):
         return self.partition("otadata")
 
-    def set_boot(self, label):
-        self.partition(label).set_boot()
-
-    def mark_valid(self):
-        esp32.Partition.mark_app_valid_cancel_rollback()
-
 
 def test_running_and_other():
     Chip("ota_0")

@@ -10,6 +10,7 @@ UpgradeNoNextStep, ConvertAction, ConvertState: test_machine. Copy and GetResour
 """
 
 import cbor
+from cbor.decoder import decode
 from coap.message import Refused, Request
 from ocf.device import Device
 from ocf.pstat import RFNOP, RFPRO, Pstat
@@ -66,7 +67,7 @@ class DeviceRig(Rig):
         except Refused as refused:
             assert refused.text, "a refusal says why"
             return refused.code, None
-        return answer.code, cbor.decode(bytes(answer.payload)) if len(answer.payload) else None
+        return answer.code, decode(bytes(answer.payload)) if len(answer.payload) else None
 
     def get(self, path=SWU, *query):
         code, body = self.ask(GET, path, None, query)

@@ -1,6 +1,6 @@
 """`swupdate.trial`: each proof is needed, the deadline is kept, and giving up leaves a reason behind."""
 
-import cbor
+from cbor.decoder import decode
 from port import sleep_ms
 from swupdate.faults import Fault
 from swupdate.trial import Trial
@@ -46,7 +46,7 @@ class World:
         )
 
     def reason(self):
-        return cbor.decode(self.records["trial"])["reason"]
+        return decode(self.records["trial"])["reason"]
 
 
 async def proven():

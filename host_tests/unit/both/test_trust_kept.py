@@ -1,6 +1,6 @@
 """The trust store in force: how it is kept, what of it is lost with what, and from where sequence numbers count."""
 
-import cbor
+from cbor.decoder import decode
 from check import raises
 from install_rig import Rig
 from recipe import SECTOR, Recipe, dumps, key, payload, sha
@@ -190,7 +190,7 @@ def test_without_one_nothing_begins_anew():
     assert boot.floor(rig.store, nvs, Slots(9)) == 9
     put(rig, nvs, record(1))
     assert boot.floor(rig.store, nvs, Slots(3, 1)) == 9 and boot.floor(rig.store, nvs, Slots(10, 1)) == 10
-    assert cbor.decode(rig.store.files["floor"])["seq"] == 10
+    assert decode(rig.store.files["floor"])["seq"] == 10
 
 
 async def test_what_runs_with_a_number_of_before_counts_no_more():

@@ -6,7 +6,7 @@ Resident: what every request and every ClientHello needs. What writes and shows 
 
 from port import const, phase
 
-from ocf.pstat import NIL, RESET, RFNOP, RFOTM
+from ocf.pstat import RESET, RFNOP, RFOTM
 from ocf.resource import Resource
 
 _GET = const(1)
@@ -15,7 +15,6 @@ _DELETE = const(4)
 _JUST_WORKS = const(0)
 _PIN = const(1)
 _CERTIFICATE = const(2)
-_SELF = const(4)  # the value of oxmsel while no transfer method is chosen
 _PSK = const(1)  # credtype
 _SUITES_PSK = const((0xC037, 0xC0A8))
 _SUITES_CERTIFICATE = (0xC0AE, 0xC0AC)
@@ -41,23 +40,8 @@ class Security:
         self.pstat = pstat
         self.random = random
         self.settings = settings
-        self.doc = None  # the session of the Device onboarding connection
-        self.pin_key = self.pin_task = None
-        self.device = None
-        # doxm
-        self.uuid = None
-        self.owned = False
-        self.devowner = self.rowner = NIL
-        self.oxmsel = _SELF
-        # cred: "id", "type", "subject", "usage", "key", "chain", "role"; acl2: "id", "subject", "resources", "permission"
-        self.creds = []
-        self.aces = []
-        self.cred_owner = self.acl_owner = NIL
-        self.sdi = (NIL, "", True)  # uuid, name, priv
         with phase("ocf.security.load") as records:
             records.load(self)
-        names = ("doxm", "cred", "acl2", "sp", "csr", "roles", "sdi")
-        self.resources = [Svr(self, name) for name in names]
         pstat.guard = self.guard
 
     # For the composition
@@ -211,6 +195,7 @@ def _covers(resources, resource, configures):
 class Svr(Resource):
     """One of doxm, cred, acl2, sp, csr, roles, sdi: what it does is in phases."""
 
+    properties = None
     dcr = True
     observable = False
 

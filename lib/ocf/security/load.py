@@ -1,20 +1,38 @@
 """The records of the SVRs, taken over at the start. A phase."""
 
-from cbor import decode
+from cbor.decoder import decode
 from coap.message import Refused
 from port import const
 
 from ocf.pstat import NIL, RFOTM
+from ocf.security import Svr
 from ocf.security.records import OWNERS, fresh
 from ocf.uuids import is_uuid, text
 
-_SELF = const(4)
+_SELF = const(4)  # the value of oxmsel while no transfer method is chosen
 _PSK = const(1)
 
 
 def load(security):
-    """Take over what is stored. A Device whose records make no sense has no owner, rather than not to start."""
+    """Give `security` what it holds, and take over what is stored.
+
+    A Device whose records make no sense has no owner, rather than not to start.
+    """
     s = security
+    s.doc = None  # the session of the Device onboarding connection
+    s.pin_key = s.pin_task = None
+    s.device = None
+    # doxm
+    s.uuid = None
+    s.owned = False
+    s.devowner = s.rowner = NIL
+    s.oxmsel = _SELF
+    # cred: "id", "type", "subject", "usage", "key", "chain", "role"; acl2: "id", "subject", "resources", "permission"
+    s.creds = []
+    s.aces = []
+    s.cred_owner = s.acl_owner = NIL
+    s.sdi = (NIL, "", True)  # uuid, name, priv
+    s.resources = [Svr(s, name) for name in ("doxm", "cred", "acl2", "sp", "csr", "roles", "sdi")]
     why = None
     for name in ("doxm", "cred", "acl2", "sdi"):
         try:

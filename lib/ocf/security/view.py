@@ -3,7 +3,7 @@
 from cbor import Pairs
 from port import const, phase
 
-from ocf.resource import BASELINE
+from ocf.resource import dressed
 
 _RAW = const("oic.sec.encoding.raw")
 _PEM = const("oic.sec.encoding.pem")
@@ -16,14 +16,8 @@ def represent(svr, interface, request):
     security = svr.security
     if svr.name == "csr":
         # Not among others, in a batch: it takes time.
-        return _csr(svr, interface) if request.path == svr.href else _dress(svr, interface, [])
-    return _dress(svr, interface, _VIEWS[svr.name](security, request))
-
-
-def _dress(svr, interface, found):
-    if interface == BASELINE:
-        found = [("rt", svr.rt), ("if", svr.interfaces)] + found
-    return Pairs(found)
+        return _csr(svr, interface) if request.path == svr.href else dressed(svr, interface, [])
+    return dressed(svr, interface, _VIEWS[svr.name](security, request))
 
 
 def methods(security):
@@ -104,4 +98,4 @@ _VIEWS = {"doxm": _doxm, "cred": _cred, "acl2": _acl2, "sp": _sp, "roles": _role
 async def _csr(svr, interface):
     with phase("ocf.security.csr") as csr:
         pem = await csr.request(svr.security)
-    return _dress(svr, interface, [("csr", pem), ("encoding", _PEM)])
+    return dressed(svr, interface, [("csr", pem), ("encoding", _PEM)])

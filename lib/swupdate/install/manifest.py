@@ -5,7 +5,8 @@ Whatever the profile does not know is refused: a device must not guess at a comm
 
 import hashlib
 
-from cbor import DecodeError, Tag, decode
+from cbor import Tag
+from cbor.decoder import DecodeError, decode
 from port import const
 
 from swupdate.faults import Fault

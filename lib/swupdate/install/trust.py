@@ -2,7 +2,7 @@
 
 import hashlib
 
-from cbor import DecodeError, decode
+from cbor.decoder import DecodeError, decode
 from port import const, phase
 
 from swupdate.faults import Fault
