@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test day powercut reliability fuzz bench size heap32 sim lint clean packages firmware mip
+.PHONY: help demo test day powercut reliability fuzz bench size heap32 sim image flash emulate lint clean packages firmware mip
 SEEDS ?= 1 2 3
 MINUTES ?= 5
 ABREAST ?= 4
@@ -66,6 +66,28 @@ firmware: $(VENV)/ready  ## MicroPython with Fargo frozen in: BOARD=FARGO_ESP32 
 
 mip: $(VENV)/ready  ## write the package.json files for MicroPython's `mip install`
 	@$(RUN) python -m fargo.packages
+
+IMAGE ?= build/image/fargo.bin
+KEY ?= keys/release.pub
+APP ?= examples/lamp
+QEMU ?= qemu-system-xtensa
+
+image: $(VENV)/ready  ## FIRMWARE=the .bin of MicroPython for your board: a flashable image in build/image (APP=, KEY=, OPTIONS=)
+	@test -n "$(FIRMWARE)" || { echo "Say which MicroPython: make image FIRMWARE=ESP32_GENERIC-....bin, from micropython.org/download"; exit 2; }
+	@test -e "$(KEY)" || test "$(KEY)" != keys/release.pub || $(RUN) fargo key new keys/release.pem
+	@$(RUN) fargo board image "$(IMAGE)" --firmware "$(FIRMWARE)" --app "$(APP)" --key "$(KEY)" $(OPTIONS)
+
+flash: $(VENV)/ready  ## PORT=/dev/ttyUSB0: the image onto a board; it asks first (OPTIONS=--keep keeps owner and settings)
+	@test -n "$(PORT)" || { echo "Say which port: make flash PORT=/dev/ttyUSB0; these are there:"; $(RUN) mpremote devs; exit 2; }
+	@$(RUN) fargo board flash "$(IMAGE)" --port "$(PORT)" $(OPTIONS)
+
+emulate: $(VENV)/ready  ## FIRMWARE= and QEMU=Espressif's qemu-system-xtensa: that very image in an emulator
+	@if ! command -v "$(QEMU)" >/dev/null; then \
+	  echo "SKIPPED: there is no $(QEMU) here, so nothing was emulated. Espressif's QEMU is wanted: QEMU=path of it."; \
+	else \
+	  { test -z "$(FIRMWARE)" || $(MAKE) --no-print-directory image; } && \
+	  $(RUN) fargo board emulate "$(IMAGE)" --qemu "$(QEMU)" $(OPTIONS); \
+	fi
 
 lint: $(VENV)/ready $(VENV)/typings/ready  ## ruff and mypy
 	@$(RUN) ruff check .

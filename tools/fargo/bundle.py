@@ -47,7 +47,7 @@ def _short(files: tuple[tuple[str, Path, bytes], ...]) -> list[tuple[str, str]]:
 def _is_ours(name: str) -> bool:
     """By its name in the image: a test may have put a changed file in its place."""
     base = ROOT if name.startswith("firmware/") else ROOT / "lib"
-    return name in ("board.py", "main.py") or name.endswith(".py") and (base / name).is_file()
+    return name in ("board.py", "board_start.py", "main.py") or name.endswith(".py") and (base / name).is_file()
 
 
 def version() -> str:
