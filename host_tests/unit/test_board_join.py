@@ -49,19 +49,16 @@ class Radio:
 @pytest.fixture
 def join(monkeypatch):
     def run(radio, seconds=None):
-        network = types.SimpleNamespace(WLAN=lambda _kind: radio, STA_IF=0)
-        for name, module in (
-            ("network", network), ("esp32", types.SimpleNamespace(NVS=lambda _name: radio)),
-            ("machine", types.SimpleNamespace()), ("vfs", types.SimpleNamespace()),
-        ):  # fmt: skip
-            monkeypatch.setitem(sys.modules, name, module)
-        spec = importlib.util.spec_from_file_location("board_of_the_chip", ROOT / "board/esp32/board.py")
+        modules = {"esp32": {"NVS": lambda _name: radio}, "machine": {}, "vfs": {}, "board": {"Data": None}}
+        for name, names in modules.items():
+            monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(**names))
+        spec = importlib.util.spec_from_file_location("board_start_of_the_chip", ROOT / "board/esp32/board_start.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         module.sleep_ms = radio.sleep_ms
 
         async def work():
-            task = asyncio.create_task(module.Board().join())
+            task = asyncio.create_task(module.join(radio))
             while not task.done() and (seconds is None or radio.now < seconds):
                 await asyncio.sleep(0)
             done = task.done()
