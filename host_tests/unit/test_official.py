@@ -1,13 +1,16 @@
 """Official builds of MicroPython: what is found in them, and the sentence for those that Fargo cannot use."""
 
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
+import cbor
 import pytest
 from esp_idf_defs.partitions import PartitionTable
-from fargo import image, official, release
+from fargo import board_image, image, official, release
 from fargo.cli import main
 from fargo.console import Failure
 
@@ -184,3 +187,38 @@ def test_a_release_of_an_official_build(tmp_path, capsys):
     assert code == 0 and release.show(Path(said["envelope"]))["components"][0]["bytecode"] == 8
     code, said = build("a.bin", "--bytecode", "8")
     assert code == 1 and "loads .mpy version 6 and not 8" in said["error"]
+
+
+REAL = [path for path in os.environ.get("FARGO_BUILDS", "").split(os.pathsep) if path]
+
+
+@pytest.mark.skipif(not REAL, reason="FARGO_BUILDS names no .bin files from the download page of MicroPython")
+@pytest.mark.parametrize("path", REAL)
+def test_a_real_build(tmp_path, path, monkeypatch):
+    """What was downloaded, judged by the real esptool: its parts, and an image of it. Its version may be an old one."""
+    monkeypatch.setattr(official, "OLDEST", (1, 20))
+    build = official.read(Path(path))
+    assert build.board and build.version in path
+    for layout in ("4MB", "8MB"):
+        provision = {"v": 1}
+        label = cbor.dumps({"seq": 1, "version": "1", "fw": part(build.parts.app), "app": part(APP)}).ljust(
+            4096, b"\xff"
+        )
+        pair = board_image.Pair(build.parts.app, APP, label)
+        board_image.write(tmp_path / "image", build, pair, provision, layout)
+        found = board_image.read(tmp_path / "image")
+        bootloader = found.data[found.bootloader_at : 0x8000]
+        for name, data in (("bootloader", bootloader), ("app", found.part("ota_0"))):
+            (tmp_path / name).write_bytes(data)
+            said = subprocess.run(
+                ["esptool", "image-info", str(tmp_path / name)], capture_output=True, text=True
+            ).stdout
+            assert said.count("(valid)") == 2, said
+            assert name == "app" or f"Flash size: {layout}" in said
+
+
+APP = bytes.fromhex("d2cd31240522086d61696e2e6d70790217") + b"M\6\0\x1f" + bytes(19)  # a ROMFS image with one file
+
+
+def part(data):
+    return [len(data), hashlib.sha256(data).digest()]

@@ -39,7 +39,9 @@ def build_image(
     source = (script or START.format(version=version)).encode()
     description = AppDescription("fargo-sim", version, "v5.5.2", 0, hashlib.sha256(source).digest())
     data = description.to_bytes() + SCRIPT + struct.pack("<L", len(source)) + source
-    data += f"\0{banner}\0".encode() if banner else b""
+    data += (
+        ("\0" + banner.replace("; ", "\0\0\0; ") + "\0").encode() if banner else b""
+    )  # two strings, as compilers do it
     return _image(data, version, size, chip)
 
 

@@ -20,7 +20,7 @@ OLDEST = (1, 26)
 NEWEST = (1, 29)  # whose .mpy version is known here
 _BYTECODE = 6  # from 1.19 to NEWEST
 _MB = 1 << 20
-_BANNER = re.compile(rb"MicroPython v(\d+)\.(\d+)\.(\d+)([-+.\w]*) on \d{4}-\d\d-\d\d(?:; ([ -~]{1,100}))?")
+_BANNER = re.compile(rb"MicroPython v(\d+)\.(\d+)\.(\d+)([-+.\w]*) on \d{4}-\d\d-\d\d(?:\0{0,4}; ([ -~]{1,100}))?")
 
 
 @dataclass(frozen=True)
