@@ -91,9 +91,10 @@ def rows(results: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
             if "missing" in r:
                 found.append(("MEMORY WITH 32-BIT WORDS WAS NOT MEASURED", f"it takes {r['missing']}", "", ""))
                 continue
-            for key, figure in (("live", r["live"]), ("heap", r["worst"])):
-                budget = BUDGETS[key]
-                found.append((budget.what, f"{figure:,} B", f"{budget.most:,} B", verdict(figure, budget.most, True)))
+            budget = BUDGETS["heap"]
+            found.append(
+                (budget.what, f"{r['worst']:,} B", f"{budget.most:,} B", verdict(r["worst"], budget.most, True))
+            )
             for name, size in r["smallest"].items():
                 found.append((f"smallest heap, {name}, 32 bits, with the app", f"{size:,} B", "", ""))
         elif r["bench"] == "size":
