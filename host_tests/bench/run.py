@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from budgets import BUDGETS
+from budgets import BUDGETS, past
 from rich.console import Console
 from rich.table import Table
 
@@ -127,6 +127,9 @@ def main() -> None:
     build.mkdir(exist_ok=True)
     (build / "bench.json").write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
     print("build/bench.json has them all.")
+    over, failed = past({"heap": r["worst"] for r in results if "worst" in r})
+    if failed:
+        sys.exit(f"past the budget: {'; '.join(over)}")
 
 
 if __name__ == "__main__":
