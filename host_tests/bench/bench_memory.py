@@ -1,4 +1,4 @@
-"""The whole device with 32-bit words: what is alive when it is at rest, and the smallest heap for what it has to do.
+"""The whole device with 32-bit words: the smallest heap for what it has to do. (What is alive at rest: `make size`.)
 
 The app is of about 20 KB `.mpy` (reference_app.py), and beside what is measured an owner has a session and two observers see
 the app's Resource. Each heap is tried on a fresh board, until it is known to STEP. Prints JSON lines.
@@ -99,7 +99,6 @@ def main() -> None:
     if not micropython32.use():
         print(json.dumps({"bench": "memory32", "missing": micropython32.HOW}))
         return
-    rest = live.owned_and_idle()
     with tempfile.TemporaryDirectory() as folder:
         rig = live.Rig(Path(folder) / "stage", reference_app.source())
         rig.stage.release("1.1.0", 2, firmware=True)
@@ -110,7 +109,7 @@ def main() -> None:
                 smallest[name] = trials.smallest(name)
                 print(f"{name}: {smallest[name]:,}", file=sys.stderr)
         rig.close()
-    print(json.dumps({"bench": "memory32", **rest, "smallest": smallest, "worst": max(smallest.values())}))
+    print(json.dumps({"bench": "memory32", "smallest": smallest, "worst": max(smallest.values())}))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from budgets import BUDGETS
+from budgets import BUDGETS, past
 from rich.console import Console
 from rich.table import Table
 
@@ -91,9 +91,10 @@ def rows(results: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
             if "missing" in r:
                 found.append(("MEMORY WITH 32-BIT WORDS WAS NOT MEASURED", f"it takes {r['missing']}", "", ""))
                 continue
-            for key, figure in (("live", r["live"]), ("heap", r["worst"])):
-                budget = BUDGETS[key]
-                found.append((budget.what, f"{figure:,} B", f"{budget.most:,} B", verdict(figure, budget.most, True)))
+            budget = BUDGETS["heap"]
+            found.append(
+                (budget.what, f"{r['worst']:,} B", f"{budget.most:,} B", verdict(r["worst"], budget.most, True))
+            )
             for name, size in r["smallest"].items():
                 found.append((f"smallest heap, {name}, 32 bits, with the app", f"{size:,} B", "", ""))
         elif r["bench"] == "size":
@@ -126,6 +127,9 @@ def main() -> None:
     build.mkdir(exist_ok=True)
     (build / "bench.json").write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
     print("build/bench.json has them all.")
+    over, failed = past({"heap": max((r["worst"] for r in results if "worst" in r), default=0)})
+    if failed:
+        sys.exit(f"past the budget: {'; '.join(over)}")
 
 
 if __name__ == "__main__":

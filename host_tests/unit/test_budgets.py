@@ -35,7 +35,7 @@ def test_other_budget_fails_only_when_checked(two, monkeypatch):
 
 
 def test_pools_double():
-    """MicroPython's own sum (`micropython.qstr_info`, 32 bits): the 621st name takes 4.5 KB, the 1,261st 9 KB."""
+    """As `micropython.qstr_info` counts them: the 621st and the 1,261st name take a pool of 4.5 and of 9 KB."""
     assert pools(0) == 0
     assert pools(1332) == 18_000
     assert pools(621) - pools(620) > 640 * 7
