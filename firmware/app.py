@@ -51,25 +51,16 @@ class App:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_S)
 
-    async def health(self):
-        """True when the app runs and does not say that it is unwell."""
-        if self.crashed or not self.started.is_set():
-            return False
-        return bool(await self._call("health", True))
-
     async def pause(self):
         """Ask the app to give memory back for the time of an update."""
-        await self._call("pause", None)
+        await self.ask("pause")
 
     async def resume(self):
         """The update is over, or failed."""
-        await self._call("resume", None)
+        await self.ask("resume")
 
-    async def reset(self):
-        """The owner is gone, and what was in the app's folder."""
-        await self._call("reset", None)
-
-    async def _call(self, name, default):
+    async def ask(self, name, default=None):
+        """What the app's function `name` gives, `default` when it has none; False when it fails, or takes too long."""
         function = getattr(self._module, name, None)
         if function is None:
             return default

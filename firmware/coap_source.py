@@ -5,7 +5,8 @@ import asyncio
 from coap.download import Download, Failed
 from coap.endpoint import Endpoint
 from coap.exchange import TransferError
-from port import address, phase
+from port import phase
+from port.sockets import address
 from swupdate.faults import Fault
 from swupdate.install.pace import Pace
 

@@ -176,14 +176,8 @@ class Node:
         self.log("info", "onboarding: " + ("RESET", "RFOTM", "RFPRO", "RFNOP", "SRESET")[state])
         self.security.entered(state)
         if state == 0:
-            with phase("ocf.core", "firmware.folder") as (core, folder):
-                core.reset(self.names)
-                folder.empty(self.data)
-            asyncio.create_task(self.app.reset())
-            for endpoint in self.ocf.coap:
-                endpoint.drop_observers()
-            if self.dtls:
-                self.dtls.drop_all()
+            with phase("firmware.forget") as code:
+                code.forget(self)
         elif state == 3 and self.dtls:  # those whose credentials are gone
             self._soon(lambda: self.dtls.drop_all(self.security.knows))
         self.updater.dos_changed(state)
@@ -191,8 +185,9 @@ class Node:
     async def flush(self):
         """Return when all have what they were told."""
         if self.dtls:
-            for endpoint in self.ocf.coap:
-                await endpoint.flush(_FLUSH_MS)
+            with phase("coap.flush") as code:
+                for endpoint in self.ocf.coap:
+                    await code.flush(endpoint, _FLUSH_MS)
             await sleep_ms(200)  # what was not confirmable is on its way
 
     def later(self, function):

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from port import address, const, readable, udp_socket, urandom
+from port import const, readable, urandom
+from port.sockets import address, udp_socket
 from swupdate.install.dns import resolve
 
 _NTP_PORT = const(123)

@@ -20,7 +20,8 @@ async def run(node):
     async def ask_health():
         nonlocal well
         while True:
-            well = await node.app.health()
+            app = node.app
+            well = app.started.is_set() and not app.crashed and await app.ask("health", True)
             await sleep_ms(_HEALTH_MS)
 
     url = node.updater.state["purl"] or node.settings["url"]

@@ -6,6 +6,7 @@ server answers from its files whatever it is asked for.
 
 from port import sleep_ms
 from recipe import KIDS, KIND, PUBLIC, SECTOR, VENDOR, dumps, payload, sha
+from swupdate import arming
 from swupdate.faults import Fault
 from swupdate.slots import Slots
 
@@ -353,7 +354,7 @@ class Rig:
         """Whether the other slot is whole and holds just that."""
         data = self.flash.data
         return (
-            self.slots.valid("ota_1")
+            arming.valid(self.slots, "ota_1")
             and bytes(data["ota_1"][: len(firmware)]) == firmware
             and bytes(data["app_1"][: len(romfs)]) == romfs
         )

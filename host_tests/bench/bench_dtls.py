@@ -20,7 +20,7 @@ from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
 from crypto import p256
 from dtls.transport import DtlsTransport
-from port import address
+from port.sockets import address
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = {"anon": 0xFF00, "ecdhe_psk": 0xC037, "psk_ccm8": 0xC0A8, "certificates": 0xC0AE}

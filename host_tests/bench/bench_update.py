@@ -25,7 +25,7 @@ from fargo.identity import Identity  # noqa: E402
 from fargo.network import Link, Network  # noqa: E402
 from fargo.secure import SECURE_PORT, Credentials  # noqa: E402
 from fargo.stage import Stage  # noqa: E402
-from port import address  # noqa: E402
+from port.sockets import address  # noqa: E402
 
 STEP = 8  # KB
 LOW, HIGH = 232, 480

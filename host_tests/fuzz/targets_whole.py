@@ -21,7 +21,7 @@ from ocf import core
 from ocf.device import Device
 from ocf.resource import Property, Resource
 from ocf_rig import MemoryStore, Open
-from swupdate import boot
+from swupdate import arming, boot
 from swupdate.machine import fresh, step
 from swupdate.slots import Slots
 from target import Target, joined, parts
@@ -376,7 +376,7 @@ def run_start(data):
     slots = Slots(flash)
     state = boot.load(store)
     for slot in ("ota_0", "ota_1"):
-        slots.valid(slot)
+        arming.valid(slots, slot)
     event = boot.reconcile(state, boot.facts(slots, CAUSES[cause], store, 0))
     assert boot.floor(store, None, slots) >= 0
     state, _ = step(state, event)

@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from dtls.transport import DtlsTransport
 from dtls_keys import Keys
-from port import address
+from port.sockets import address
 
 ROOT = Path(__file__).resolve().parents[2]
 LO = "127.0.0.1"

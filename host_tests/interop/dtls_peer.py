@@ -15,7 +15,7 @@ from coap.udp import UdpTransport  # noqa: E402
 from dtls.record import Alert  # noqa: E402
 from dtls.transport import DtlsTransport  # noqa: E402
 from dtls_keys import Keys  # noqa: E402
-from port import address  # noqa: E402
+from port.sockets import address  # noqa: E402
 
 
 class Told(Keys):

@@ -15,7 +15,7 @@ from aiocoap.optiontypes import OpaqueOption
 from coap.client import Client, Timeout
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
-from port import address
+from port.sockets import address
 
 ROOT = Path(__file__).resolve().parents[2]
 BODY = bytes(i * 7 & 0xFF for i in range(3500))

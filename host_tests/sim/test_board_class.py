@@ -16,6 +16,7 @@ MAIN = """
 import asyncio, time
 import board_start
 from board import Board
+from swupdate import arming
 from swupdate.slots import Slots
 
 def error(function, *args):
@@ -46,7 +47,7 @@ async def act(b):
     except asyncio.TimeoutError:
         print("= no network")
     s = Slots(b)
-    print("=", s.running, s.confirmed, s.state("ota_0"), error(s.confirm))
+    print("=", s.running, s.confirmed, s.state("ota_0"), error(arming.confirm, s))
     print("=", b.partition("ota_1") is b.partition("ota_1"), error(b.partition("ota_1").set_boot))
     b.watchdog(30000).feed()
     print("= end")
@@ -72,7 +73,7 @@ def app(tmp_path_factory):
         for path in (ROOT / "lib" / package).glob("*.py"):
             if path.name != "_cpython.py":
                 files[f"{package}/{path.name}"] = path
-    for name in ("__init__", "slots", "faults"):
+    for name in ("__init__", "slots", "faults", "arming"):
         files[f"swupdate/{name}.py"] = ROOT / f"lib/swupdate/{name}.py"
     return romfs.build(files)
 

@@ -5,7 +5,7 @@ import asyncio
 import aiocoap
 from fargo import secure
 from fargo.network import Network
-from port import address
+from port.sockets import address
 from sim.owned_rig import ACL, DOXM, RFNOP, RFOTM, RFPRO, Clear, write
 from sim.rig import PSTAT, UPGRADE
 

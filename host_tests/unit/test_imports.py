@@ -23,7 +23,7 @@ ONLY_PORT = {
 }  # fmt: skip
 # What no idle device may hold.
 PHASED = (
-    "swupdate.install", "swupdate.machine", "swupdate.work", "firmware.start",
+    "swupdate.install", "swupdate.machine", "swupdate.feeding", "swupdate.work", "firmware.start",
     "crypto.p256", "crypto.curve", "crypto.verify", "crypto.x509",
     "crypto.certificate", "crypto.der", "crypto.ecdsa", "crypto.cose", "crypto.prf", "dtls.server", "dtls.client",
     "dtls.handshake", "dtls.aead", "crypto.ccm", "dtls.certificates", "coap.client", "coap.download", "coap.transfer",

@@ -1,6 +1,6 @@
 """Observation of Resources, the server's side (RFC 7641)."""
 
-from port import const, sleep_ms, ticks_add, ticks_diff, ticks_ms
+from port import const, ticks_diff, ticks_ms
 
 from coap.message import Refused, Response
 
@@ -45,31 +45,19 @@ class Observing:
                         response = Response(error.code)
                 self._push(observer, response, confirmable)
 
-    async def flush(self, timeout_ms):
-        """Wait until every CON notification is acknowledged or given up; False when the time was over before."""
-        end = ticks_add(ticks_ms(), timeout_ms)
-        while any(observer.waiting for observer in self.observers):
-            if ticks_diff(end, ticks_ms()) <= 0:
-                return False
-            await sleep_ms(5)
-        return True
-
-    def drop_observers(self, predicate=None):
+    def drop_observers(self, predicate=None, peer=None):
         """End the observations whose request `predicate(request)` is true for (all, without one), silently.
 
-        Call it also when access changes: blocks of earlier answers are forgotten too.
+        Call it also when access changes: blocks of earlier answers, of all or of `peer`, are forgotten too.
         """
         for observer in list(self.observers):
             if predicate is None or predicate(observer.request):
                 self._forget(observer)
-        self.blocks.forget()
+        self.blocks.forget(peer)
 
     def drop_peer(self, peer):
         """`peer` is gone: end its observations, silently, and forget its transfers in blocks."""
-        for observer in list(self.observers):
-            if observer.request.peer == peer:
-                self._forget(observer)
-        self.blocks.forget(peer)
+        self.drop_observers(lambda request: request.peer == peer, peer)
 
     def rejected(self, peer, mid):
         """A RST has come: the observer whose last notification it rejects is gone."""

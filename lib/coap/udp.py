@@ -5,7 +5,7 @@ MicroPython cannot tell where a datagram was sent to (no IP_PKTINFO), so a group
 
 from asyncio import Event, create_task
 
-from port import const, phase, readable, reserve, sleep_ms, udp_socket
+from port import const, phase, readable, reserve, sleep_ms
 
 _EAGAIN = const(11)
 _MAX_DATAGRAM = const(1280)  # a block of 1024 bytes and its headers
@@ -29,7 +29,8 @@ class UdpTransport:
         self._event = Event()
         self._turn = self._burst = 0
         try:
-            self._sockets.append(udp_socket(host, port))
+            with phase("port.sockets") as code:
+                self._sockets.append(code.udp_socket(host, port))
             if groups:
                 with phase("port.group") as code:
                     for group in groups:

@@ -3,7 +3,6 @@
 from port import const
 
 from ocf.resource import BAD_REQUEST
-from ocf.update import broken
 
 _METHOD = const(0x85)  # not allowed
 # What Resources and the Device call it -> CoAP code, words
@@ -32,8 +31,8 @@ def words(reason, *about):
     return code, text % about if about else text
 
 
-def _why(properties, body):
-    """What is wrong with the UPDATE `body` of a Resource that declares `properties`."""
+def _why(properties, body, broken):
+    """What is wrong with the UPDATE `body` of a Resource that declares `properties`; `broken` is ocf.update's."""
     for name, kind, access, rules in properties:
         if name in body:
             if access == "r":

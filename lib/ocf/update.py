@@ -43,7 +43,7 @@ def _validate(properties, values):
         if bad:
             break
     if bad or known < len(values):
-        refuse("body", properties, values)
+        refuse("body", properties, values, broken)
 
 
 def broken(value, kind, rules):

@@ -3,7 +3,8 @@
 import socket
 import sys
 
-from port import address, const
+from port import const
+from port._sockets_micropython import address
 
 _LINUX = sys.platform == "linux"  # socket option numbers are the host's, not lwIP's
 _IPPROTO_IP = const(0)

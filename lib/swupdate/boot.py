@@ -4,6 +4,7 @@ import cbor
 from cbor.decoder import decode
 from port import const, phase, print_exception
 
+from swupdate import arming
 from swupdate.machine import CM, TM, TRIES, fresh
 
 # States of a slot in otadata (ESP-IDF's esp_ota_img_states_t); None: no entry, never armed or otadata lost
@@ -21,7 +22,7 @@ def start(updater, cause):
     event = reconcile(updater.state, facts(slots, cause, store, updater.clock.now()))
     if event[0] == "rolled_back" and not slots.confirmed:
         try:  # it was confirmed before: only a confirmed version installs
-            slots.confirm()
+            arming.confirm(slots)
         except Exception as error:  # noqa: BLE001 - then it has a trial of its own
             print_exception(error)
     updater.floor = floor(store, updater.nvs, slots)
@@ -33,7 +34,7 @@ def start(updater, cause):
 def confirm(updater):
     """Keep the running version: its trial is over. Raises Fault or OSError when the flash refuses."""
     slots = updater.slots
-    slots.confirm()
+    arming.confirm(slots)
     label = slots.label(slots.running) or {}
     updater.feed(("confirmed", slots.running, updater.clock.now() or label.get("built", 0)))
     updater.floor = floor(updater.store, updater.nvs, slots)

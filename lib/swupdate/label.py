@@ -1,13 +1,14 @@
 """The label of a slot: what it is. A phase."""
 
 from cbor.decoder import decode_prefix
+from port import const
 
-from swupdate.slots import LABEL_SIZE
+_SIZE = const(256)  # what is read of the label's sector: swupdate.install.writer writes no more
 
 
 def read(app):
     """The label (a dict, see the contract) in the partition `app`, or None when it says nothing that makes sense."""
-    buf = bytearray(LABEL_SIZE)
+    buf = bytearray(_SIZE)
     try:
         app.readblocks(app.ioctl(4, 0) - 1, buf, 0)
         label, _ = decode_prefix(buf, strict=True)

@@ -6,12 +6,10 @@ a Client's is refused, and all others are kept or raised again until they were t
 
 import asyncio
 
-import cbor
 from port import const, phase, print_exception, reserve, sleep_ms, ticks_diff, ticks_ms
 
 from swupdate.faults import RESULTS
 
-_VERSION = const(1)  # of the record
 _LOOK_S = const(10)  # a clock that is set anew is noticed within this time
 _TELL_MS = const(1000)
 _AGAIN_MS = const(1000)  # so soon is tried again what had too little memory
@@ -129,12 +127,8 @@ class Updater:
 
         None, or the refusal: (CoAP code, words). Raises MemoryError, and then the step was not taken.
         """
-        with phase("swupdate.machine") as machine:
-            state, effects = machine.step(self.state, event)
-            cm, action = machine.CM[state["state"]], machine.action(state)
-        if ("save",) in effects:
-            self._save(state)
-        self.state, self.cm, self.action = state, cm, action
+        with phase("swupdate.feeding") as code:
+            effects = code.feed(self, event)
         refused = None
         for effect in effects:
             what = effect[0]
@@ -225,15 +219,3 @@ class Updater:
         self._told = (now, done)
         for watcher in self.progress_watchers:
             watcher()
-
-    # -- the record
-
-    def _save(self, state):
-        record = dict(state)
-        record["v"] = _VERSION
-        try:
-            self.store.save("update", cbor.dumps(record))
-            self.saved = True
-        except OSError as error:
-            self.saved = False
-            print_exception(error)

@@ -2,6 +2,7 @@
 
 from port import print_exception, sleep_ms
 
+from swupdate import arming
 from swupdate.faults import RESULTS, Fault
 
 
@@ -9,11 +10,11 @@ async def restart(updater, slot):
     """Have `slot` tried at the next start, and restart; when it could not be armed, the event that says so."""
     while not updater.pstat.operational:
         await sleep_ms(200)
-    valid = updater.slots.valid(slot)
+    valid = arming.valid(updater.slots, slot)
     try:
         if not updater.saved:
             raise Fault("flash", "the record could not be written")
-        updater.slots.arm()
+        arming.arm(updater.slots)
     except Exception as error:  # noqa: BLE001 - nothing was armed: go on with what runs
         return ("failed", RESULTS["install"], str(error), valid)
     try:

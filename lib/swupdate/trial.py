@@ -11,6 +11,8 @@ import asyncio
 import cbor
 from port import const, print_exception, sleep_ms, ticks_diff, ticks_ms
 
+from swupdate import arming
+
 _STEP_MS = const(250)
 _PROVE_PAUSE_MS = const(5000)
 _PENDING = const(1)  # ESP_OTA_IMG_PENDING_VERIFY
@@ -72,7 +74,7 @@ class Trial:
         try:
             # The bootloader goes back from a slot that is pending; arming the old one would put that on trial.
             if self._slots.state(self._slots.running) != _PENDING:
-                self._slots.roll_back()
+                arming.arm(self._slots)
         except Exception as error:  # noqa: BLE001 - a reset of an unconfirmed slot goes back as well
             print_exception(error)
         self._reset()

@@ -2,6 +2,7 @@
 
 from port import phase, print_exception, sleep_ms, urandom
 
+from swupdate import arming
 from swupdate.faults import Fault
 
 
@@ -20,7 +21,7 @@ async def attempt(updater, what, builtin, settings):
     except Exception as error:  # noqa: BLE001 - whatever it is, the device goes on and says so
         print_exception(error)
         fault = Fault("install", "%s: %s" % (type(error).__name__, error))
-    valid = what == "install" and fault.cause != "invalid" and updater.slots.valid(updater.slots.other)
+    valid = what == "install" and fault.cause != "invalid" and arming.valid(updater.slots, updater.slots.other)
     return ("failed", fault.result(), fault.text, valid)
 
 

@@ -8,7 +8,8 @@ from coap.endpoint import Endpoint
 from coap.message import Refused, Response, parse
 from coap.udp import UdpTransport
 from coap_rig import CON, Wire, datagram
-from port import address, urandom
+from port import urandom
+from port.sockets import address
 
 BODY = bytes(i * 5 & 0xFF for i in range(5000))
 

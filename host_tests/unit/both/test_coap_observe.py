@@ -3,6 +3,7 @@
 import asyncio
 
 from coap.endpoint import Endpoint
+from coap.flush import flush
 from coap.message import Refused, Response
 from coap_rig import ACK, CON, NON, RST, Recorder, datagram
 
@@ -152,12 +153,12 @@ async def test_confirmable_on_demand_and_flush():
     server.notify(b"2", confirmable=True)
     first = server.wire.take()
     assert first.type == CON
-    assert not await server.endpoint.flush(10)
+    assert not await flush(server.endpoint, 10)
     server.ack(first)
     second = server.wire.take()
     assert second.type == CON and second.payload == b"2"
     server.ack(second)
-    assert await server.endpoint.flush(10)
+    assert await flush(server.endpoint, 10)
     server.endpoint.close()
 
 
@@ -166,7 +167,7 @@ async def test_unanswered_con_ends_the_observation():
     server.get(0)
     server.notify(b"1", confirmable=True)
     server.notify(b"2")
-    assert await server.endpoint.flush(2000)
+    assert await flush(server.endpoint, 2000)
     assert [m.payload for m in server.wire.sent] == [b"1", b"1"]
     server.wire.sent.clear()
     server.notify(b"3")
@@ -180,7 +181,7 @@ async def test_reset_of_a_con_ends_the_observation():
     server.notify(b"1", confirmable=True)
     server.ack(server.wire.take(), RST)
     server.notify(b"2")
-    assert not server.wire.sent and await server.endpoint.flush(10)
+    assert not server.wire.sent and await flush(server.endpoint, 10)
     server.endpoint.close()
 
 

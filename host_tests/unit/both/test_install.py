@@ -6,6 +6,7 @@ from check import raises
 from install_rig import APP_SIZE, FW_SIZE, Rig, apply
 from port import collect, sleep_ms
 from recipe import SECTOR, Recipe, dumps, payload, sha
+from swupdate import arming
 from swupdate.faults import Fault
 from swupdate.install import obtain
 
@@ -51,7 +52,7 @@ async def test_order_of_what_is_written():
     """Whatever was there stops looking like a version before anything is written, and the new one does so last."""
     rig = Rig(full())
     rig.fill("ota_1", "app_1", payload("fw", FW_SIZE, 8), payload("app", LABEL * SECTOR, 8), rig.running)
-    assert rig.slots.valid("ota_1")
+    assert arming.valid(rig.slots, "ota_1")
     await obtain.obtain(rig, rig.progress)
     order = [(label, sector, data is not None) for label, sector, data, _ in rig.flash.log]
     first = [("ota_1", 0, False), ("app_1", 0, False), ("app_1", LABEL, False)]
@@ -182,7 +183,7 @@ async def test_a_lost_connection_is_resumed():
     rig = Rig(full())
     rig.server.lose_after = 9 * 16 + 2 * SECTOR + 100
     await fails(rig, "connection was lost", 4)
-    assert not rig.slots.valid("ota_1")
+    assert not arming.valid(rig.slots, "ota_1")
     assert rig.fetched(".bin") >= 2 * SECTOR
     await obtain.obtain(rig, rig.progress)
     assert rig.holds(FW, APP)
@@ -195,7 +196,7 @@ async def test_lost_at_every_point():
         rig = Rig(full())
         rig.server.lose_after = after
         await fails(rig, "connection was lost", 4)
-        assert not rig.slots.valid("ota_1"), after
+        assert not arming.valid(rig.slots, "ota_1"), after
         await obtain.obtain(rig, rig.progress)
         assert rig.holds(FW, APP) and rig.untouched(), after
         # A chunk on its way, the one that was written, and the first of each half may come again.
@@ -270,7 +271,7 @@ async def power_cuts(recipe, firmware):
         collect()
         rig.store.files.clear()
         rig.flash.log.clear()
-        if rig.slots.valid("ota_1") and (count, torn) != (0, False):
+        if arming.valid(rig.slots, "ota_1") and (count, torn) != (0, False):
             # The program of the firmware's first sector was torn: it is found out before the slot is armed.
             assert (count, torn) == (last, True)
         if (count, torn) != (0, False):
@@ -309,7 +310,7 @@ async def test_cancelled_at_every_point():
             await sleep_ms(0)
         assert (len(rig.server.log), len(rig.flash.log)) == (asked, written) and rig.server.open == 0
         if not rig.holds(FW, APP):
-            assert not rig.slots.valid("ota_1")
+            assert not arming.valid(rig.slots, "ota_1")
         assert rig.untouched()
         turns += 7
     assert turns > 50

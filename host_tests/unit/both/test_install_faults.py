@@ -4,9 +4,10 @@ import cbor
 from check import raises
 from install_rig import APP_SIZE, Rig
 from recipe import SECTOR, Recipe, payload, sha
+from swupdate import arming
 from swupdate.faults import Fault
 from swupdate.install import obtain
-from swupdate.install.writer import SlotWriter
+from swupdate.install.writer import SlotWriter, pack_label
 
 APP = payload("app", 3 * SECTOR + 7, 5)
 FW = payload("fw", 4 * SECTOR + 1000, 6)
@@ -41,7 +42,7 @@ async def test_tampered_chunk_is_never_written():
             name = [name for name in rig.server.files if rig.server.files[name] == data][0]
             rig.server.files[name] = bytes(bad)
             await fails(rig, "a part of %s is not what was signed" % half, 5)
-            assert not rig.slots.valid("ota_1")
+            assert not arming.valid(rig.slots, "ota_1")
             written = [entry[2] for entry in rig.flash.log if entry[2]]
             begin = at // SECTOR * SECTOR
             chunk = bytes(bad[begin : begin + SECTOR])
@@ -93,7 +94,7 @@ async def test_another_file_under_way():
 
     rig.server.during = replace
     await fails(rig, "another file", 4)
-    assert not rig.slots.valid("ota_1")
+    assert not arming.valid(rig.slots, "ota_1")
     await obtain.obtain(rig, rig.progress)
     assert rig.holds(FW, APP)
 
@@ -121,7 +122,7 @@ async def test_signed_nonsense_is_told_in_words():
     ):
         rig = Rig(Recipe(parts))
         await fails(rig, text, 5)
-        assert not rig.slots.valid("ota_1")
+        assert not arming.valid(rig.slots, "ota_1")
 
 
 async def test_a_part_needs_a_running_slot_that_says_what_it_is():
@@ -131,7 +132,7 @@ async def test_a_part_needs_a_running_slot_that_says_what_it_is():
     rig = Rig(app_only())
     rig.flash.data["ota_0"][2 * SECTOR + 1] ^= 1  # the running firmware is not what its label says
     await fails(rig, "the running fw is damaged", 3)
-    assert not rig.slots.valid("ota_1")
+    assert not arming.valid(rig.slots, "ota_1")
 
 
 # What the flash does
@@ -158,7 +159,7 @@ async def bad_sectors(what, why):
         rig.store.files.clear()
         setattr(rig.flash, what, (label, sector))
         fault = await fails(rig, "sector %d of %s in ota_1 is bad: %s" % (sector, half, why), 3)
-        assert fault.cause == "flash" and not rig.slots.valid("ota_1")
+        assert fault.cause == "flash" and not arming.valid(rig.slots, "ota_1")
         setattr(rig.flash, what, None)
         await obtain.obtain(rig, rig.progress)
         assert rig.holds(FW, APP)
@@ -187,7 +188,7 @@ async def test_what_is_damaged_under_way_is_not_ready():
 
     rig.server.during = damage
     await fails(rig, "what was written is not what was signed", 5)
-    assert not rig.slots.valid("ota_1")
+    assert not arming.valid(rig.slots, "ota_1")
 
 
 async def test_the_running_version_is_up_to_date_when_it_is_what_its_label_says_and_repaired_by_its_release_when_not():
@@ -274,6 +275,6 @@ def test_the_longest_label_fits():
     label.update({"fw": [(1 << 32) - 1, bytes(32)], "app": [(1 << 32) - 1, bytes(32)]})
     assert len(cbor.dumps(label)) <= 256
     sector = bytearray(SECTOR)
-    rig.slots.pack_label(label, sector)
+    pack_label(label, sector)
     rig.slots.partition("ota_1", "app").writeblocks(APP_SIZE // SECTOR - 1, sector)
     assert rig.slots.label("ota_1") == label

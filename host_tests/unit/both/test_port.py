@@ -4,8 +4,9 @@ import asyncio
 import sys
 
 from check import raises
-from port import address, const, phase, readable, ticks_add, ticks_diff, udp_socket, urandom, wait_for
+from port import const, phase, readable, ticks_add, ticks_diff, urandom, wait_for
 from port.peer import host_port
+from port.sockets import address, udp_socket
 
 
 def test_const_is_the_value():

@@ -16,7 +16,7 @@ class Scarce:
 
         class Phase(self.kept):
             def __enter__(self):
-                if self._names == ("swupdate.machine",) and scarce.left:
+                if self._names == ("swupdate.feeding",) and scarce.left:
                     scarce.left -= 1
                     raise MemoryError
                 return super().__enter__()

@@ -13,7 +13,7 @@ class World:
         self.confirmed = self.rolled_back = self.was_reset = False
         self.joined = self.serving = self.well = True
         self.refuse = 0
-        self.running, self.otadata = "ota_1", 0xFFFFFFFF
+        self.running, self.other, self.otadata = "ota_1", "ota_0", 0xFFFFFFFF
         self.records = {}
 
     def confirm(self):
@@ -25,7 +25,11 @@ class World:
     def state(self, slot):
         return self.otadata
 
-    def roll_back(self):
+    def partition(self, slot, half):
+        assert (slot, half) == ("ota_0", "fw")
+        return self
+
+    def set_boot(self):
         assert "trial" in self.records, "the reason comes first"
         self.rolled_back = True
 

@@ -35,6 +35,11 @@ class Security:
     is not known.
     """
 
+    # Made by ocf.security.load, with all that the records hold
+    device: object
+    uuid: str
+    sdi: tuple
+
     def __init__(self, store, pstat, random, settings):
         self.store = store
         self.pstat = pstat

@@ -7,8 +7,9 @@ stranger off the path from answering: a random ID and source port, the server's 
 
 import asyncio
 
-from port import address, const, readable, udp_socket, urandom
+from port import const, readable, urandom
 from port.peer import host_port
+from port.sockets import address, udp_socket
 
 from swupdate.faults import Fault
 

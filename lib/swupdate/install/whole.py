@@ -4,6 +4,8 @@ import hashlib
 
 from port import const, sleep_ms
 
+from swupdate import arming
+
 _CHUNK = const(4096)
 _PIECE = const(1024)
 
@@ -26,7 +28,7 @@ async def damaged(slots, manifest, buf):
 
 async def _whole(slots, slot, offer, buf):
     label = slots.label(slot)
-    if not label or not slots.valid(slot):
+    if not label or not arming.valid(slots, slot):
         return False
     if offer and (bytes(label["manifest"]) != offer.manifest or label.get("trust", 0) != offer.trust):
         return False

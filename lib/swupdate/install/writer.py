@@ -2,6 +2,7 @@
 
 import hashlib
 
+import cbor
 from port import const, sleep_ms
 
 from swupdate.faults import Fault
@@ -9,6 +10,16 @@ from swupdate.faults import Fault
 _CHUNK = const(4096)
 _PIECE = const(512)  # is read back at a time
 _TRIES = const(2)
+_LABEL_SIZE = const(256)  # as much of it is read by swupdate.label
+
+
+def pack_label(label, sector):
+    """Make the sector that says what a slot is; `sector` is a buffer of 4 KB. Raises Fault."""
+    size = cbor.encode_into(sector, label)
+    if size > _LABEL_SIZE:
+        raise Fault("invalid", "the label is too long")
+    for i in range(size, _CHUNK):
+        sector[i] = 0xFF
 
 
 class SlotWriter:
@@ -45,7 +56,7 @@ class SlotWriter:
 
     def label(self, label):
         """Say what the slot will be."""
-        self._slots.pack_label(label, self._buf)
+        pack_label(label, self._buf)
         self._put("app", self._other("app").ioctl(4, 0) - 1, self._buf)
 
     def first(self, half, chunk):

@@ -1,0 +1,25 @@
+"""A step of the update machine, and its record. A phase of each event."""
+
+import cbor
+from port import const, print_exception
+
+from swupdate.machine import CM, action, step
+
+_VERSION = const(1)  # of the record
+
+
+def feed(updater, event):
+    """Have the machine of `updater` take a step; the effects. Raises MemoryError, and then the step was not taken."""
+    state, effects = step(updater.state, event)
+    cm, shown = CM[state["state"]], action(state)
+    if ("save",) in effects:
+        record = dict(state)
+        record["v"] = _VERSION
+        try:
+            updater.store.save("update", cbor.dumps(record))
+            updater.saved = True
+        except OSError as error:
+            updater.saved = False
+            print_exception(error)
+    updater.state, updater.cm, updater.action = state, cm, shown
+    return effects
