@@ -6,13 +6,13 @@ BIN = $(VENV)/bin
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test day powercut reliability fuzz bench size sim lint clean packages
+.PHONY: help demo test day powercut reliability fuzz bench size heap32 sim image flash emulate lint clean packages firmware mip
 SEEDS ?= 1 2 3
 MINUTES ?= 5
 ABREAST ?= 4
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/ready: pyproject.toml
 	@echo "Making the Python environment in $(VENV) (once, about a minute) ..."
@@ -51,11 +51,43 @@ fuzz: $(VENV)/ready  ## damaged input for all that reads, by chance and led by c
 bench: $(VENV)/ready  ## speed and memory: a table, and build/bench.json beside it
 	@$(RUN) python host_tests/bench/run.py
 
-size: $(VENV)/ready  ## device code as .mpy, resident and by phase, against the budgets
+size: $(VENV)/ready  ## device code as .mpy and in 32-bit memory, resident and by phase, against the budgets
 	@$(RUN) python host_tests/bench/size.py
+
+heap32: $(VENV)/ready  ## fetch a MicroPython with 32-bit words, with which `make size` and `make bench` measure memory
+	@$(RUN) python host_tests/bench/micropython32.py
 
 sim: $(VENV)/ready  ## start a simulated board with the demo's app and leave it running
 	@$(RUN) python -m fargo.demo --board-only
+
+# Without our environment on PATH: ESP-IDF has its own Python.
+firmware: $(VENV)/ready  ## MicroPython with Fargo frozen in: BOARD=FARGO_ESP32 [VARIANT=] MICROPYTHON=path; never compiled by us
+	@$(BIN)/python -m fargo.firmware --board "$(BOARD)" --variant "$(VARIANT)" --micropython "$(MICROPYTHON)"
+
+mip: $(VENV)/ready  ## write the package.json files for MicroPython's `mip install`
+	@$(RUN) python -m fargo.packages
+
+IMAGE ?= build/image/fargo.bin
+KEY ?= keys/release.pub
+APP ?= examples/lamp
+QEMU ?= qemu-system-xtensa
+
+image: $(VENV)/ready  ## FIRMWARE=the .bin of MicroPython for your board: a flashable image in build/image (APP=, KEY=, OPTIONS=)
+	@test -n "$(FIRMWARE)" || { echo "Say which MicroPython: make image FIRMWARE=ESP32_GENERIC-....bin, from micropython.org/download"; exit 2; }
+	@test -e "$(KEY)" || test "$(KEY)" != keys/release.pub || $(RUN) fargo key new keys/release.pem
+	@$(RUN) fargo board image "$(IMAGE)" --firmware "$(FIRMWARE)" --app "$(APP)" --key "$(KEY)" $(OPTIONS)
+
+flash: $(VENV)/ready  ## PORT=/dev/ttyUSB0: the image onto a board; it asks first (OPTIONS=--keep keeps owner and settings)
+	@test -n "$(PORT)" || { echo "Say which port: make flash PORT=/dev/ttyUSB0; these are there:"; $(RUN) mpremote devs; exit 2; }
+	@$(RUN) fargo board flash "$(IMAGE)" --port "$(PORT)" $(OPTIONS)
+
+emulate: $(VENV)/ready  ## FIRMWARE= and QEMU=Espressif's qemu-system-xtensa: that very image in an emulator
+	@if ! command -v "$(QEMU)" >/dev/null; then \
+	  echo "SKIPPED: there is no $(QEMU) here, so nothing was emulated. Espressif's QEMU is wanted: QEMU=path of it."; \
+	else \
+	  { test -z "$(FIRMWARE)" || $(MAKE) --no-print-directory image; } && \
+	  $(RUN) fargo board emulate "$(IMAGE)" --qemu "$(QEMU)" $(OPTIONS); \
+	fi
 
 lint: $(VENV)/ready $(VENV)/typings/ready  ## ruff and mypy
 	@$(RUN) ruff check .

@@ -7,8 +7,21 @@ import time
 
 import esp32
 import machine
+import micropython
 
 APP = "/app"
+
+
+def shut():
+    """Whether there is no REPL by USB: "locked": true in what was provisioned, as CBOR has it. Then Ctrl-C does nothing."""
+    try:
+        with open("/fargo.cbor", "rb") as file:
+            if b"\x66locked\xf5" not in file.read():
+                return False
+        micropython.kbd_intr(-1)
+        return True
+    except OSError:
+        return False
 
 
 def check(slot):
@@ -17,9 +30,9 @@ def check(slot):
         import rescue
 
         if not rescue.sound(slot):
-            print("boot: the app in", slot, "is damaged")
+            print("error: boot: the app in", slot, "is damaged")
             rescue.run()
-            print("boot: it is started all the same")
+            print("warning: boot: it is started all the same")
         del sys.modules["rescue"]  # its memory is the app's now
     except Exception as error:  # what cannot be checked is started
         sys.print_exception(error)
@@ -40,6 +53,7 @@ def load():
     return main
 
 
+locked = shut()
 gc.threshold(32768)  # no sooner: a collection takes as long as a request; no later: holes would cut the heap to pieces
 machine.WDT(timeout=60_000)  # whatever hangs from here on ends in a reset
 main = None
@@ -47,9 +61,9 @@ try:
     try:
         main = load()
         main.run()
-        print("boot: main ended")
+        print("error: boot: main ended")
     except (Exception, SystemExit) as error:
-        print("boot: the app could not be run")
+        print("error: boot: the app could not be run")
         sys.print_exception(error)
     if main:  # it had been started: a reset ends a trial, and gives a confirmed version a fresh start
         time.sleep(2)
@@ -57,7 +71,10 @@ try:
     import rescue
 
     rescue.run()  # returns when there is nothing to start
-    print("boot: nothing to start; connect by USB")
+    print("error: boot: nothing to start; connect by USB")
 except KeyboardInterrupt:
-    print("boot: stopped from the keyboard")
+    print("warning: boot: stopped from the keyboard")
+if locked:
+    time.sleep(30)
+    machine.reset()
 machine.WDT(timeout=3_600_000)  # time for whoever connects by USB; then once more, in case it was a passing fault

@@ -68,7 +68,7 @@ class Node:
 
     def log(self, level, text):
         """One line: level ("debug", "info", "warning", "error") and text. Never a secret."""
-        print("%s: %s" % (level, text))
+        print("%s: %s" % (level, " ".join(str(text).split())))
 
     def tell(self):
         """Log where the update is, when that is news."""

@@ -90,10 +90,31 @@ def _add_resources(node, p):
     add(UpdateStatus(node.updater))
 
 
+def _manners(node):
+    """What shows and feels, on boards that have it: resident there, and no part of the others' memory."""
+    settings = node.settings
+    found = []
+    try:
+        if "led" in settings:
+            from firmware import light
+
+            number, active = settings["led"]
+            found.append(light.run(node, board_start.pin(number), active))
+        if "button" in settings:
+            from firmware import button
+
+            found.append(button.run(node, board_start.pin(settings["button"], True)))
+    except (ValueError, TypeError) as error:  # no such pin: that must not end a device
+        node.log("warning", "a pin of LED or button cannot be used: %s" % error)
+    return found
+
+
 async def tasks(node):
     """Join the network and begin to serve: the tasks that run from now on."""
     node.log("info", "Fargo, version %s in %s" % (node.version or "unknown", node.slots.running))
-    found = [asyncio.create_task(node.feed())]
+    # The app's image comes before what is frozen into the firmware; names of frozen files have no folder.
+    node.log("info", "Fargo's code is in " + (__file__.partition("firmware")[0] or "the firmware"))
+    found = [asyncio.create_task(coroutine) for coroutine in [node.feed()] + _manners(node)]
     with phase("swupdate.boot") as boot:
         boot.start(node.updater, board_start.reset_cause())
     node.tell()

@@ -3,7 +3,7 @@
 import esp32
 import machine
 import vfs
-from port import const, sleep_ms
+from port import const, sleep_ms, urandom
 
 from board import Data
 
@@ -45,18 +45,28 @@ def reset_cause():
     return _CAUSES.get(machine.reset_cause(), "reset")
 
 
+def pin(number, button=False):
+    """A pin with `value()`: an output, or the input of a button to ground. Raises ValueError when there is none."""
+    Pin = machine.Pin
+    return Pin(number, Pin.IN, Pin.PULL_UP) if button else Pin(number, Pin.OUT)
+
+
 async def join(wlan):
-    """Join the WiFi whose name and key are in NVS; waits as long as it takes, with growing pauses."""
+    """Join the WiFi whose name and key are in NVS; waits as long as it takes, with growing pauses.
+
+    Up to half as long again by chance: after a power failure the devices of a house do not ask all at once.
+    """
     wlan.active(True)
     tenths = 50
     while not wlan.isconnected():
         tenths = min(tenths * 2, 600)
         try:
             name, key = _credentials()
+            wlan.config(reconnects=1)  # a short loss is the radio's own; all else is this loop's
             wlan.connect(name, key)
-        except OSError:  # no credentials, or a radio that is not ready yet
-            pass
-        for _ in range(tenths):
+        except OSError as error:  # none was provisioned, or a radio that is not ready yet
+            print("warning: the WiFi cannot be asked (%s)" % error)
+        for _ in range(tenths + tenths * urandom(1)[0] // 512):
             if wlan.isconnected():
                 break
             await sleep_ms(100)

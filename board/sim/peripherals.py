@@ -62,11 +62,55 @@ def machine_module(chip):
             chip.tell("rtc %d" % chip.clock.now())
             return None
 
+    class Pin:
+        """A pin, as the ESP32 has them: 6 to 11 are the flash's, and from 34 on they are inputs only."""
+
+        IN, OUT, OPEN_DRAIN = 1, 3, 7
+        PULL_UP, PULL_DOWN = 2, 1
+
+        def __init__(self, id, mode=-1, pull=-1, *, value=None):
+            if not (0 <= id < 6 or 12 <= id < 24 or 25 <= id < 28 or 32 <= id < 40):
+                raise ValueError("invalid pin")
+            if id >= 34 and mode not in (-1, Pin.IN):
+                raise ValueError("pin can only be input")
+            self._id, self._mode, self._level = id, mode, 0
+            if value is not None:
+                self.value(value)
+
+        def value(self, level=None):
+            """Its level; or set it."""
+            if level is not None:
+                self._level = 1 if level else 0
+                if self._mode == Pin.OUT:
+                    chip.tell("pin %d %d" % (self._id, self._level))
+                return None
+            return self._level if self._mode == Pin.OUT else chip.level(self._id)
+
+        __call__ = value
+
+        def on(self):
+            """High."""
+            self.value(1)
+
+        def off(self):
+            """Low."""
+            self.value(0)
+
     return Overlay(
-        None, WDT=WDT, RTC=RTC, PWRON_RESET=1, HARD_RESET=2, WDT_RESET=3, DEEPSLEEP_RESET=4, SOFT_RESET=5,
+        None, WDT=WDT, RTC=RTC, Pin=Pin, PWRON_RESET=1, HARD_RESET=2, WDT_RESET=3, DEEPSLEEP_RESET=4, SOFT_RESET=5,
         reset=lambda: chip.halt("reset"), soft_reset=lambda: chip.halt("soft"), reset_cause=lambda: chip.settings["cause"],
         unique_id=lambda: chip.settings["address"].encode()[-6:],
     )  # fmt: skip
+
+
+def micropython_module(chip):
+    """`micropython`."""
+    import micropython
+
+    def kbd_intr(char):
+        chip.tell("kbd %d" % char)
+
+    return Overlay(micropython, kbd_intr=kbd_intr)
 
 
 def network_module(chip):
@@ -93,6 +137,9 @@ def network_module(chip):
             if not self._active:
                 raise OSError(0x3002, "Wifi Not Started")
             self._began = _time.ticks_ms()
+
+        def config(self, *asked, **given):
+            """Settings: none of them makes a difference here."""
 
         def disconnect(self):
             """Leave."""

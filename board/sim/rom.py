@@ -1,7 +1,7 @@
 """The simulated chip: `micropython rom.py SETTINGS CONTROL ETHER`, started by the power supply (simboard.py).
 
 SETTINGS is a JSON file; CONTROL a file descriptor on which the chip says what its hardware does; ETHER one of a file whose
-first byte is "1" while there is a network. The bootloader selects
+first byte is "1" while there is a network, and byte 1 + n is "0" while something pulls pin n down. The bootloader selects
 an image and verifies it; then the start-up script inside that image runs, which mounts `vfs`; then boot.py. From then on
 code sees only what is in the flash file: the host's file system is gone.
 """
@@ -45,6 +45,11 @@ class Chip:
         """Whether there is a network."""
         self._ether.seek(0)
         return self._ether.read(1) == b"1"
+
+    def level(self, pin):
+        """The level at an input, which has a pull-up."""
+        self._ether.seek(1 + pin)
+        return 0 if self._ether.read(1) == b"0" else 1
 
     def halt(self, why):
         """The end of this start; the power supply takes it from here. Nothing unwinds."""
@@ -103,11 +108,15 @@ def main():
     script = script_of(chip)
     esp32._chip = chip
     sys.modules["machine"] = peripherals.machine_module(chip)
+    sys.modules["micropython"] = peripherals.micropython_module(chip)
     sys.modules["network"] = peripherals.network_module(chip)
     sys.modules["socket"] = peripherals.socket_module(chip)
     sys.modules["time"] = peripherals.time_module(chip)
     sys.modules["esp32"] = esp32
-    for name in ("bootloader", "flash", "json", "peripherals"):
+    usb = None
+    if settings.get("usb"):  # a module of its own: most boards do without, and have the memory
+        import repl as usb
+    for name in ("bootloader", "flash", "json", "peripherals", "repl"):
         sys.modules.pop(name, None)
     sys.path[:] = ["", ".frozen", "/lib"]
     sys.argv[:] = []
@@ -122,7 +131,11 @@ def main():
         chip.wait()  # as MicroPython's own start does
     gc.collect()
     micropython.opt_level(0)
+    chip.tell("kbd 3")  # from now on Ctrl-C interrupts
     run("/boot.py")
+    chip.tell("kbd -1")
+    if usb:
+        usb.serve(chip)
     print("the REPL would be here")
     chip.wait()
 
@@ -131,8 +144,8 @@ def run(path):
     """Run a file as MicroPython's start does: an exception is printed and is not the end."""
     try:
         with open(path) as file:
-            source = file.read()
-        exec(compile(source, path[1:], "exec"), {"__name__": "__main__"})
+            code = compile(file.read(), path[1:], "exec")  # its text is in nobody's memory when it runs
+        exec(code, {"__name__": "__main__"})
     except Exception as error:
         sys.print_exception(error)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from board.sim.usb import Usb
 
 HERE = Path(__file__).resolve().parent
 POWER, RESET, WATCHDOG, SOFT = 1, 2, 3, 5
@@ -28,6 +32,7 @@ class SimBoard:
     (True or "half"), or with some bits left ("bits"). `bad`, `seed`: where the flash is bad (board/sim/flash.py).
     `ntp_port`, `dns_port`: where the network's port 123 and 53 lead to. `network`: whether there is one; can be changed
     while the chip runs. `radio`: without a network its packets do not get through either (costs a poll each millisecond).
+    `usb`: it has a serial port, `port`, which carries its log and its REPL. `pins`: (pin, level, when) of all its outputs.
     `join_ms`: how long joining takes. `journal`: a file that gets every flash operation. `log`: called with every line
     that the device prints.
     `lines`: all lines; `times`: when each came, in seconds of time.monotonic(). `resets`: the causes of all starts.
@@ -51,6 +56,7 @@ class SimBoard:
         small_queues: bool = True,
         journal: Path | None = None,
         radio: bool = False,
+        usb: bool = False,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.flash_path = Path(flash_path)
@@ -64,6 +70,15 @@ class SimBoard:
         self.ntp_port = ntp_port
         self.dns_port = dns_port
         self._ether = tempfile.TemporaryFile()
+        os.pwrite(self._ether.fileno(), b"1" * 64, 0)
+        self.pins: list[tuple[int, int, float]] = []
+        self._usb: Usb | None = None
+        if usb:
+            from board.sim.usb import Usb  # there are desks without pseudo-terminals
+
+            self._usb = Usb(self._typed)
+        self.port = self._usb.port if self._usb else ""
+        self._interrupts = False  # whether Ctrl-C does
         self.network = network
         self.join_ms = join_ms
         self.small_queues = small_queues
@@ -104,6 +119,18 @@ class SimBoard:
     @network.setter
     def network(self, on: bool) -> None:
         os.pwrite(self._ether.fileno(), b"1" if on else b"0", 0)
+
+    def hold(self, pin: int, down: bool = True) -> None:
+        """Pull an input to ground, as a button does that is held; or let it go."""
+        os.pwrite(self._ether.fileno(), b"0" if down else b"1", 1 + pin)
+
+    def _typed(self, byte: int) -> bytes:
+        """What of a byte from USB the interpreter gets to read: Ctrl-C is for its interrupt, while that is on."""
+        process = self._process
+        if byte == 3 and self._interrupts and process:
+            process.send_signal(signal.SIGINT)
+            return b""
+        return bytes((byte,))
 
     def power_on(self) -> None:
         """Start; a second call does nothing."""
@@ -179,7 +206,7 @@ class SimBoard:
         with os.fdopen(ours) as control:
             process = subprocess.Popen(
                 [micropython, "-X", f"heapsize={self.heap}", str(HERE / "rom.py"), str(settings), str(theirs), str(ether)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                stdin=subprocess.PIPE if self._usb else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 pass_fds=[theirs, ether], text=True, errors="replace",
                 env=os.environ | {"TZ": "UTC"},  # a chip's clock knows no time zones
             )  # fmt: skip
@@ -196,8 +223,9 @@ class SimBoard:
             reader.start()
             biter.start()
             assert process.stdout is not None
-            for line in process.stdout:
+            for line in self._usb.plugged(process) if self._usb else process.stdout:
                 self._say(line.rstrip("\n"))
+            self._interrupts = False
             process.wait()
             reader.join()
             biter.join()
@@ -216,7 +244,7 @@ class SimBoard:
             "bad": [list(entry) for entry in self.bad], "seed": self.seed,
             "cut_at": self.cut_at - self.operations if self.cut_at else 0,
             "ntp_port": self.ntp_port, "dns_port": self.dns_port,
-            "small_queues": self.small_queues, "join_ms": self.join_ms, "radio": self.radio,
+            "small_queues": self.small_queues, "join_ms": self.join_ms, "radio": self.radio, "usb": self._usb is not None,
             "journal": str(self.journal) if self.journal else "",
         }  # fmt: skip
 
@@ -231,6 +259,11 @@ class SimBoard:
                 self._deadline = time.monotonic() + self._watchdog
                 self.operations = before + int(value)
                 self.feeds += 1
+            elif what == "pin":
+                pin, _, level = value.partition(" ")
+                self.pins.append((int(pin), int(level), time.monotonic()))
+            elif what == "kbd":
+                self._interrupts = value == "3"
             elif what == "running":
                 self._running = value
             elif what == "rtc":

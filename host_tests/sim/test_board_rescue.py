@@ -85,7 +85,7 @@ def test_on_trial_and_cannot_be_run(tmp_path, apps, two):
     desk = Desk(tmp_path, apps, RUNS, two, (1, VALID), (2, NEW))
     with desk.board() as board:
         board.wait_log("app of one", 15)
-        assert "rescue: the version on trial cannot be run, going back" in board.lines
+        assert "error: rescue: the version on trial cannot be run, going back" in board.lines
         assert starts(board) == ["ota_1", "ota_0"] and board.resets == ["power", "reset"]
     assert desk.states() == [(1, VALID), (2, ABORTED)]
 
@@ -113,7 +113,7 @@ def test_confirmed_and_cannot_be_run_takes_the_other(tmp_path, apps, one):
     desk = Desk(tmp_path, apps, one, CONFIRMS, (1, VALID))
     with desk.board() as board:
         board.wait_log("app of two", 15)
-        assert "rescue: trying ota_1" in board.lines
+        assert "warning: rescue: trying ota_1" in board.lines
     with desk.board() as board:
         board.wait_log("app of two", 15)
         assert starts(board) == ["ota_1"]
@@ -126,8 +126,8 @@ def test_two_that_cannot_be_run_do_not_take_turns(tmp_path, apps, two):
     with desk.board() as board:
         board.wait_log("the REPL would be here", 15)
         assert starts(board) == ["ota_0", "ota_1", "ota_0"]
-        assert "rescue: ota_1 was tried and could not be run either" in board.lines
-        assert board.lines[-2:] == ["boot: nothing to start; connect by USB", "the REPL would be here"]
+        assert "error: rescue: ota_1 was tried and could not be run either" in board.lines
+        assert board.lines[-2:] == ["error: boot: nothing to start; connect by USB", "the REPL would be here"]
 
 
 def test_the_power_fails_in_the_try_of_the_other(tmp_path, apps):
@@ -142,7 +142,7 @@ def test_nothing_else_to_start(tmp_path, apps):
     desk = Desk(tmp_path, apps, None, None, (1, VALID))
     with desk.board() as board:
         board.wait_log("the REPL would be here", 15)
-        assert starts(board) == ["ota_0"] and "boot: nothing to start; connect by USB" in board.lines
+        assert starts(board) == ["ota_0"] and "error: boot: nothing to start; connect by USB" in board.lines
 
 
 def test_the_other_one_s_firmware_is_refused(tmp_path, apps):
@@ -150,7 +150,7 @@ def test_the_other_one_s_firmware_is_refused(tmp_path, apps):
     desk.patch(OTA[1] + 2000, b"damaged")
     with desk.board() as board:
         board.wait_log("the REPL would be here", 15)
-        assert any(line.startswith("rescue: ota_1 was refused") for line in board.lines)
+        assert any(line.startswith("error: rescue: ota_1 was refused") for line in board.lines)
         assert starts(board) == ["ota_0"]
     assert desk.states()[0] == (1, VALID)
 

@@ -19,7 +19,7 @@ ALLOWED = {
 PLATFORM = {"asyncio", "binascii", "deflate", "errno", "gc", "hashlib", "os", "random", "struct", "sys", "time"}
 ONLY_PORT = {
     "micropython", "socket", "tls", "ssl", "select", "ipaddress", "traceback", "typing", "__future__", "cryptolib",
-    "cryptography",
+    "cryptography", "io",
 }  # fmt: skip
 # What no idle device may hold.
 PHASED = (

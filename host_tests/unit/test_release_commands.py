@@ -9,7 +9,7 @@ import sys
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from fargo import image, keys, release, romfs
+from fargo import bundle, image, keys, release, romfs
 from fargo.cli import main
 from fargo.console import Failure
 from recipe import KIND, VENDOR, payload
@@ -101,6 +101,22 @@ def test_firmware_that_is_none(tmp_path):
             image.check_image(data)
 
 
+def test_app_image_for_a_firmware_with_fargo_in_it(tmp_path):
+    """The maker's files and what starts Fargo; a file of theirs may hide neither that nor what is frozen."""
+    (tmp_path / "app.py").write_text("async def main(device):\n    pass\n")
+    (tmp_path / "text.txt").write_text("text")
+    assert sorted(bundle.device_files(tmp_path, frozen=True)) == ["app.py", "main.py", "text.txt"]
+    whole = bundle.device_files(tmp_path)
+    assert {"app.py", "main.py", "board.py", "text.txt", "firmware/main.py", "cbor/__init__.py"} <= set(whole)
+    for name in ("board.py", "main.py", "cbor/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+        for frozen in (False, True):
+            with pytest.raises(Failure, match=f"would hide Fargo's own {name}"):
+                bundle.device_files(tmp_path, frozen)
+        (tmp_path / name).unlink()
+
+
 # The command
 
 
@@ -182,6 +198,28 @@ def test_commands_that_are_wrong(tmp_path, capsys, change, code, text):
     got, failed, errors = run(capsys, *arguments, *change)
     assert got == code and text in json.dumps(failed) + errors
     assert "Traceback" not in errors and not (tmp_path / "out").exists()
+
+
+def test_a_firmware_and_an_app_that_do_not_fit_each_other(tmp_path, capsys, monkeypatch):
+    """Fargo in both would have one hide the other; in neither, nothing would start."""
+    app, firmware, out = tmp_path / "app", tmp_path / "fw.bin", tmp_path / "out"
+    app.mkdir()
+    (app / "app.py").write_text("async def main(device):\n    pass\n")
+    monkeypatch.setattr(bundle, "own_files", lambda: {"main.py": app / "app.py"})  # as quick to compile as can be
+    build = ["release", "build", out, "--version", "1", "--sequence", "2", *IDS, "--app", app, "--firmware", firmware]
+    firmware.write_bytes(FW)
+    code, failed, _ = run(capsys, *build, "--frozen")
+    assert code == 2 and "has no Fargo frozen in" in failed["error"] and not out.exists()
+    assert run(capsys, *build, "--dry-run")[0] == 0
+    names = b"_boot.py\0firmware/__init__.py\0firmware/main.py\0"
+    assert image.has_fargo(FW + names) and not image.has_fargo(FW)
+    monkeypatch.setattr(image, "check_image", lambda data: None)  # a checksum over it is not what this is about
+    firmware.write_bytes(FW + names)
+    code, failed, _ = run(capsys, *build)
+    assert code == 2 and "add --frozen" in failed["hint"] and not out.exists()
+    assert run(capsys, *build, "--frozen")[0] == 0
+    code, failed, _ = run(capsys, *build[:-4], "--app", firmware, "--frozen")
+    assert code == 2 and "is no folder" in failed["error"]
 
 
 def test_a_passphrase_comes_from_the_environment(tmp_path, capsys, monkeypatch):

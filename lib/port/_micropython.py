@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import io
 import os
 import sys
 from asyncio import core
@@ -14,12 +15,23 @@ urandom = os.urandom
 sleep_ms = asyncio.sleep_ms
 wait_for = asyncio.wait_for
 collect = gc.collect
-print_exception = sys.print_exception
 
 
 def loaded():
     """The names of all modules."""
     return sys.modules
+
+
+def print_exception(error):
+    """One line of the log: what was raised, and where. Several when there is no memory for one."""
+    try:
+        text = io.StringIO()
+        sys.print_exception(error, text)
+        text = " ".join(text.getvalue().split())
+    except MemoryError:
+        sys.print_exception(error)
+    else:
+        print("error:", text)
 
 
 def heap_used():

@@ -10,6 +10,7 @@ from swupdate.machine import CM, TM, TRIES, fresh
 # States of a slot in otadata (ESP-IDF's esp_ota_img_states_t); None: no entry, never armed or otadata lost
 _NEW = const(0)
 _PENDING = const(1)
+_VALID = const(2)
 _INVALID = const(3)
 _ABORTED = const(4)
 
@@ -26,6 +27,8 @@ def start(updater, cause):
             print_exception(error)
     updater.floor = floor(store, updater.nvs, slots)
     updater.feed(event)
+    if updater.saved and event[0] != "trial":
+        store.remove("trial")  # what it was about is over, and in the record: the next trial begins with none
 
 
 def confirm(updater):
@@ -104,6 +107,10 @@ def reconcile(record, facts):
     if to:
         return _not_there(record, facts, to)
     if record["slot"] not in ("", running):
+        before = facts["labels"].get(record["slot"])
+        if state == _VALID and before and label.get("seq", 0) > before["seq"] and not _is(label, record):
+            # No fall back leads to a newer one, and no update of this device's led there.
+            return ("moved", running, "version %s was flashed by cable" % label["version"])
         return (
             "rolled_back",
             running,

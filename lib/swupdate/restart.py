@@ -14,7 +14,6 @@ async def restart(updater, slot):
     try:
         if not updater.saved:
             raise Fault("flash", "the record could not be written")
-        updater.store.remove("trial")
         arming.arm(updater.slots)
     except Exception as error:  # noqa: BLE001 - nothing was armed: go on with what runs
         return ("failed", RESULTS["install"], str(error), valid)

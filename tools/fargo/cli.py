@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from fargo.commands import device, key, release, rotate, serve, sim  # noqa: F401 - `rotate` adds itself to `key`
+from fargo.commands import board, device, key, provision, release, rotate, serve, sim  # noqa: F401 - some add to others
 from fargo.console import Json, Output, invoke
 
 app = typer.Typer(
@@ -33,7 +33,7 @@ def show_version(json: Json = False) -> None:
     Output(json).result({"version": _version()}, text=f"fargo {_version()}")
 
 
-for _noun, _module in (("key", key), ("release", release), ("device", device), ("sim", sim)):
+for _noun, _module in (("key", key), ("release", release), ("board", board), ("device", device), ("sim", sim)):
     app.add_typer(_module.app, name=_noun)
 app.add_typer(serve.app)  # one command, not a noun with verbs
 

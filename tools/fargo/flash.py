@@ -1,4 +1,4 @@
-"""A whole flash as one file: partition table, slots, file systems. For the simulated board today."""
+"""A whole flash as one file: partition table, slots, file systems. For the simulated board and for real ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import cbor
-from esp_idf_defs.partitions import PartitionTable
+from esp_idf_defs.partitions import PartitionDefinition, PartitionTable
 from littlefs import LittleFS, LittleFSError
 
 from fargo.bundle import ROOT
@@ -15,19 +15,10 @@ from fargo.console import Failure
 TABLE_AT = 0x8000
 BLOCK = 4096
 
-# Name, type, subtype, offset, size (docs/architecture.md; sizes in docs/decisions.md)
+# Those of boards are read from where a build of MicroPython finds them, with the reasons for their sizes.
 LAYOUTS = {
-    "4MB": """
-nvs,data,nvs,0x9000,0x4000
-otadata,data,ota,0xd000,0x2000
-phy_init,data,phy,0xf000,0x1000
-ota_0,app,ota_0,0x10000,0x1b0000
-ota_1,app,ota_1,0x1c0000,0x1b0000
-vfs,data,fat,0x370000,0x10000
-app_0,data,0x40,0x380000,0x30000
-app_1,data,0x41,0x3b0000,0x30000
-data,data,0x42,0x3e0000,0x20000
-""",
+    "4MB": (ROOT / "board/partitions-4MiB.csv").read_text(),
+    "8MB": (ROOT / "board/partitions-8MiB.csv").read_text(),
     "small": """
 nvs,data,nvs,0x9000,0x4000
 otadata,data,ota,0xd000,0x2000
@@ -51,6 +42,20 @@ def table(layout: str) -> PartitionTable:
     return found
 
 
+def names(rows: PartitionTable) -> dict[str, PartitionDefinition]:
+    """The entries of a table by their names."""
+    return {str(row.name): row for row in rows}
+
+
+def layout_of(flash: bytes) -> str:
+    """The name of our layout whose table is in `flash`. Raises Failure when it has another."""
+    for name in LAYOUTS:
+        binary = table(name).to_binary()
+        if flash[TABLE_AT : TABLE_AT + len(binary)] == binary:
+            return name
+    raise Failure("there is none of Fargo's partition tables in it")
+
+
 def offset(layout: str, name: str) -> int:
     """Where the partition `name` begins, in bytes."""
     (found,) = (row.offset for row in table(layout) if row.name == name)
@@ -67,14 +72,16 @@ def build_flash(
     vfs_files: Mapping[str, bytes] | None = None,
     slot: int = 0,
     wifi: tuple[str, str] | None = ("simulated", "no secret"),
+    bootloader: tuple[int, bytes] = (0, b""),
 ) -> None:
     """Write a factory-fresh flash to `path`: the pair in `slot` with its `label` (4 KB), nothing in the other, no data.
 
     `otadata` is blank, as a flashing tool leaves it. `provision` becomes `fargo.cbor`; `vfs_files` are added to `vfs`, or
-    take the place of what is there. `wifi`: name and key of the network, in NVS. Raises Failure when a half does not fit.
+    take the place of what is there. `wifi`: name and key of the network, in the simulated board's NVS; None leaves it blank.
+    `bootloader`: where, and what; the simulated board has its own. Raises Failure when a half does not fit.
     """
     rows = table(layout)
-    partitions = {p.name: p for p in rows}
+    partitions = names(rows)
     flash = bytearray(b"\xff" * max(p.offset + p.size for p in rows))
 
     def put(name: str, data: bytes, offset: int = 0) -> None:
@@ -84,6 +91,12 @@ def build_flash(
         start = partitions[name].offset + offset
         flash[start : start + len(data)] = data
 
+    start, code = bootloader
+    if len(code) > TABLE_AT - start:
+        raise Failure(
+            f"there are {TABLE_AT - start:,} bytes before the partition table, and the bootloader has {len(code):,}"
+        )
+    flash[start : start + len(code)] = code
     binary = rows.to_binary()
     flash[TABLE_AT : TABLE_AT + len(binary)] = binary
     last = partitions["app_0"].size - BLOCK

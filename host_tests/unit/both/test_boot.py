@@ -36,6 +36,25 @@ def test_the_trial_runs():
         assert event[:3] == ("trial", "ota_1", "1.1.0") and "record" in event[3]
 
 
+def test_a_newer_version_was_flashed_by_cable():
+    """Into the slot that did not run. An older one looks like a fall back, and so does one that is not confirmed."""
+    idle = record(state="idle", running="idle", to="")
+    other = b"\x33" * 32
+    event = boot.reconcile(idle, facts(label=other))
+    assert event == ("moved", "ota_1", "version 1.1.0 was flashed by cable")
+    idle["result"] = 1
+    state, _ = step(idle, event)
+    assert (state["slot"], state["result"], state["state"]) == ("ota_1", 1, "idle")
+    older = facts(label=other)
+    older["labels"]["ota_1"]["seq"] = 0
+    unknown = facts(label=other, over=None)
+    unknown["labels"]["ota_0"] = None
+    mine = facts(label=MINE)  # it had been fetched, and nobody had approved it
+    lost = facts(label=other, here=None, there=None)
+    for case in (older, unknown, mine, lost, facts(label=other, here=4)):
+        assert boot.reconcile(idle, case)[0] == "rolled_back", case
+
+
 def test_confirmed_but_not_recorded():
     assert boot.reconcile(record(), facts(here=None, there=None)) == ("confirmed", "ota_1", 7)
     for here in (2, 0xFFFFFFFF):

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from fargo import bundle, image, keys, release, romfs
+from fargo import bundle, image, keys, official, release, romfs
 from fargo.commands.key import PassphraseEnv, passphrase
 from fargo.console import FAILED, USAGE, DryRun, Failure, Json, Output
 
 app = typer.Typer(help="Releases: build, sign, verify, show.", no_args_is_help=True, rich_markup_mode=None)
+
+BYTECODE = 6  # of the .mpy files of MicroPython from 1.19 on
 
 Trusted = Annotated[list[Path], typer.Option("--key", help="A trusted public key; repeatable.")]
 Threshold = Annotated[int, typer.Option("--threshold", min=1, max=3, help="Valid signatures needed.")]
@@ -30,9 +32,21 @@ def build(
     app_folder: Annotated[
         Path | None, typer.Option("--app", help="The app: a folder with app.py, or a finished ROMFS image.")
     ] = None,
-    firmware: Annotated[Path | None, typer.Option("--firmware", help="MicroPython's .app-bin for the chip.")] = None,
-    bytecode: Annotated[int, typer.Option("--bytecode", help="The .mpy version of both halves; 0: not checked.")] = 6,
+    firmware: Annotated[
+        Path | None,
+        typer.Option("--firmware", help="An official build of MicroPython for the chip: .bin or .app-bin."),
+    ] = None,
+    bytecode: Annotated[
+        int | None,
+        typer.Option("--bytecode", help="The .mpy version of both halves: the firmware's, else 6. 0: not checked."),
+    ] = None,
     march: Annotated[str, typer.Option("--march", help="Native architecture for mpy-cross; none is needed.")] = "",
+    keep_names: Annotated[
+        bool, typer.Option("--keep-names", help="Tracebacks can be read, and the device needs some 15 KB more.")
+    ] = False,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="The app alone, for a firmware that has Fargo frozen in.")
+    ] = False,
     expires: Annotated[
         str, typer.Option("--expires", metavar="DATE", help="Not to be installed after (ISO 8601).")
     ] = "",
@@ -41,8 +55,24 @@ def build(
 ) -> None:
     """Build an unsigned release: payloads, tables of chunks and the envelope that names them."""
     out = Output(json)
-    app_image = _app(app_folder, march) if app_folder else None
-    firmware_image = _firmware(firmware) if firmware else None
+    firmware_image = None
+    if firmware:
+        parts = official.split(_file(firmware), str(firmware))
+        firmware_image = parts.app
+        if official.is_micropython(parts):
+            bytecode = official.identify(parts, str(firmware), bytecode).bytecode
+            march = march or official.CHIPS[parts.chip].march
+    bytecode = BYTECODE if bytecode is None else bytecode
+    app_image = _app(app_folder, march, keep_names, frozen) if app_folder else None
+    if app_folder and app_folder.is_dir() and app_image:
+        if bytecode:
+            romfs.check(app_image, bytecode)
+        if firmware_image and image.has_fargo(firmware_image) is not frozen:
+            if frozen:
+                raise Failure(
+                    f"{firmware} has no Fargo frozen in, and the app alone would not start", "no --frozen", USAGE
+                )
+            raise Failure(f"{firmware} has Fargo frozen in, and the app image would hide it", "add --frozen", USAGE)
     ids = uuid_bytes(vendor, "--vendor"), uuid_bytes(device_class, "--class")
     until = date(expires)
     sizes = {"firmware": len(firmware_image or b""), "app": len(app_image or b"")}
@@ -137,18 +167,17 @@ def show(path: Envelope, json: Json = False) -> None:
     Output(json).result(value, "\n".join(lines))
 
 
-def _app(path: Path, march: str) -> bytes:
+def _app(path: Path, march: str, keep_names: bool, frozen: bool) -> bytes:
     if path.is_dir():
-        return romfs.build(bundle.device_files(path), march or None)
+        # Names that are frozen take no memory, and are whole.
+        return bundle.app_image(bundle.device_files(path, frozen), march or None, keep_names or frozen)
+    if frozen:
+        raise Failure(
+            f"--frozen: {path} is no folder", "it says what goes into an image; this one is made already", USAGE
+        )
     data = _file(path)
     if data[:3] != b"\xd2\xcd\x31":
         raise Failure(f"{path} is no ROMFS image", "give the folder of the app, or an image by 'mpremote romfs build'")
-    return data
-
-
-def _firmware(path: Path) -> bytes:
-    data = _file(path)
-    image.check_image(data)
     return data
 
 

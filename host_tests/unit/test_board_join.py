@@ -1,0 +1,96 @@
+"""How the board's file joins a WiFi, over stand-ins for the chip's modules: pauses that grow, and differ by chance."""
+
+import asyncio
+import importlib.util
+import sys
+import types
+
+import pytest
+from modules import ROOT
+
+
+class Radio:
+    """A WLAN that joins at try number `joins`, and an NVS with the name and key, or without."""
+
+    def __init__(self, joins, fails=(), provisioned=True):
+        self.joins, self.fails, self.provisioned = joins, fails, provisioned
+        self.tries = []  # when, in seconds
+        self.now = 0.0
+        self.settings = {}
+
+    def active(self, on):
+        assert on
+
+    def config(self, **settings):
+        self.settings |= settings
+
+    def connect(self, name, key):
+        assert (name, key) == ("home", "sesame, open")
+        self.tries.append(self.now)
+        if len(self.tries) in self.fails:
+            raise OSError("Wifi Internal State Error")
+
+    def isconnected(self):
+        return len(self.tries) >= self.joins
+
+    def get_blob(self, name, buf):
+        if not self.provisioned:
+            raise OSError(-0x1102, "ESP_ERR_NVS_NOT_FOUND")
+        value = {"ssid": b"home", "key": b"sesame, open"}[name]
+        buf[: len(value)] = value
+        return len(value)
+
+    async def sleep_ms(self, ms):
+        assert ms <= 100, "it looks often enough to be seen joined at once"
+        self.now += ms / 1000
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def join(monkeypatch):
+    def run(radio, seconds=None):
+        modules = {"esp32": {"NVS": lambda _name: radio}, "machine": {}, "vfs": {}, "board": {"Data": None}}
+        for name, names in modules.items():
+            monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(**names))
+        spec = importlib.util.spec_from_file_location("board_start_of_the_chip", ROOT / "board/esp32/board_start.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.sleep_ms = radio.sleep_ms
+
+        async def work():
+            task = asyncio.create_task(module.join(radio))
+            while not task.done() and (seconds is None or radio.now < seconds):
+                await asyncio.sleep(0)
+            done = task.done()
+            task.cancel()
+            return done
+
+        return asyncio.run(work())
+
+    return run
+
+
+def test_pauses_grow_and_differ_by_chance(join):
+    found = []
+    for _ in range(8):
+        radio = Radio(joins=7)
+        assert join(radio)
+        found.append([b - a for a, b in zip(radio.tries, radio.tries[1:], strict=False)])
+        assert radio.settings["reconnects"] == 1
+    for pauses in found:
+        for pause, shortest in zip(pauses, (10, 20, 40, 60, 60, 60), strict=True):
+            assert shortest - 0.2 <= pause <= 1.5 * shortest + 0.2
+    assert len({round(pauses[3]) for pauses in found}) > 2, "a house full of devices does not ask all at once"
+
+
+def test_a_radio_that_is_not_ready_is_asked_again(join, capsys):
+    radio = Radio(joins=3, fails=(1, 2))
+    assert join(radio) and len(radio.tries) == 3
+    assert "sesame" not in capsys.readouterr().out
+
+
+def test_without_a_wifi_it_waits_and_says_so(join, capsys):
+    radio = Radio(joins=1, provisioned=False)
+    assert not join(radio, seconds=120)
+    said = capsys.readouterr().out.splitlines()
+    assert 2 <= len(said) <= 5 and all(line.startswith("warning: the WiFi cannot be asked") for line in said)

@@ -1,0 +1,53 @@
+"""What is past a budget fails the build, or is only said; how names are kept in memory."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+
+import budgets  # noqa: E402
+from budgets import Budget, past  # noqa: E402
+from heap import in_order, pools  # noqa: E402
+from modules import imports, path_of, resident  # noqa: E402
+
+
+@pytest.fixture
+def two(monkeypatch):
+    monkeypatch.delenv("CHECK", raising=False)
+    monkeypatch.setattr(budgets, "BUDGETS", {"hard": Budget("a", 10, True), "soft": Budget("b", 10, False)})
+
+
+def test_budgets_kept(two):
+    assert past({"hard": 10, "soft": 0, "of no budget": 99}) == ([], False)
+
+
+def test_firm_budget_fails(two):
+    assert past({"hard": 11, "soft": 10}) == (["a"], True)
+
+
+def test_other_budget_fails_only_when_checked(two, monkeypatch):
+    assert past({"soft": 11}) == (["b"], False)
+    monkeypatch.setenv("CHECK", "1")
+    assert past({"soft": 11}) == (["b"], True)
+    assert past({"soft": 10}) == ([], False)
+
+
+def test_pools_double():
+    """As `micropython.qstr_info` counts them: the 621st and the 1,261st name take a pool of 4.5 and of 9 KB."""
+    assert pools(0) == 0
+    assert pools(1332) == 18_000
+    assert pools(621) - pools(620) > 640 * 7
+    assert pools(1261) - pools(1260) > 1280 * 7
+    assert pools(1260) == pools(621)
+
+
+def test_modules_come_after_what_they_import():
+    order = in_order(resident())
+    assert set(order) == resident()
+    for module in order:
+        late = [
+            name for name, _ in imports(path_of(module)) if name in order and order.index(name) > order.index(module)
+        ]
+        assert not late or module == "port._micropython", f"{module} comes before {late}"
