@@ -175,7 +175,7 @@ class Node:
             with phase("firmware.forget") as code:
                 code.forget(self)
         elif state == 3 and self.dtls:  # those whose credentials are gone
-            self._soon(lambda: self.dtls.drop_all(self.security.knows))
+            self.later(lambda: self.dtls.drop_all(self.security.knows))()
         self.updater.dos_changed(state)
 
     async def flush(self):
@@ -188,14 +188,12 @@ class Node:
 
     def later(self, function):
         """What calls `function` when the answer to the present request has gone out."""
-        return lambda: self._soon(function)
 
-    def _soon(self, function):
-        async def later():
+        async def wait():
             await sleep_ms(200)
             try:
                 function()
             except Exception as error:  # noqa: BLE001 - a request must not end the device
                 print_exception(error)
 
-        asyncio.create_task(later())
+        return lambda: asyncio.create_task(wait())

@@ -146,7 +146,8 @@ async def test_what_the_node_does_when_the_state_changes(state, tmp_path):
         ocf=SimpleNamespace(coap=[]), names=SimpleNamespace(store=SimpleNamespace(remove=log.append), n="theirs"),
         data=str(tmp_path), app=SimpleNamespace(ask=ask),
         dtls=SimpleNamespace(drop_all=lambda *but: log.append(("drop", *but))),
-        updater=SimpleNamespace(dos_changed=lambda s: log.append(("updater", s))), _soon=soon.append,
+        updater=SimpleNamespace(dos_changed=lambda s: log.append(("updater", s))),
+        later=lambda function: lambda: soon.append(function),
         log=lambda level, text: None,
     )  # fmt: skip
     Node._state_changed(node, state)

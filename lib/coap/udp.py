@@ -24,20 +24,11 @@ class UdpTransport:
 
     def __init__(self, host="0.0.0.0", port=5683, groups=(), interface=None, group_port=5683, limit=_MAX_DATAGRAM):
         self._limit = limit
-        self._sockets = []
         self._waiters = {}
         self._event = Event()
         self._turn = self._burst = 0
-        try:
-            with phase("port.sockets") as code:
-                self._sockets.append(code.udp_socket(host, port))
-            if groups:
-                with phase("port.group") as code:
-                    for group in groups:
-                        self._sockets.append(code.group_socket(group, group_port, interface))
-        except OSError:
-            self.close()
-            raise
+        with phase("port.sockets") as code:
+            self._sockets = code.udp_sockets(host, port, groups, interface, group_port)
 
     async def receive(self):
         """The next datagram: (memoryview, peer, whether it came by multicast). One longer than `limit`

@@ -40,9 +40,9 @@ class Device:
             raise ValueError("there is a Resource at " + resource.href)
         resource.device = self
         self.resources.append(resource)
-        if resource.discoverable:
-            self._tell("/oic/res")
-            self._tell(_BATCH)
+        links = self.find("/oic/res")
+        if links and resource.discoverable:
+            self.notify(links)
         return resource
 
     def find(self, href):
@@ -54,13 +54,10 @@ class Device:
 
     def notify(self, resource):
         """Tell the observers of `resource`, and of the batch of all, what it is now."""
-        self._tell(resource.href)
-        if resource.discoverable:
-            self._tell(_BATCH)
-
-    def _tell(self, key):
         for endpoint in self.coap:
-            endpoint.notify(key)
+            endpoint.notify(resource.href)
+            if resource.discoverable:
+                endpoint.notify(_BATCH)
 
     def handle(self, request):
         """Answer a request of coap; None is silence. Raises Refused, and then nothing was changed."""
