@@ -300,7 +300,9 @@ class Endpoint(Observing):
             if len(recent) > _RECENT:
                 recent.pop(0)
             # A duplicate of a message whose reply had to be dropped is ignored: it is never processed again.
-            excess = sum(len(e[3]) for e in recent) - _RECENT_BYTES
+            excess = -_RECENT_BYTES
+            for old in recent:
+                excess += len(old[3])
             for old in recent:
                 if excess > 0:
                     excess -= len(old[3])

@@ -1,6 +1,6 @@
 """One request and its reply: what a download needs of a client, and `coap.client` is made of.
 
-`peer` is what `port.address(host, port)` gives.
+`peer` is what `port.sockets.address(host, port)` gives.
 """
 
 from asyncio import Event

@@ -26,6 +26,16 @@ _PSTAT = "/oic/sec/pstat"
 _NEEDS = {_GET: 2 | 16, _POST: 1 | 4, _DELETE: 8}
 
 
+def _asked(what):
+    """The method that is the function `what` of the phase `ocf.security.credentials`."""
+
+    def ask(self, *args):
+        with phase("ocf.security.credentials") as credentials:
+            return getattr(credentials, what)(self, *args)
+
+    return ask
+
+
 class Security:
     """The SVRs of a Device, its access policy (ocf.device) and its credentials (dtls).
 
@@ -62,9 +72,7 @@ class Security:
             with phase("ocf.security.records") as records:
                 records.wipe(self)
 
-    def guard(self, state):
-        """Why the Device may not enter `state` (RFPRO, RFNOP, SRESET), or None."""
-        return self._ask("guard", state)
+    guard = _asked("guard")
 
     # Access (OCF Security, access control)
 
@@ -92,24 +100,23 @@ class Security:
         if not configures and state != RFNOP or not (session or core):
             return False
         uuid = session.uuid if session else None
-        # To show its roles, a Client needs no right but its name.
-        if svr and uuid and (href == "/oic/sec/roles" or uuid == self._owner(href)):
-            return True
+        # An SVR's rowneruuid may do all; to show its roles, a Client needs no right but its name.
+        if svr and uuid:
+            owners = {
+                "doxm": self.rowner, "pstat": self.pstat.rowneruuid, "cred": self.cred_owner, "acl2": self.acl_owner,
+                "roles": uuid,
+            }  # fmt: skip
+            if owners.get(href[9:]) == uuid:
+                return True
         granted = 0
         for ace in self.aces:
             if self._means(ace["subject"], session, uuid, svr) and _covers(ace["resources"], resource, configures):
                 granted |= ace["permission"]
-        if uuid and any(role == "oic.role.owner" for _, role in session.roles):
-            granted = 31
+        if uuid:
+            for _, role in session.roles:
+                if role == "oic.role.owner":
+                    granted = 31
         return granted & _NEEDS.get(request.code, 1 | 4) != 0
-
-    def _owner(self, href):
-        """The rowneruuid of an SVR."""
-        if href == _DOXM:
-            return self.rowner
-        if href == _PSTAT:
-            return self.pstat.rowneruuid
-        return self.cred_owner if href == "/oic/sec/cred" else self.acl_owner if href == "/oic/sec/acl2" else None
 
     def _means(self, subject, session, uuid, svr):
         """Whether the subject of an entry, (kind, value), is who asks. Connection types never open an SVR."""
@@ -129,29 +136,20 @@ class Security:
             if self.doc or self.oxmsel == _PIN and not self.pin_key:
                 return ()
             return _SUITES.get(self.oxmsel, ())
-        found = ()
+        psk = certificate = ()
         if state != RESET:
-            if any(cred["type"] == _PSK for cred in self.creds):
-                found = _SUITES_PSK
-            if any(cred["usage"] == "cert" for cred in self.creds):
-                found += _SUITES_CERTIFICATE
-        return found
+            for cred in self.creds:
+                if cred["type"] == _PSK:
+                    psk = _SUITES_PSK
+                if cred["usage"] == "cert":
+                    certificate = _SUITES_CERTIFICATE
+        return psk + certificate
 
-    def hint(self):
-        """The PSK identity hint: by it the reference Client finds its key."""
-        return self._ask("hint")
-
-    def psk(self, identity):
-        """(key, uuid) for the Client that names itself so, or None."""
-        return self._ask("psk", identity)
-
-    def psk_for(self, hint, _address):
-        """(identity, key, uuid) to use with the server that gives this hint, or None."""
-        return self._ask("psk_for", hint)
-
-    def certificate(self):
-        """(chain, private key) of this Device, or None."""
-        return self._ask("certificate")
+    hint = _asked("hint")
+    psk = _asked("psk")
+    psk_for = _asked("psk_for")
+    certificate = _asked("certificate")
+    opened = _asked("opened")
 
     def authorities(self):
         """The authorities (DER) that an owner trusts. Here, because it is asked when memory is shortest."""
@@ -162,14 +160,12 @@ class Security:
         with phase("ocf.security.certificates") as certificates:
             return await certificates.trust(self, chain)
 
-    def opened(self, session):
-        """A handshake is complete. False when the session must not be."""
-        return self._ask("opened", session)
+    _knows = _asked("knows")
 
     def knows(self, session):
         """Whether what `session` was opened with is still good. Not, when there is no memory to look."""
         try:
-            return self._ask("knows", session)
+            return self._knows(session)
         except MemoryError:
             return False
 
@@ -180,10 +176,6 @@ class Security:
             self.doc = None
             if self.pstat.state == RFOTM:
                 self.pstat.begin_reset()
-
-    def _ask(self, what, *args):
-        with phase("ocf.security.credentials") as credentials:
-            return getattr(credentials, what)(self, *args)
 
 
 def _covers(resources, resource, configures):

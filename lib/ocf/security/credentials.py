@@ -41,7 +41,7 @@ def psk(s, identity):
     return cred and (cred["key"], cred["subject"])
 
 
-def psk_for(s, hint):
+def psk_for(s, hint, _address):
     """(identity, key, uuid) to use with the server that gives this hint, or None."""
     cred = _shared_with(s, hint)
     return cred and (raw(s.uuid), cred["key"], cred["subject"])
