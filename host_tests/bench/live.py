@@ -48,7 +48,7 @@ _lamp = main
 async def main(device):
     asyncio.create_task(_lamp(device))
     while True:
-        if reserve._held:
+        if reserve.size and reserve.good():
             print("heap", heap_used())
             micropython.qstr_info()
         await asyncio.sleep_ms(100)

@@ -20,7 +20,8 @@ import heap  # noqa: E402
 import live  # noqa: E402
 import micropython32  # noqa: E402
 from budgets import BUDGETS, past  # noqa: E402
-from modules import ROOT, closure, path_of, resident, roots  # noqa: E402
+from fargo import bundle, names  # noqa: E402
+from modules import ROOT, closure, resident, roots  # noqa: E402
 
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
 _HTTPS = (*_WORK, "firmware.resolver", "swupdate.install.https")
@@ -112,8 +113,10 @@ def measure():
     if forgotten:
         sys.exit(f"phases that size.py does not know: {', '.join(sorted(forgotten))}")
     found = None
-    with tempfile.TemporaryDirectory() as folder:
-        sizes = {name: compiled_size(name, path_of(name), folder) for name in stays.union(*brought.values())}
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as short:
+        found_in = bundle.shortened(bundle.own_files(), Path(short))
+        paths = {names.module(file): path for file, path in found_in.items()}
+        sizes = {name: compiled_size(name, paths[name], folder) for name in stays.union(*brought.values())}
         if command := micropython32.command():
             found = heap.measure(command, Path(folder), stays, PHASES)
     modules = [
