@@ -8,6 +8,8 @@ import types
 import pytest
 from modules import ROOT
 
+from firmware import node
+
 
 class Radio:
     """A WLAN that joins at try number `joins`, and an NVS with the name and key, or without."""
@@ -94,3 +96,33 @@ def test_without_a_wifi_it_waits_and_says_so(join, capsys):
     assert not join(radio, seconds=120)
     said = capsys.readouterr().out.splitlines()
     assert 2 <= len(said) <= 5 and all(line.startswith("warning: the WiFi cannot be asked") for line in said)
+
+
+async def test_a_lost_network_waits_for_the_memory_to_join_it(monkeypatch):
+    """What joins is loaded for it: without memory the device serves on, lets the reserve go and tries again."""
+    told, tries = [], []
+
+    class Board:
+        joined = False
+
+        def address(self):
+            return "192.0.2.1"
+
+        async def join(self):
+            tries.append(len(told))
+            if len(tries) < 3:
+                raise MemoryError
+            self.joined = True
+
+    board = Board()
+
+    async def sleep_ms(_ms):
+        await asyncio.sleep(0)
+        if board.joined:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(node, "sleep_ms", sleep_ms)
+    with pytest.raises(asyncio.CancelledError):
+        await node.Node.stay(types.SimpleNamespace(board=board, log=lambda level, text: told.append(text)))
+    assert len(tries) == 3
+    assert told == ["the network is lost"] * 3 + ["the network is joined again"]
