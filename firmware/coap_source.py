@@ -66,7 +66,7 @@ class CoapSource:
         except OSError as error:
             raise _fault(error) from None
         if download.size is not None and download.size < offset + length:
-            raise Fault("lost", "the server has a file of %d bytes only" % download.size)
+            raise Fault("lost", "the server has a file of %d bytes only" % download.size, 416)
         return etag
 
     async def readinto(self, view):

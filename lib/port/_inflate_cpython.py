@@ -4,9 +4,9 @@ import zlib
 from io import BytesIO
 
 
-def ring(size):
-    """A stream of `size` bytes, and a view to change them by."""
-    raw = BytesIO(bytes(size))
+def ring(data):
+    """A stream of as many bytes as `data` has, and a view to change them by."""
+    raw = BytesIO(bytes(data))
     return raw, raw.getbuffer()
 
 

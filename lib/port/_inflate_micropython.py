@@ -1,17 +1,17 @@
 """MicroPython's side of `port.inflate`."""
 
-from deflate import RAW, DeflateIO
 from io import BytesIO
+
+from deflate import RAW, DeflateIO
 
 from port import const
 
 _WBITS = const(10)
 
 
-def ring(size):
-    """A stream of `size` bytes, and a view to change them by."""
-    data = bytearray(size)
-    return BytesIO(data), memoryview(data)
+def ring(data):
+    """A stream of the bytes of `data` (a memoryview), and a view to change them by."""
+    return BytesIO(data), data
 
 
 def stream(raw):

@@ -89,11 +89,11 @@ class HttpsSource:
             raise _lost("has another file at this address now")
         if head.status == 206:
             if head.range != (offset, offset + length - 1) or head.length != length:
-                raise _lost("sent another range than asked for")
+                raise _lost("sent another range than asked for", 416)
         elif head.status != 200:
             raise _lost("answered %d" % head.status)
         elif head.length < offset + length:
-            raise _lost("has a file of %d bytes only" % head.length)
+            raise _lost("has a file of %d bytes only" % head.length, 416)
         else:
             await self._skip(offset)
             self._whole = url, head.etag, head.length
@@ -329,5 +329,5 @@ def _digits(value, most):
     return 0 < len(value) <= most and value.isdigit()
 
 
-def _lost(text):
-    return Fault("lost", "the server " + text)
+def _lost(text, status=0):
+    return Fault("lost", "the server " + text, status)

@@ -62,8 +62,8 @@ _MALFORMED = "it is malformed"
 class Component:
     """One half of a slot, "fw" or "app", or "trust", a trust store: `half`. `vendor` and `kind` of the devices that it is
     for (16 bytes each), `size` in bytes, `digest` and `table` (32 bytes), `uri`, `table_uri`, `bytecode`: the `.mpy`
-    version that it loads (fw) or needs (app), 0 when not said. `forms`: tuples (uri, lengths of the windows, base: the digest
-    of another payload, or b"" for none). A trust store has neither table nor forms."""
+    version that it loads (fw) or needs (app), 0 when not said. `forms`: tuples (uri, lengths of the windows, base: the
+    digest of another payload, or b"" for none). A trust store has neither table nor forms."""
 
     def __init__(self, half, parameters):
         self.half = half

@@ -28,6 +28,8 @@ class Offer:
         self.built = manifest.built
         self.parts = [Part(component) for component in manifest.components]
         self.envelope = envelope if self.part("trust") else None
+        self.clean = False  # see SlotWriter
+        self.done, self.total = 0, sum(part.size for part in self.parts)
 
     def part(self, half):
         """The Part for `half` (or "trust"), or None when the release does not carry it."""
@@ -43,6 +45,8 @@ class Part:
     def __init__(self, component):
         self.half, self.size, self.digest = component.half, component.size, component.digest
         self.uri, self.table, self.table_uri = component.uri, component.table, component.table_uri
+        self.forms = component.forms
+        self.etag = None
 
 
 async def check(job, must=False):
@@ -111,19 +115,54 @@ async def obtain(job, progress):
 
 
 async def _write(job, offer, progress):
-    """Bring the payload into the other slot, over a connection of its own."""
+    """Bring the payload into the other slot, over a connection of its own: the first sectors last."""
     source = job.open(job.url)
     try:
         await _tables(job, source, offer)
-        with phase("swupdate.install.payload") as payload:
-            await payload.Payload(job, source, offer, progress).write()
+        await _prepare(job, offer, progress)
+        if getattr(job, "found", None):
+            job.found(offer.done)
+        for last in (False, True):
+            if last:
+                with phase("swupdate.install.local") as local:
+                    local.label(job, offer)
+            for half in ("app", "fw"):
+                part = offer.part(half)
+                missing = part.missing[:1] if part and last else part.missing[1:] if part else b""
+                if missing.count(b"\x01"):
+                    await _bring(job, source, offer, part, last, progress)
+                elif last:
+                    with phase("swupdate.install.local") as local:
+                        local.first(job, offer, half)
     finally:
         await source.close()
+    for part in offer.parts:
+        job.store.remove("chunks." + part.half)
 
 
 async def _tables(job, source, offer):
     with phase("swupdate.install.tables") as tables:
-        await tables.fetch(job.store, source, offer.parts, job.buffers[0])
+        offer.clean = await tables.fetch(job.store, source, offer.parts, job.buffers[0])
+
+
+async def _prepare(job, offer, progress):
+    with phase("swupdate.install.local") as local:
+        await local.prepare(job, offer, progress)
+
+
+async def _bring(job, source, offer, part, last, progress):
+    """Fetch what is missing of `part`, the cheapest way first; one that leads to nothing is left for the next."""
+    while len(part.ways) > 1:
+        try:
+            with phase("swupdate.install.windows") as windows:
+                await windows.bring(job, source, offer, part, part.ways[0], last, progress)
+            return
+        except Fault as fault:
+            if fault.cause not in ("invalid", "status") and not fault.status:  # the network's: tried again
+                raise
+        part.ways.pop(0)
+    with phase("swupdate.install.payload") as payload:
+        await payload.bring(job, source, offer, part, last, progress)
 
 
 async def verify(job):

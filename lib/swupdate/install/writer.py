@@ -1,8 +1,6 @@
 """The slot writer: the other slot's halves, sector by sector, so that half a slot can never look like a whole one."""
 
-import hashlib
-
-from port import const, sleep_ms
+from port import const
 
 from swupdate.faults import Fault
 
@@ -14,17 +12,21 @@ _TRIES = const(2)
 class SlotWriter:
     """Writes the other slot of `slots`. `buffers`: two of 4 KB, to be used between calls by whoever gave them.
 
-    Order: `begin` erases the first sector of both halves and the label, before anything else; `write` and `copy` fill
-    all other sectors; then `label`, and `first` for "app" and last of all for "fw". Each sector is read back at once: a
-    flash that does not take it is tried once more. All raise Fault "flash".
+    Order: `begin` erases the first sector of both halves and the label, before anything else; `write` fills all other
+    sectors; then `label`, and `first` for "app" and last of all for "fw". Each sector is read back at once: a flash
+    that does not take it is tried once more. All raise Fault "flash".
+
+    `clean`: no attempt was interrupted here. Then a sector that reads as blank is not erased; else the power may have
+    failed in the middle of erasing it, and what reads as blank need not stay so.
     """
 
-    def __init__(self, slots, buffers):
+    def __init__(self, slots, buffers, clean=False):
         if not slots.confirmed:
             # Raw writes bypass ESP-IDF's own check, and the other slot is all that there is to go back to.
             raise Fault("install", "the running version is still on trial")
         self._slots = slots
-        self._buf, self._probe = buffers
+        self._buf = buffers[0]
+        self._clean = clean
         self._piece = bytearray(_PIECE)
 
     def begin(self):
@@ -50,49 +52,50 @@ class SlotWriter:
 
     def first(self, half, chunk):
         """Program the first sector: from now on this half looks whole."""
-        self._put(half, 0, chunk)
-
-    async def copy(self, half, size):
-        """Copy `half` of the running slot, `size` bytes, without its first sector. The SHA-256 of all of it."""
-        source = self._slots.partition(self._slots.running, half)
-        sha = hashlib.sha256()
-        for index in range((size + _CHUNK - 1) // _CHUNK):
-            source.readblocks(index, self._buf)
-            sha.update(memoryview(self._buf)[: min(_CHUNK, size - index * _CHUNK)])
-            if index:
-                self.read(half, index, self._probe)
-                if self._probe != self._buf:
-                    self.write(half, index, self._buf)
-            await sleep_ms(0)
-        return sha.digest()
-
-    def copy_first(self, half):
-        """Copy the first sector of `half` of the running slot."""
-        self._slots.partition(self._slots.running, half).readblocks(0, self._buf)
-        self.first(half, self._buf)
+        try:
+            self._put(half, 0, chunk)
+        except BaseException:
+            self.begin()
+            raise
 
     def _erase(self, half, index):
         other = self._other(half)
 
-        def erased():
-            other.readblocks(index, self._probe)
-            return self._probe.count(b"\xff") == _CHUNK
-
         def erase():
             other.ioctl(6, index)
-            return erased()
+            return self._blank(other, index)
 
-        if not erased():
+        if not self._blank(other, index):
             self._twice(erase, half, index)
+
+    def _blank(self, other, index):
+        for at in range(0, _CHUNK, _PIECE):
+            other.readblocks(index, self._piece, at)
+            if self._piece.count(b"\xff") != _PIECE:
+                return False
+        return True
 
     def _put(self, half, index, chunk):
         other = self._other(half)
+        view = memoryview(chunk)
+        sparing = self._clean
 
         def put():
-            other.writeblocks(index, chunk)
+            nonlocal sparing
+            if not sparing or not self._blank(other, index):
+                other.ioctl(6, index)
+            end = _CHUNK
+            while sparing and end:  # an end that stays blank is not programmed
+                self._piece[:] = view[end - _PIECE : end]
+                if self._piece.count(b"\xff") != _PIECE:
+                    break
+                end -= _PIECE
+            sparing = False
+            if end:
+                other.writeblocks(index, view[:end], 0)
             for at in range(0, _CHUNK, _PIECE):
                 other.readblocks(index, self._piece, at)
-                if self._piece != memoryview(chunk)[at : at + _PIECE]:
+                if self._piece != view[at : at + _PIECE]:
                     return False
             return True
 
