@@ -4,10 +4,10 @@ from install_rig import Rig
 from recipe import SECTOR, Recipe, payload, sha
 from swupdate.install.manifest import windows
 
-SIZE = 22 * SECTOR  # of the app's partitions
-OLD = payload("app", 17 * SECTOR + 10, 1)
+SIZE = 14 * SECTOR  # of the app's partitions
+OLD = payload("app", 11 * SECTOR + 10, 1)
 # New bytes in the first chunk; all else has moved, and its beginning stands once more at its end.
-NEW = OLD[:40] + b"another version" + OLD[40 : 17 * SECTOR - 3000] + OLD[1000:4500] + payload("app", 300, 7)
+NEW = OLD[:40] + b"another version" + OLD[40 : 11 * SECTOR - 3000] + OLD[1000:4500] + payload("app", 300, 7)
 PLAIN = "".join("%02x" % b for b in sha(NEW)[:16]) + ".bin"
 
 
@@ -68,7 +68,7 @@ def spans(size):
 
 def pieces():
     """What NEW is made of: (place in OLD or None, begin in NEW, end)."""
-    tail = 17 * SECTOR - 3000 + 15
+    tail = 11 * SECTOR - 3000 + 15
     return [(0, 0, 40), (None, 40, 55), (40, 55, tail), (1000, tail, tail + 3500), (None, tail + 3500, len(NEW))]
 
 

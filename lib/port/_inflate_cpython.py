@@ -1,13 +1,6 @@
 """CPython's side of `port.inflate`."""
 
 import zlib
-from io import BytesIO
-
-
-def ring(data):
-    """A stream of as many bytes as `data` has, and a view to change them by."""
-    raw = BytesIO(bytes(data))
-    return raw, raw.getbuffer()
 
 
 class stream:

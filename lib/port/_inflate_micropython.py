@@ -1,17 +1,10 @@
 """MicroPython's side of `port.inflate`."""
 
-from io import BytesIO
-
 from deflate import RAW, DeflateIO
 
 from port import const
 
 _WBITS = const(10)
-
-
-def ring(data):
-    """A stream of the bytes of `data` (a memoryview), and a view to change them by."""
-    return BytesIO(data), data
 
 
 def stream(raw):

@@ -3,6 +3,6 @@
 import sys
 
 if sys.implementation.name == "micropython":
-    from port._inflate_micropython import ring, stream  # noqa: F401
+    from port._inflate_micropython import stream  # noqa: F401
 else:
-    from port._inflate_cpython import ring, stream  # noqa: F401
+    from port._inflate_cpython import stream  # noqa: F401

@@ -1,20 +1,23 @@
 """A payload in windows (docs/release-format.md), compressed or against what runs, inflated as its bytes come. A phase.
 
-Buffers: one of 4 KB for the chunk, the other for what is not inflated yet and what stands in the base; and the 1 KB of
-deflate. Nothing that comes is believed: a chunk that is not what the table says is not written.
+Buffers: one of 4 KB for the chunk, one to receive and for what stands in the base, 1.5 KB of what is not inflated yet,
+and the 1 KB of deflate. Nothing that comes is believed: a chunk that is not what the table says is not written.
 """
 
+from io import BytesIO
+
 from port import const, sleep_ms
-from port.inflate import ring, stream
+from port.inflate import stream
 
 from swupdate.faults import Fault
 from swupdate.install.chunks import CHUNK, Chunks
 
 _RUN = const(8)  # chunks of a window; the first has one
-_RING = const(2048)
-_STEP = const(512)  # bytes that are inflated at a time
-_AHEAD = const(1536)  # what they need at most: 15 bits a byte, 48 a match of three, and the head of a block
-_PIECE = const(256)  # bytes that are added at a time, as one number
+_STOCK = const(1536)  # deflated bytes that are held
+_PIECE = const(256)  # bytes that are inflated at a time, and added as one number
+_AHEAD = const(
+    896
+)  # what they and three numbers need at most: 15 bits a byte, 48 a match of three, the head of a block
 _SECTOR = const(4096)
 
 
@@ -76,8 +79,10 @@ class Windows:
     def __init__(self, source, buf, base, size):
         self._source = source
         buf = memoryview(buf)
-        self._raw, self._ring = ring(buf[:_RING])
-        self._piece = buf[_RING : _RING + _PIECE]
+        self._new = buf[:_STOCK]
+        self._piece = buf[_STOCK : _STOCK + _PIECE]
+        self._raw = BytesIO()  # what is not inflated yet stands at its end
+        self._raw.write(self._new)
         self._base, self._size = base, size
         self._low = int.from_bytes(b"\x7f" * _PIECE, "little")
         self._high = int.from_bytes(b"\x80" * _PIECE, "little")
@@ -86,7 +91,7 @@ class Windows:
 
     def begin(self, at, size, length):
         """The next `length` bytes of the source are the window of the `size` bytes at `at` of the payload."""
-        self._raw.seek(_RING)  # what is not inflated yet stands at the end of the ring
+        self._raw.seek(_STOCK)
         self._stream = stream(self._raw)
         self._left = length  # bytes that the source still has of it
         self._room = size  # bytes that no operation was read for yet
@@ -96,7 +101,7 @@ class Windows:
     async def end(self):
         """Pass over what is left of the window."""
         while self._left:
-            part = self._ring[: min(self._left, _RING)]
+            part = self._new[: min(self._left, _STOCK)]
             await self._source.readinto(part)
             self._left -= len(part)
 
@@ -106,7 +111,7 @@ class Windows:
             await self._more()
             if not self._diff and not self._extra:
                 self._operation()
-            part = view[: min(self._diff or self._extra, len(view), _PIECE if self._diff else _STEP)]
+            part = view[: min(self._diff or self._extra, len(view), _PIECE)]
             self._inflate(part)
             if self._diff:
                 self._add(part)
@@ -117,14 +122,16 @@ class Windows:
 
     async def _more(self):
         """Have what the next step needs, or all that there is."""
-        unread = _RING - self._raw.tell()
-        new = min(self._left, _RING - unread)
+        unread = _STOCK - self._raw.tell()
+        new = min(self._left, _STOCK - unread)
         if new and unread < _AHEAD:
-            begin = _RING - new - unread
-            self._ring[begin : begin + unread] = self._ring[_RING - unread :]
-            self._raw.seek(begin)
+            held = self._new[: unread + new]
+            self._raw.readinto(held[:unread])
             self._left -= new
-            await self._source.readinto(self._ring[_RING - new :])
+            await self._source.readinto(held[unread:])
+            self._raw.seek(_STOCK - len(held))
+            self._raw.write(held)
+            self._raw.seek(_STOCK - len(held))
 
     def _operation(self):
         diff = self._number()
