@@ -4,10 +4,10 @@ from install_rig import Rig
 from recipe import SECTOR, Recipe, payload, sha
 from swupdate.install.manifest import windows
 
-SIZE = 14 * SECTOR  # of the app's partitions
-OLD = payload("app", 11 * SECTOR + 10, 1)
+SIZE = 11 * SECTOR  # of the app's partitions
+OLD = payload("app", 9 * SECTOR + 10, 1)
 # New bytes in the first chunk; all else has moved, and its beginning stands once more at its end.
-NEW = OLD[:40] + b"another version" + OLD[40 : 11 * SECTOR - 3000] + OLD[1000:4500] + payload("app", 300, 7)
+NEW = OLD[:40] + b"another version" + OLD[40 : 9 * SECTOR - 3000] + OLD[1000:4500] + payload("app", 300, 7)
 PLAIN = "".join("%02x" % b for b in sha(NEW)[:16]) + ".bin"
 
 
@@ -68,7 +68,7 @@ def spans(size):
 
 def pieces():
     """What NEW is made of: (place in OLD or None, begin in NEW, end)."""
-    tail = 11 * SECTOR - 3000 + 15
+    tail = 9 * SECTOR - 3000 + 15
     return [(0, 0, 40), (None, 40, 55), (40, 55, tail), (1000, tail, tail + 3500), (None, tail + 3500, len(NEW))]
 
 
@@ -106,12 +106,25 @@ def lengths(found):
 
 def device(*forms, app=OLD, new=NEW):
     """A device that runs `app` and is offered `new`; `forms`: (name, windows, base or b"")."""
+    return offered(Rig(app=app, app_size=SIZE), *forms, new=new)
+
+
+def offered(rig, *forms, new=NEW):
+    """The same device, whose other slot is blank, with this offer."""
     recipe = Recipe([("app", new)])
     if forms:
         recipe.set(-7, [[name, lengths(found)] + ([sha(base)] if base else []) for name, found, base in forms])
-    rig = Rig(recipe, app=app, app_size=SIZE)
+    rig.server.files.clear()
+    rig.offer(recipe)
     for name, found, _ in forms:
         rig.server.files[name] = b"".join(found)
+    blank = b"\xff" * SECTOR
+    for label in ("ota_1", "app_1"):
+        data = rig.flash.data[label]
+        for at in range(0, len(data), SECTOR):
+            data[at : at + SECTOR] = blank
+    for log in (rig.flash.log, rig.server.log, rig.server.sent, rig.told, rig.store.files):
+        log.clear()
     return rig
 
 

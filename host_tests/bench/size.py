@@ -19,6 +19,7 @@ from modules import ROOT, closure, path_of, resident, roots  # noqa: E402
 
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
 _HTTPS = (*_WORK, "firmware.resolver", "swupdate.install.https")
+_COAP = (*_WORK, "firmware.resolver", "firmware.coap_source")
 # What is in memory together, by the roots of the phases.
 PHASES = {
     "start": (
@@ -59,7 +60,9 @@ PHASES = {
     "update, signatures": (*_WORK, "swupdate.install.signatures", "crypto.cose"),
     "update, conditions": (*_WORK, "swupdate.install.policy"),
     "update, tables": (*_HTTPS, "swupdate.install.tables"),
+    "update, what is there": (*_HTTPS, "swupdate.install.local"),
     "update, payload": (*_HTTPS, "swupdate.install.payload", "swupdate.install.writer"),
+    "update, windows": (*_HTTPS, "swupdate.install.windows"),
     "update, trust store": (*_HTTPS, "swupdate.install.trust"),
     "update, its keys": (*_WORK, "swupdate.install.trust", "crypto.curve"),
     "update, its signatures": (*_WORK, "swupdate.install.trust", "swupdate.install.signatures", "crypto.cose"),
@@ -74,7 +77,9 @@ PHASES = {
         "firmware.trust",
         "crypto.x509",
     ),
-    "update by CoAP, payload": (*_WORK, "firmware.resolver", "firmware.coap_source", "swupdate.install.payload"),
+    "update by CoAP, what is there": (*_COAP, "swupdate.install.local"),
+    "update by CoAP, payload": (*_COAP, "swupdate.install.payload"),
+    "update by CoAP, windows": (*_COAP, "swupdate.install.windows"),
 }
 # Bytes of .mpy: DESIGN's table.
 BUDGETS = {"all": 80_000, "resident": 34_000, "largest phase": 14_000}

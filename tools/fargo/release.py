@@ -48,7 +48,7 @@ def build(
     expires: int = 0,
     name: str = "fargo",
     bases: Sequence[dict[str, bytes]] = (),
-    compress: bool = True,
+    compress: bool = False,
 ) -> Path:
     """Write payloads, chunk tables and the unsigned envelope of a release into `out`; the envelope's path.
 

@@ -15,6 +15,7 @@ from windowed import (
     delta,
     device,
     lengths,
+    offered,
     only_what_was_signed,
     operation,
     packed,
@@ -75,7 +76,7 @@ async def test_a_label_that_names_the_base_wrongly():
     rig = device(("d.delta", DELTA, OLD))
     rig.flash.data["app_0"][5 * SECTOR + 3] ^= 1
     await obtained(rig)
-    assert 0 < sent(rig, "d.delta") <= COST and SECTOR * 6 < sent(rig, PLAIN) < len(NEW)
+    assert 0 < sent(rig, "d.delta") <= COST and SECTOR * 5 < sent(rig, PLAIN) < len(NEW)
 
 
 async def test_compressed():
@@ -129,7 +130,7 @@ def raw(index, window):
 
 
 def hostile():
-    """(what is wrong, windows)."""
+    """(what is wrong, windows). Nothing of it is kept: MicroPython's heap is small."""
     plain = plain_windows()
     size = 8 * SECTOR
     yield "leads outside", changed(1, operation(bytes(size), 1 << 26))
@@ -156,15 +157,14 @@ def hostile():
 
 
 async def test_hostile_windows_reach_no_flash_and_the_payload_is_tried_next():
+    rig = device()
     for why, found in hostile():
-        rig = None
         collect()
-        rig = device(("d.delta", found, OLD))
+        offered(rig, ("d.delta", found, OLD))
         await obtained(rig)
         assert sent(rig, "d.delta") and sent(rig, PLAIN), why
-        rig = None
         collect()
-        rig = device(("d.delta", found, OLD))
+        offered(rig, ("d.delta", found, OLD))
         rig.server.files[PLAIN] = bytes(len(NEW))  # and that is wrong too
         await fails(rig, "a part of app is not what was signed", 5)
 
@@ -174,10 +174,10 @@ async def test_hostile_windows_are_refused_for_what_is_wrong():
     from swupdate.install.windows import Windows
     from windowed import spans
 
+    rig = device()
     for why, found in hostile():
-        rig = source = reader = None
         collect()
-        rig = device(("d.delta", found, OLD))
+        offered(rig, ("d.delta", found, OLD))
         source = rig.server.source()
         reader = Windows(source, bytearray(SECTOR), rig.slots.partition("ota_0", "app"), len(OLD))
         made = b""
@@ -215,9 +215,10 @@ async def test_a_delta_that_is_missing_or_short():
 
 async def test_every_byte_of_a_delta_that_is_changed():
     whole = b"".join(DELTA)
+    rig = device()
     for at in range(0, len(whole), 197):
         collect()
-        rig = device(("d.delta", DELTA, OLD))
+        offered(rig, ("d.delta", DELTA, OLD))
         rig.server.files["d.delta"] = whole[:at] + bytes((whole[at] ^ 0x10,)) + whole[at + 1 :]
         await obtained(rig)
 
@@ -227,9 +228,10 @@ async def test_every_byte_of_a_delta_that_is_changed():
 
 async def test_a_lost_connection_is_no_bad_delta():
     """It is resumed at the window that is not there yet: the payload is not fetched because a connection was lost."""
-    for after in range(16 * 12, 16 * 12 + COST, 397):
+    rig = device()
+    for after in range(16 * 10, 16 * 10 + COST, 397):
         collect()
-        rig = device(("d.delta", DELTA, OLD))
+        offered(rig, ("d.delta", DELTA, OLD))
         rig.server.lose_after = after
         await fails(rig, "connection was lost", 4)
         await obtained(rig)
@@ -240,7 +242,7 @@ async def test_a_lost_connection_is_no_bad_delta():
 async def test_a_power_cut_costs_one_window():
     rig = device(("d.delta", DELTA, OLD))
     await obtain.obtain(rig, rig.progress)
-    sector = 10
+    sector = 9
     for label in ("app_1", "ota_1"):
         rig.flash.data[label][:SECTOR] = b"\xff" * SECTOR
     rig.flash.data["app_1"][sector * SECTOR : (sector + 1) * SECTOR] = b"\x55" * SECTOR
@@ -250,12 +252,13 @@ async def test_a_power_cut_costs_one_window():
     await obtained(rig)
     assert sent(rig, "d.delta") == len(DELTA[2]) + len(DELTA[0]) and not sent(rig, PLAIN)
     written = [entry[1] for entry in rig.flash.log if entry[0] == "app_1" and entry[2]]
-    assert written == [sector, 13, 0]
+    assert written == [sector, 10, 0]
 
 
 async def test_cancelled_at_every_point():
     turns = 0
     while True:
+        rig = task = None
         collect()
         rig = device(("d.delta", DELTA, OLD))
         task = asyncio.create_task(obtain.obtain(rig, rig.progress))
@@ -298,7 +301,7 @@ async def test_blank_sectors_are_not_erased_unless_an_attempt_was_interrupted():
     await obtained(rig)
     assert not [entry for entry in rig.flash.log if entry[2] is None]
     rig = device(("d.delta", DELTA, OLD))
-    rig.server.lose_after = 16 * 12 + len(DELTA[0]) + len(DELTA[1])
+    rig.server.lose_after = 16 * 10 + len(DELTA[0]) + len(DELTA[1])
     await fails(rig, "connection was lost", 4)
     before = len(rig.flash.log)
     await obtained(rig)
