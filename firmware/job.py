@@ -5,38 +5,6 @@ from port import const, phase
 _CHUNK = const(4096)
 
 
-class Limits:
-    """Bounds of a fetch; a record of settings may change them. Seconds, bytes a second; `jump` is of the sequence number."""
-
-    def __init__(self, settings):
-        self.connect_s = settings.get("connect_s", 10)
-        self.read_s = settings.get("read_s", 15)
-        self.min_bps = settings.get("min_bps", 200)
-        self.lag_s = settings.get("lag_s", 60)
-        self.jump = settings.get("jump", 1_000_000)
-
-
-class Trust:
-    """Whom this device believes: what was provisioned, or the trust store of a release since then.
-
-    `number`, `digest` (of its file), `threshold`, `keys()` as in a release; `since`: number of the trust store that set the
-    `floor` of sequence numbers last, 0 when none did; `revoked`: kids of keys that were trusted once.
-    """
-
-    def __init__(self, provision, store, nvs):
-        self.vendor_id, self.class_id = provision.vendor_id, provision.class_id
-        self.authorities, self.keys = provision.authorities, provision.keys
-        self.number, self.digest, self.threshold = provision.number, provision.digest, provision.threshold
-        self.since, self.floor, self.revoked = 0, 0, ()
-        with phase("swupdate.trust") as trust:
-            found = trust.load(store, nvs)
-        if found:
-            self.since, self.floor, self.revoked = found["since"], found["floor"], found["revoked"]
-            if found["n"] >= self.number:
-                self.number, self.digest, self.threshold = found["n"], found["digest"], found["threshold"]
-                self.keys = lambda: found["keys"]
-
-
 class Job:
     """The job of docs/architecture.md (swupdate.install), out of the parts of `node` (firmware.node)."""
 
@@ -44,12 +12,13 @@ class Job:
 
     def __init__(self, node, url):
         self.url = url
-        self.trust = Trust(node.provision, node.store, node.updater.nvs)
+        with phase("firmware.terms") as terms:
+            self.trust = terms.trust(node.provision, node.store, node.updater.nvs)
+            self.limits = terms.limits(node.provision.settings)
         self.slots = node.slots
         self.store = node.store
         self.clock = node.clock
         self.floor = node.updater.floor
-        self.limits = Limits(node.provision.settings)
         self._node = node
 
     def reserve(self):

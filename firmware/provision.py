@@ -9,7 +9,7 @@ class Provision:
     """The content of `fargo.cbor` (docs/architecture.md, Storage), and the install phase's `job.trust`.
 
     Keys and certificates are read from the file again whenever they are needed, so that they cost no memory between. The
-    keys and their threshold hold until a release brings a newer trust store (firmware.job).
+    keys and their threshold hold until a release brings a newer trust store (firmware.terms).
     Raises ValueError when the file is none, OSError when there is none.
     """
 

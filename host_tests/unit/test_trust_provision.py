@@ -1,4 +1,4 @@
-"""What was provisioned against what a release has brought since: `firmware.job.Trust`, out of real files."""
+"""What was provisioned against what a release has brought since: `firmware.terms.trust`, out of real files."""
 
 import hashlib
 
@@ -7,9 +7,9 @@ import pytest
 from recipe import KIND, VENDOR, key
 from swupdate import trust
 
-from firmware.job import Trust
 from firmware.provision import Provision
 from firmware.store import Store
+from firmware.terms import trust as believed
 
 
 def provisioned(folder, **more):
@@ -38,11 +38,11 @@ def bring(store, number):
 
 
 def test_until_a_release_brings_another(tmp_path, store):
-    found = Trust(provisioned(tmp_path), store, None)
+    found = believed(provisioned(tmp_path), store, None)
     assert (found.number, found.threshold, found.keys()) == (0, 2, dict([key(1), key(2)]))
     assert (found.since, found.floor, list(found.revoked)) == (0, 0, [])
     bring(store, 2)
-    found = Trust(provisioned(tmp_path), store, None)
+    found = believed(provisioned(tmp_path), store, None)
     assert (found.number, found.threshold, found.keys()) == (2, 1, dict([key(3)]))
     assert (found.since, found.floor, found.revoked) == (2, 50, [key(1)[0]])
     assert (found.vendor_id, found.class_id, found.authorities()) == (VENDOR, KIND, [b"der"])
@@ -51,9 +51,9 @@ def test_until_a_release_brings_another(tmp_path, store):
 def test_a_device_that_is_made_later_begins_with_a_later_one(tmp_path, store):
     """Then those before are a rollback to it, although keys that it trusts have signed them."""
     late = provisioned(tmp_path, trust=[5, b"d" * 32])
-    found = Trust(late, store, None)
+    found = believed(late, store, None)
     assert (found.number, found.digest, found.keys()) == (5, b"d" * 32, dict([key(1), key(2)]))
     bring(store, 4)
-    assert Trust(late, store, None).number == 5 and Trust(late, store, None).keys() == dict([key(1), key(2)])
+    assert believed(late, store, None).number == 5 and believed(late, store, None).keys() == dict([key(1), key(2)])
     bring(store, 6)
-    assert Trust(late, store, None).number == 6 and Trust(late, store, None).keys() == dict([key(3)])
+    assert believed(late, store, None).number == 6 and believed(late, store, None).keys() == dict([key(3)])

@@ -3,6 +3,11 @@
 import sys
 
 if sys.implementation.name == "micropython":
-    from port._inflate_micropython import stream  # noqa: F401
+    from deflate import RAW, DeflateIO
+
+    def stream(raw):
+        """A stream of what the bytes of `raw` inflate to, with a window of 1 KB. Raises OSError, EOFError."""
+        return DeflateIO(raw, RAW, 10)
+
 else:
     from port._inflate_cpython import stream  # noqa: F401

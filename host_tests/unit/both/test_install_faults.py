@@ -254,13 +254,13 @@ async def test_nothing_is_written_while_the_running_version_is_on_trial():
     await fails(rig, "still on trial", 8)
     assert not rig.server.log and not rig.flash.log
     with raises(Fault, "still on trial"):
-        SlotWriter(rig.slots, (bytearray(SECTOR), bytearray(SECTOR)))
+        SlotWriter(rig.slots)
 
 
 def test_the_first_sector_is_written_by_first_alone():
     rig = Rig(full())
     rig.reserve()
-    writer = SlotWriter(rig.slots, rig.buffers)
+    writer = SlotWriter(rig.slots)
     with raises(ValueError):
         writer.write("fw", 0, bytearray(SECTOR))
     assert not rig.flash.log

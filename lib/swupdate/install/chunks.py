@@ -9,11 +9,6 @@ from swupdate.install.writer import SlotWriter
 
 CHUNK = const(4096)
 _ENTRY = const(16)
-_HEAD = const(
-    36
-)  # of an image: header and first segment's header, then the application's description (esp_app_desc_t)
-_DESCRIPTION_MAGIC = b"\x32\x54\xcd\xab"
-_ROMFS_MAGIC = b"\xd2\xcd\x31"
 
 
 class Chunks:
@@ -24,7 +19,7 @@ class Chunks:
 
     def __init__(self, job, offer, part, progress):
         self.part, self.missing, self.count = part, part.missing, len(part.missing)
-        self.writer = SlotWriter(job.slots, job.buffers, offer.clean)
+        self.writer = SlotWriter(job.slots, offer.clean)
         self._slots = job.slots
         self._offer, self._progress = offer, progress
         self._file = job.store.open("chunks." + part.half, "rb")
@@ -47,17 +42,16 @@ class Chunks:
         return hashlib.sha256(chunk).digest()[:_ENTRY] == self._entry
 
     def put(self, index, chunk):
-        """Write chunk `index`, which came from the network. Raises Fault, and then nothing of it was written."""
-        half = self.part.half
+        """Write chunk `index`, which came from the network; the first one is left in `chunk`, for swupdate.install.first.
+
+        Raises Fault, and then nothing of it was written.
+        """
         for i in range(self.size(index), CHUNK):
             chunk[i] = 0xFF
         if not self.matches(index, chunk):
-            raise Fault("invalid", "a part of %s is not what was signed" % half)
+            raise Fault("invalid", "a part of %s is not what was signed" % self.part.half)
         if index:
-            self.writer.write(half, index, chunk)
-        else:
-            self._look_at(chunk)
-            self.writer.first(half, chunk)
+            self.writer.write(self.part.half, index, chunk)
         self.there(index)
 
     def there(self, index):
@@ -65,16 +59,3 @@ class Chunks:
         self.missing[index] = 0
         self._offer.done += self.size(index)
         self._progress(self._offer.done, self._offer.total)
-
-    def _look_at(self, chunk):
-        """Refuse an image that is none, or is for another chip, with words rather than with the bootloader's number."""
-        if self.part.half == "app":
-            if bytes(chunk[:3]) != _ROMFS_MAGIC:
-                raise Fault("invalid", "the app is no ROMFS image")
-            return
-        running = bytearray(16)
-        self._slots.partition(self._slots.running, "fw").readblocks(0, running, 0)
-        if chunk[0] != 0xE9 or bytes(chunk[32:_HEAD]) != _DESCRIPTION_MAGIC:
-            raise Fault("invalid", "the firmware is no application image")
-        if chunk[12:14] != running[12:14]:
-            raise Fault("invalid", "the firmware is for another chip")

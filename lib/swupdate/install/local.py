@@ -14,15 +14,14 @@ _RUN = const(8)  # chunks of a window (swupdate.install.manifest)
 
 
 async def prepare(job, offer, progress):
-    """Make the other slot nothing, and bring into it what is in the flash already.
+    """Bring into the other slot what is in the flash already.
 
-    Sets `missing` of every part (a byte a chunk) and `ways`, how the rest may come: (uri, lengths of windows or b"", base
-    or b""), the cheapest first and the plain payload last. Sets `label` of the offer. Raises Fault.
+    Sets `missing` of every part (a byte a chunk) and `ways`, how the rest may come: (uri, lengths of windows, bytes of the
+    base), the cheapest first. Sets `label` of the offer. Raises Fault.
     """
     slots = job.slots
     running = slots.label(slots.running)
-    writer = SlotWriter(slots, job.buffers, offer.clean)
-    writer.begin()
+    writer = SlotWriter(slots, offer.clean)
     label = {"v": 1, "seq": offer.seq, "version": offer.version, "manifest": offer.manifest, "built": offer.built}
     if offer.trust:
         label["trust"] = offer.trust
@@ -33,7 +32,7 @@ async def prepare(job, offer, progress):
             part.missing = bytearray((part.size + CHUNK - 1) // CHUNK)
             with Chunks(job, offer, part, progress) as chunks:
                 await _look(slots, chunks, job.buffers[0])
-            part.ways = _ways(part, bytes(running[half][1]) if running else None)
+            part.ways = _ways(part, running[half] if running else (0, None))
         elif not running:
             raise Fault("invalid", "the release is only a part, and the running slot does not say what it is")
         else:
@@ -42,18 +41,6 @@ async def prepare(job, offer, progress):
             if await _copy(slots, writer, half, size, job.buffers) != digest:
                 raise Fault("flash", "the running %s is damaged: a release with both halves is needed" % half)
     offer.label = label
-
-
-def label(job, offer):
-    """Say what the slot will be: all but the first sectors is there."""
-    SlotWriter(job.slots, job.buffers, offer.clean).label(offer.label)
-
-
-def first(job, offer, half):
-    """Copy the first sector of `half` of the running slot."""
-    slots, buf = job.slots, job.buffers[0]
-    slots.partition(slots.running, half).readblocks(0, buf)
-    SlotWriter(slots, job.buffers, offer.clean).first(half, buf)
 
 
 async def _look(slots, chunks, buf):
@@ -99,13 +86,13 @@ def _ways(part, running):
     most = part.missing.count(b"\x01") * CHUNK
     found = []
     for uri, lengths, base in part.forms:
-        if not base or base == running:
+        if not base or base == running[1]:
             cost = 0
             for at in range(0, len(lengths), 2):
                 begin = at // 2 * _RUN - _RUN + 1
                 if part.missing[max(begin, 0) : begin + _RUN].count(b"\x01"):
                     cost += lengths[at] << 8 | lengths[at + 1]
             if cost < most:
-                found.append((cost, uri, lengths, base))
+                found.append((cost, uri, lengths, running[0] if base else 0))
     found.sort(key=lambda way: way[0])
-    return [way[1:] for way in found] + [(part.uri, b"", b"")]
+    return [way[1:] for way in found]

@@ -9,7 +9,6 @@ from port import const, phase
 from swupdate.faults import Fault
 
 _PIECE = const(1024)
-_ENVELOPE = const(4096)  # bytes; what is longer is not read to its end
 
 
 class Offer:
@@ -17,19 +16,8 @@ class Offer:
 
     `trust`: the number of the trust store that it was verified with; `envelope`: of a newer trust store, which its own
     keys must have signed as well. Holds copies: the code that read and verified the manifest has left memory before the
-    payload comes in.
+    payload comes in. Then also `clean` (see swupdate.install.writer), `label`, and the bytes that are `done` and in `total`.
     """
-
-    def __init__(self, manifest, trust, envelope):
-        self.trust = trust
-        self.version = manifest.version
-        self.seq = manifest.seq
-        self.manifest = manifest.digest
-        self.built = manifest.built
-        self.parts = [Part(component) for component in manifest.components]
-        self.envelope = envelope if self.part("trust") else None
-        self.clean = False  # see SlotWriter
-        self.done, self.total = 0, sum(part.size for part in self.parts)
 
     def part(self, half):
         """The Part for `half` (or "trust"), or None when the release does not carry it."""
@@ -40,13 +28,10 @@ class Offer:
 
 
 class Part:
-    """What a release carries, a half of a slot or a trust store: see swupdate.install.manifest.Component."""
+    """What a release carries, a half of a slot or a trust store: see swupdate.install.manifest.Component.
 
-    def __init__(self, component):
-        self.half, self.size, self.digest = component.half, component.size, component.digest
-        self.uri, self.table, self.table_uri = component.uri, component.table, component.table_uri
-        self.forms = component.forms
-        self.etag = None
+    While it comes in, `missing`: a byte for each chunk, and `ways`: see swupdate.install.local.
+    """
 
 
 async def check(job, must=False):
@@ -54,29 +39,8 @@ async def check(job, must=False):
 
     `must` as in policy.judge; None: only the signatures are verified.
     """
-    envelope = await _envelope(job)
-    manifest, digest = await _verified(job.trust, envelope)
-    if must is None:
-        return None
-    with phase("swupdate.install.whole") as whole:  # what runs is only up to date when it is what it says
-        damaged = await whole.damaged(job.slots, digest, _buffer(job))
-    with phase("swupdate.install.policy") as policy:
-        manifest = policy.judge(job, manifest, digest, must, damaged)
-        return Offer(manifest, job.trust.number, envelope) if manifest else None
-
-
-async def _verified(trust, envelope):
-    with phase("swupdate.install.signatures") as signatures:
-        return await signatures.verified(envelope, trust.keys(), trust.threshold, "trusted", trust.revoked)
-
-
-async def _envelope(job):
-    """The envelope at the job's URL. The connection ends with it: its memory is needed for the signatures."""
-    source = job.open(job.url)
-    try:
-        return await source.get(job.url, _ENVELOPE)
-    finally:
-        await source.close()
+    with phase("swupdate.install.offer") as offers:
+        return await offers.check(job, must)
 
 
 async def prove(job):
@@ -104,65 +68,15 @@ async def obtain(job, progress):
             with phase("swupdate.install.trust") as trust:
                 await trust.obtain(job, offer, progress)
         elif offer and not await _whole(job, offer):
-            await _write(job, offer, progress)
+            with phase("swupdate.install.bring") as bring:
+                await bring.write(job, offer, progress)
             if not await _whole(job, offer):
-                with phase("swupdate.install.writer") as writer:
-                    writer.SlotWriter(job.slots, job.buffers).begin()
+                with phase("swupdate.install.first") as first:
+                    first.begin(job)
                 raise Fault("invalid", "what was written is not what was signed")
     except OSError as error:  # of the flash or the file system: a source raises Fault
         raise _flash(error)
     return offer
-
-
-async def _write(job, offer, progress):
-    """Bring the payload into the other slot, over a connection of its own: the first sectors last."""
-    source = job.open(job.url)
-    try:
-        await _tables(job, source, offer)
-        await _prepare(job, offer, progress)
-        if getattr(job, "found", None):
-            job.found(offer.done)
-        for last in (False, True):
-            if last:
-                with phase("swupdate.install.local") as local:
-                    local.label(job, offer)
-            for half in ("app", "fw"):
-                part = offer.part(half)
-                missing = part.missing[:1] if part and last else part.missing[1:] if part else b""
-                if missing.count(b"\x01"):
-                    await _bring(job, source, offer, part, last, progress)
-                elif last:
-                    with phase("swupdate.install.local") as local:
-                        local.first(job, offer, half)
-    finally:
-        await source.close()
-    for part in offer.parts:
-        job.store.remove("chunks." + part.half)
-
-
-async def _tables(job, source, offer):
-    with phase("swupdate.install.tables") as tables:
-        offer.clean = await tables.fetch(job.store, source, offer.parts, job.buffers[0])
-
-
-async def _prepare(job, offer, progress):
-    with phase("swupdate.install.local") as local:
-        await local.prepare(job, offer, progress)
-
-
-async def _bring(job, source, offer, part, last, progress):
-    """Fetch what is missing of `part`, the cheapest way first; one that leads to nothing is left for the next."""
-    while len(part.ways) > 1:
-        try:
-            with phase("swupdate.install.windows") as windows:
-                await windows.bring(job, source, offer, part, part.ways[0], last, progress)
-            return
-        except Fault as fault:
-            if fault.cause not in ("invalid", "status") and not fault.status:  # the network's: tried again
-                raise
-        part.ways.pop(0)
-    with phase("swupdate.install.payload") as payload:
-        await payload.bring(job, source, offer, part, last, progress)
 
 
 async def verify(job):

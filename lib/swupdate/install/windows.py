@@ -26,27 +26,35 @@ async def bring(job, source, offer, part, way, last, progress):
 
     Raises Fault ("invalid" for windows that do not give what was signed) or OSError.
     """
-    uri, lengths, base = way
-    slots = job.slots
-    running = slots.partition(slots.running, part.half) if base else None
-    size = slots.label(slots.running)[part.half][0] if base else 0
+    uri, lengths, size = way
     with Chunks(job, offer, part, progress) as chunks:
-        windows = Windows(source, job.buffers[1], running, size)
-        ends = 0  # of the range that was asked for, by its last window
-        at = 0
+        windows = Windows(source, job.buffers[1], job.slots.partition(job.slots.running, part.half), size)
+        view = memoryview(job.buffers[0])
+        at = asked = 0  # offsets: of the window, and of the end of the range that was asked for
+        index = end = 0  # chunks of the window
         for window in range(len(lengths) // 2):
+            index, end = end, min(end + _RUN if end else 1, chunks.count)
             if needed(chunks.missing, window, last):
-                if window >= ends:
-                    ends = window
-                    length = 0
-                    while ends < len(lengths) // 2 and needed(chunks.missing, ends, last):
-                        length += lengths[2 * ends] << 8 | lengths[2 * ends + 1]
-                        ends += 1
-                    await source.start(uri, at, length, None)
-                await _window(
-                    chunks, windows, window, lengths[2 * window] << 8 | lengths[2 * window + 1], job.buffers[0]
-                )
-            at += lengths[2 * window] << 8 | lengths[2 * window + 1]
+                ahead = window
+                to = at
+                while at >= asked and ahead < len(lengths) // 2 and needed(chunks.missing, ahead, last):
+                    to += _length(lengths, ahead)
+                    ahead += 1
+                if to > at:
+                    await source.start(uri, at, to - at, None)
+                    asked = to
+                windows.begin(index * CHUNK, min(end * CHUNK, part.size) - index * CHUNK, _length(lengths, window))
+                while index < end:
+                    await windows.readinto(view[: chunks.size(index)])
+                    if chunks.missing[index]:
+                        chunks.put(index, job.buffers[0])
+                    index += 1
+                    await sleep_ms(0)
+            at += _length(lengths, window)
+
+
+def _length(lengths, window):
+    return lengths[2 * window] << 8 | lengths[2 * window + 1]
 
 
 def needed(missing, window, last):
@@ -57,23 +65,10 @@ def needed(missing, window, last):
     return missing[begin : begin + _RUN].count(b"\x01") > 0
 
 
-async def _window(chunks, windows, window, length, buf):
-    """Write what is missing of one window."""
-    begin = window * _RUN - _RUN + 1 if window else 0
-    end = min(begin + _RUN, chunks.count) if window else 1
-    windows.begin(begin * CHUNK, min(end * CHUNK, chunks.part.size) - begin * CHUNK, length)
-    for index in range(begin, end):
-        await windows.readinto(memoryview(buf)[: chunks.size(index)])
-        if chunks.missing[index]:
-            chunks.put(index, buf)
-        await sleep_ms(0)
-    await windows.end()
-
-
 class Windows:
     """Reads windows from `source`, one after the other; `buf`: 4 KB for it alone.
 
-    `base`: the partition whose first `size` bytes are what the windows differ from, or None. Raises Fault "invalid".
+    `base`: the partition whose first `size` bytes are what the windows differ from, 0 for none. Raises Fault "invalid".
     """
 
     def __init__(self, source, buf, base, size):
@@ -91,19 +86,14 @@ class Windows:
 
     def begin(self, at, size, length):
         """The next `length` bytes of the source are the window of the `size` bytes at `at` of the payload."""
+        if self._left:
+            raise _bad("it is too long")
         self._raw.seek(_STOCK)
         self._stream = stream(self._raw)
         self._left = length  # bytes that the source still has of it
         self._room = size  # bytes that no operation was read for yet
         self._place = at  # in the base
         self._diff = self._extra = 0  # what is left of an operation
-
-    async def end(self):
-        """Pass over what is left of the window."""
-        while self._left:
-            part = self._new[: min(self._left, _STOCK)]
-            await self._source.readinto(part)
-            self._left -= len(part)
 
     async def readinto(self, view):
         """Fill `view` with the next bytes of the payload."""

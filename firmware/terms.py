@@ -1,0 +1,47 @@
+"""On what terms an update is fetched: whom this device believes, and how long it waits. A phase."""
+
+from port import phase
+
+
+class Limits:
+    """Bounds of a fetch; a record of settings may change them. Seconds, bytes a second; `jump` is of the sequence number."""
+
+
+class Trust:
+    """Whom this device believes: what was provisioned, or the trust store of a release since then.
+
+    `number`, `digest` (of its file), `threshold`, `keys()` as in a release; `since`: number of the trust store that set the
+    `floor` of sequence numbers last, 0 when none did; `revoked`: kids of keys that were trusted once.
+    """
+
+
+# Functions, and no constructors: those would stay in memory as long as what they made.
+
+
+def limits(settings):
+    """The Limits of a device with these `settings`."""
+    made = Limits()
+    made.connect_s = settings.get("connect_s", 10)
+    made.read_s = settings.get("read_s", 15)
+    made.min_bps = settings.get("min_bps", 200)
+    made.lag_s = settings.get("lag_s", 60)
+    made.jump = settings.get("jump", 1_000_000)
+    return made
+
+
+def trust(provision, store, nvs):
+    """The Trust of a device: what it was provisioned with against what `store` and `nvs` have."""
+    made = Trust()
+    made.vendor_id, made.class_id = provision.vendor_id, provision.class_id
+    made.authorities, made.keys = provision.authorities, provision.keys
+    made.number, made.digest, made.threshold = provision.number, provision.digest, provision.threshold
+    made.since, made.floor, made.revoked = 0, 0, ()
+    with phase("swupdate.trust") as stores:
+        found = stores.load(store, nvs)
+    if found:
+        made.since, made.floor, made.revoked = found["since"], found["floor"], found["revoked"]
+        if found["n"] >= made.number:
+            made.number, made.digest, made.threshold = found["n"], found["digest"], found["threshold"]
+            keys = found["keys"]
+            made.keys = lambda: keys
+    return made
