@@ -57,7 +57,9 @@ class CoapSource:
         self._pace.begin()
         try:
             while len(view):
-                count = min(await download.available(), len(view)) or 1  # at the end: `readinto` says what is wrong
+                count = min(await download.available(), len(view))
+                if not count:
+                    raise Fault("lost", "the server's file ends too early", 416)
                 await download.readinto(view[:count])
                 self._pace.got(count)
                 view = view[count:]

@@ -209,6 +209,11 @@ class Rig:
         build()
         return sorted(set(self.stage.releases.glob("*.bin")) - before)
 
+    def base(self) -> dict[str, bytes]:
+        """The payloads of what was flashed, for releases with deltas from it."""
+        (factory,) = (self.stage.home / "factory").glob("*.suit")
+        return release.payloads(factory)
+
     async def operations(self) -> int:
         """Of the flash since power on, until now: the board says so when it feeds the watchdog."""
         feeds = self.board.feeds
