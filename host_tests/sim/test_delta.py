@@ -121,9 +121,10 @@ async def test_deltas_that_are_wrong_and_bases_that_do_not_run(rig):
             wrong.write_bytes(wrong.read_bytes()[:100])
         for wrong in rig.stage.releases.glob("*.packed"):
             wrong.unlink()
+        before = server.sent(".bin")
         swu = await client.run(rig.stage.url("1.2.0"), ISVV)
         assert (swu["swupdatestate"], swu["swupdateresult"], swu["nv"]) == ("sva", 0, "1.2.0"), await client.reason()
-        assert server.sent(".bin") > 200_000
+        assert server.sent(".bin") > before
 
         rig.stage.release("1.3.0", 5, change={"b.txt": TEXT[:-4]}, bases=[rig.base()], compress=True)
         for suffix in ("delta", "packed", "bin"):
