@@ -59,7 +59,7 @@ class CoapSource:
             while len(view):
                 count = min(await download.available(), len(view))
                 if not count:
-                    raise Fault("lost", "the server's file ends too early", 416)
+                    raise Fault("lost", "the file ends too early", 416)
                 await download.readinto(view[:count])
                 self._pace.got(count)
                 view = view[count:]

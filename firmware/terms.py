@@ -6,6 +6,12 @@ from port import phase
 class Limits:
     """Bounds of a fetch; a record of settings may change them. Seconds, bytes a second; `jump` is of the sequence number."""
 
+    connect_s: int
+    read_s: int
+    min_bps: int
+    lag_s: int
+    jump: int
+
 
 class Trust:
     """Whom this device believes: what was provisioned, or the trust store of a release since then.
@@ -13,6 +19,17 @@ class Trust:
     `number`, `digest` (of its file), `threshold`, `keys()` as in a release; `since`: number of the trust store that set the
     `floor` of sequence numbers last, 0 when none did; `revoked`: kids of keys that were trusted once.
     """
+
+    vendor_id: bytes
+    class_id: bytes
+    authorities: object
+    keys: object
+    number: int
+    digest: bytes
+    threshold: int
+    since: int
+    floor: int
+    revoked: object
 
 
 # Functions, and no constructors: those would stay in memory as long as what they made.

@@ -19,6 +19,18 @@ class Offer:
     payload comes in. Then also `clean` (see swupdate.install.writer), `label`, and the bytes that are `done` and in `total`.
     """
 
+    version: str
+    seq: int
+    manifest: bytes
+    built: int
+    trust: int
+    parts: list
+    envelope: object
+    clean: bool
+    label: dict
+    done: int
+    total: int
+
     def part(self, half):
         """The Part for `half` (or "trust"), or None when the release does not carry it."""
         for part in self.parts:
@@ -32,6 +44,17 @@ class Part:
 
     While it comes in, `missing`: a byte for each chunk, and `ways`: see swupdate.install.local.
     """
+
+    half: str
+    size: int
+    digest: bytes
+    uri: str
+    table: bytes
+    table_uri: str
+    forms: list
+    etag: object
+    missing: bytearray
+    ways: list
 
 
 async def check(job, must=False):

@@ -142,7 +142,7 @@ class Windows:
             value |= (self._byte[0] & 0x7F) << shift
             if self._byte[0] < 0x80:
                 return value
-        raise _bad("it has a number that does not end")
+        raise _bad("a number does not end")
 
     def _inflate(self, view):
         try:
@@ -167,4 +167,4 @@ class Windows:
 
 
 def _bad(text):
-    return Fault("invalid", "a window of the payload is wrong: " + text)
+    return Fault("invalid", "a window is wrong: " + text)
