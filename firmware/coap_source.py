@@ -2,20 +2,11 @@
 
 import asyncio
 
-from coap.download import Download, Failed
+from coap.download import Download
 from coap.endpoint import Endpoint
-from coap.exchange import TransferError
 from port import phase
-from port.sockets import address
 from swupdate.faults import Fault
 from swupdate.install.pace import Pace
-
-_ALERTS = {  # RFC 5246 section 7.2, RFC 4279 section 6
-    20: "the keys of both sides differ",
-    51: "the keys of both sides differ",
-    40: "it has no key and no certificate for this Device",
-    115: "it does not know this Device",
-}
 
 
 class CoapSource:
@@ -32,7 +23,6 @@ class CoapSource:
         self._resolver = resolver
         self._timeout = getattr(limits, "read_s", 15) * 1000
         self._pace = Pace(limits)
-        self._schemes = ("coaps" if transport.secure else "coap",)
         self._transport = transport
         self._trust = trust
         self._endpoint = Endpoint(transport)
@@ -41,21 +31,12 @@ class CoapSource:
 
     async def get(self, url, limit):
         """The object at `url`, whole, at most `limit` bytes: a bytearray."""
-        data = bytearray()
         try:
             download = await self._open(url)
             self._pace.begin()
             await download.start()
-            while True:
-                count = await download.available()
-                if len(data) + max(count, download.size or 0 if not data else 0) > limit:
-                    raise Fault("invalid", "%s has more than the %d bytes that it may have" % (url, limit))
-                if not count:
-                    return data
-                part = bytearray(count)
-                await download.readinto(memoryview(part))
-                self._pace.got(count)
-                data.extend(part)
+            with phase("firmware.coap_get") as coap:
+                return await coap.get(download, url, limit, self._pace)
         except OSError as error:
             raise _fault(error) from None
 
@@ -67,7 +48,7 @@ class CoapSource:
         except OSError as error:
             raise _fault(error) from None
         if download.size is not None and download.size < offset + length:
-            raise Fault("lost", "the server has a file of %d bytes only" % download.size)
+            raise Fault("lost", "the server has a file of %d bytes only" % download.size, 416)
         return etag
 
     async def readinto(self, view):
@@ -76,7 +57,9 @@ class CoapSource:
         self._pace.begin()
         try:
             while len(view):
-                count = min(await download.available(), len(view)) or 1  # at the end: `readinto` says what is wrong
+                count = min(await download.available(), len(view))
+                if not count:
+                    raise Fault("lost", "the file ends too early", 416)
                 await download.readinto(view[:count])
                 self._pace.got(count)
                 view = view[count:]
@@ -103,56 +86,17 @@ class CoapSource:
         if url == self._url:
             return self._download
         self._forget()
-        with phase("swupdate.install.reference", "swupdate.url") as (references, urls):
-            _scheme, host, port, rest = urls.parse(references.locate(self._base, url), self._schemes)
         if self._task is None:
             self._task = asyncio.create_task(self._endpoint.run())
-        peer = address(await self._resolver.resolve(host), port)
-        if self._transport.secure:
-            peer = await self._session(peer)
-        path, mark, query = rest.partition("?")
-        self._download = Download(
-            self._endpoint,
-            peer,
-            "/".join(_plain(part) for part in path.split("/")),
-            [_plain(part) for part in query.split("&")] if mark else (),
-            timeout_ms=self._timeout,
-        )
+        with phase("firmware.coap_connect") as connect:
+            self._peer, path, query = await connect.connect(
+                self._base, url, self._resolver, self._transport, self._peer, self._timeout, self._trust
+            )
+        self._download = Download(self._endpoint, self._peer, path, query, timeout_ms=self._timeout)
         self._url = url
         return self._download
 
-    async def _session(self, server):
-        """A session with `server`: the one that is open, or a new one."""
-        peer = self._peer
-        if not peer or not peer.open or peer.address != server:
-            try:
-                peer = self._peer = await self._transport.connect(server, self._timeout)
-            except OSError as error:
-                why = error if hasattr(error, "code") else "no answer"
-                why = getattr(self._trust, "refused", "") or _ALERTS.get(getattr(error, "code", None), why)
-                raise Fault("lost", "no secured connection with the server: %s" % why) from None
-        return peer
-
-
-def _plain(text):
-    """`text` without percent encoding; what is no UTF-8, or would be two segments of a path, is Fault "url"."""
-    head, *parts = text.split("%")
-    data = head.encode()
-    for part in parts:
-        data += bytes((int(part[:2], 16),)) + part[2:].encode()
-    try:
-        plain = str(data, "utf-8")
-    except ValueError:
-        plain = "/"
-    if "/" in plain and "/" not in text:
-        raise Fault("url", "the package URL holds a character that CoAP cannot carry")
-    return plain
-
 
 def _fault(error):
-    if isinstance(error, Failed):
-        status = (error.code >> 5) * 100 + (error.code & 31)
-        return Fault("status", "the server answered %s" % error, status)
-    if isinstance(error, TransferError):
-        return Fault("lost", "the transfer failed: %s" % error)
-    return Fault("lost", "the server was lost: %s" % error)
+    with phase("firmware.coap_lost") as lost:
+        return lost.fault(error)

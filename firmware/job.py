@@ -5,50 +5,37 @@ from port import const, phase
 _CHUNK = const(4096)
 
 
-class Limits:
-    """Bounds of a fetch; a record of settings may change them. Seconds, bytes a second; `jump` is of the sequence number."""
-
-    def __init__(self, settings):
-        self.connect_s = settings.get("connect_s", 10)
-        self.read_s = settings.get("read_s", 15)
-        self.min_bps = settings.get("min_bps", 200)
-        self.lag_s = settings.get("lag_s", 60)
-        self.jump = settings.get("jump", 1_000_000)
-
-
 class Trust:
-    """Whom this device believes: what was provisioned, or the trust store of a release since then.
+    """Whom this device believes: what was provisioned, or the trust store of a release since then (firmware.terms).
 
-    Its keys and certificates are read from the file again whenever they are needed, so that they cost no memory between.
     `number`, `digest` (of its file), `threshold`, `keys()` as in a release; `since`: number of the trust store that set the
-    `floor` of sequence numbers last, 0 when none did; `revoked`: kids of keys that were trusted once.
+    `floor` of sequence numbers last, 0 when none did; `revoked`: kids of keys that were trusted once. What was provisioned
+    is read from the file again whenever it is needed, so that it costs no memory between.
     """
 
-    def __init__(self, store, nvs, path="/fargo.cbor"):
+    vendor_id: bytes
+    class_id: bytes
+    number: int
+    digest: bytes
+    threshold: int
+    since: int
+    floor: int
+    revoked: object
+    newer = None  # the keys of a trust store
+
+    def __init__(self, path="/fargo.cbor"):
         self._path = path
-        self._keys = None
-        found = self._read()
-        self.vendor_id, self.class_id = found["vendor"], found["class"]
-        self.number, self.digest = found["trust"]
-        self.threshold = found["threshold"]
-        self.since, self.floor, self.revoked = 0, 0, ()
-        with phase("swupdate.trust") as trust:
-            found = trust.load(store, nvs)
-        if found:
-            self.since, self.floor, self.revoked = found["since"], found["floor"], found["revoked"]
-            if found["n"] >= self.number:
-                self.number, self.digest, self.threshold = found["n"], found["digest"], found["threshold"]
-                self._keys = found["keys"]
 
     def keys(self):
         """The trusted release keys: kid -> 64 bytes."""
-        return self._keys or self._read()["keys"]
+        return self.newer or self.read()["keys"]
 
     def authorities(self):
         """The certificates (DER) that a release server's must chain to."""
-        return self._read()["authorities"]
+        return self.read()["authorities"]
 
-    def _read(self):
+    def read(self):
+        """What was provisioned."""
         with phase("firmware.provision") as provision:
             return provision.read(self._path)
 
@@ -60,12 +47,14 @@ class Job:
 
     def __init__(self, node, url):
         self.url = url
-        self.trust = Trust(node.store, node.updater.nvs)
+        self.trust = Trust()
+        with phase("firmware.terms") as terms:
+            terms.believe(self.trust, node.store, node.updater.nvs)
+            self.limits = terms.limits(node.settings)
         self.slots = node.slots
         self.store = node.store
         self.clock = node.clock
         self.floor = node.updater.floor
-        self.limits = Limits(node.settings)
         self._node = node
 
     def reserve(self):

@@ -65,7 +65,7 @@ class Source:
         if etag not in (None, tag):
             raise Fault("lost", "the server has another file at this address now")
         if offset + length > len(self._server.files[name]):
-            raise Fault("lost", "the server has a file of %d bytes only" % len(self._server.files[name]))
+            raise Fault("lost", "the server has a file of %d bytes only" % len(self._server.files[name]), 416)
         self._server.log.append((name, offset, length))
         await sleep_ms(0)
         self._name, self._at, self._left = name, offset, length
@@ -295,11 +295,12 @@ FW_SIZE, APP_SIZE = 5 * SECTOR, 6 * SECTOR  # of the partitions
 class Rig:
     """A device that runs 1.0.0 (sequence number 1) out of slot 0, and a server with one release."""
 
-    def __init__(self, recipe=None, fw=None, app=None):
+    def __init__(self, recipe=None, fw=None, app=None, app_size=APP_SIZE):
+        self.app_size = app_size
         self.fw = fw or payload("fw", 3 * SECTOR + 100, 1)
         self.app = app or payload("app", 2 * SECTOR + 200, 1)
         self.flash = Flash(
-            {"otadata": 2 * SECTOR, "ota_0": FW_SIZE, "ota_1": FW_SIZE, "app_0": APP_SIZE, "app_1": APP_SIZE}
+            {"otadata": 2 * SECTOR, "ota_0": FW_SIZE, "ota_1": FW_SIZE, "app_0": app_size, "app_1": app_size}
         )
         self.running = {
             "v": 1, "seq": 1, "version": "1.0.0", "manifest": b"m" * 32, "built": 1_600_000_000,
@@ -327,7 +328,8 @@ class Rig:
         data[ota][: len(firmware)] = firmware
         data[app][: len(romfs)] = romfs
         packed = dumps(label)
-        data[app][APP_SIZE - SECTOR : APP_SIZE - SECTOR + len(packed)] = packed
+        label = self.app_size - SECTOR
+        data[app][label : label + len(packed)] = packed
 
     # What the phase sees as `job`
 

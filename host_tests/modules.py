@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BASES = (ROOT / "lib", ROOT / "board/esp32", ROOT)  # as an app image has them
 ENTRY = "firmware.main"  # what boot.py starts
-DESKTOP = {"port._cpython"}
+DESKTOP = {"port._cpython", "port._inflate_cpython"}
 
 
 @functools.cache

@@ -24,7 +24,11 @@ from fargo import bundle, names  # noqa: E402
 from modules import ROOT, closure, resident, roots  # noqa: E402
 
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
-_HTTPS = (*_WORK, "firmware.resolver", "swupdate.install.https")
+_OFFER = (*_WORK, "swupdate.install.offer")
+_OPEN = ("firmware.resolver", "swupdate.install.https", "port._stream_micropython")
+_BRING = (*_WORK, "swupdate.install.bring")
+_HTTPS = (*_BRING, *_OPEN)
+_COAP = (*_BRING, "firmware.resolver", "firmware.coap_source")
 # What is in memory together, by the roots of the phases.
 PHASES = {
     "start": (
@@ -67,15 +71,21 @@ PHASES = {
     "network lost": ("board_start",),
     "restart": ("swupdate.restart", "coap.flush"),
     "trial": ("firmware.trying",),
+    "update, terms": ("swupdate.work", "firmware.job", "firmware.terms", "swupdate.trust"),
     "update, opening": (*_HTTPS, "firmware.sources"),
-    "update, URL": (*_HTTPS, "swupdate.install.reference", "swupdate.url"),
-    "update, name": (*_HTTPS, "swupdate.install.dns", "swupdate.itself"),
-    "update, envelope": (*_WORK, "swupdate.install.signatures", "swupdate.install.manifest"),
-    "update, signatures": (*_WORK, "swupdate.install.signatures", "crypto.cose"),
-    "update, conditions": (*_WORK, "swupdate.install.policy"),
+    "update, URL": (*_HTTPS, "swupdate.install.connect", "swupdate.install.reference", "swupdate.url"),
+    "update, name": (*_HTTPS, "swupdate.install.connect", "swupdate.install.dns", "swupdate.itself"),
+    "update, asking": (*_OFFER, *_OPEN),
+    "update, envelope": (*_OFFER, "swupdate.install.signatures", "swupdate.install.manifest"),
+    "update, signatures": (*_OFFER, "swupdate.install.signatures", "crypto.cose"),
+    "update, conditions": (*_OFFER, "swupdate.install.policy"),
     "update, tables": (*_HTTPS, "swupdate.install.tables"),
-    "update, payload": (*_HTTPS, "swupdate.install.payload", "swupdate.install.writer"),
-    "update, trust store": (*_HTTPS, "swupdate.install.trust"),
+    "update, what is there": (*_HTTPS, "swupdate.install.local"),
+    "update, what is last": (*_HTTPS, "swupdate.install.first"),
+    "update, connection lost": (*_HTTPS, "swupdate.install.lost"),
+    "update, payload": (*_HTTPS, "swupdate.install.payload"),
+    "update, windows": (*_HTTPS, "swupdate.install.windows"),
+    "update, trust store": (*_WORK, *_OPEN, "swupdate.install.trust"),
     "update, its keys": (*_WORK, "swupdate.install.trust", "crypto.curve"),
     "update, its signatures": (*_WORK, "swupdate.install.trust", "swupdate.install.signatures", "crypto.cose"),
     "update, it is kept": (*_WORK, "swupdate.install.trust", "swupdate.trust"),
@@ -83,13 +93,18 @@ PHASES = {
     "update by CoAP, handshake": (
         *_WORK,
         "firmware.coap_source",
+        "firmware.coap_connect",
         "dtls.client",
         "dtls.certificates",
         "firmware.resolver",
         "firmware.trust",
         "crypto.x509",
     ),
-    "update by CoAP, payload": (*_WORK, "firmware.resolver", "firmware.coap_source", "swupdate.install.payload"),
+    "update by CoAP, envelope": (*_OFFER, "firmware.resolver", "firmware.coap_source", "firmware.coap_get"),
+    "update by CoAP, connection lost": (*_COAP, "firmware.coap_lost"),
+    "update by CoAP, what is there": (*_COAP, "swupdate.install.local"),
+    "update by CoAP, payload": (*_COAP, "swupdate.install.payload"),
+    "update by CoAP, windows": (*_COAP, "swupdate.install.windows"),
 }
 
 

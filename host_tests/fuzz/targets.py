@@ -31,10 +31,12 @@ from swupdate.faults import Fault
 from swupdate.install import dns, https
 from swupdate.install.manifest import Manifest, split
 from swupdate.install.reference import locate
+from swupdate.install.windows import Windows
 from target import DATAGRAM, Target
 from targets_whole import DEVICE
 from test_dns import NAME, QUERY, A, cname, packet
 from test_x509 import INTERMEDIATE, LEAF, ROLE, ROOT
+from windowed import deflated, operation
 
 # CBOR
 
@@ -323,6 +325,46 @@ async def run_cose(data):
 
 
 RELEASE = Recipe([("app", bytes(4100)), ("fw", bytes(9000))])
+FORMS = Recipe([("app", bytes(4100))]).set(-7, [["a.delta", bytes(4), bytes(32)], ["b.packed", bytes(4)]])
+
+
+class Base:
+    """A running slot of 3,000 bytes: nothing behind them is read."""
+
+    data = bytes(range(250)) * 12
+
+    def readblocks(self, block, buf, offset=0):
+        at = block * 4096 + offset
+        assert 0 <= at <= at + len(buf) <= len(self.data)
+        buf[:] = self.data[at : at + len(buf)]
+
+
+class Sent:
+    """A source of just these bytes."""
+
+    def __init__(self, data):
+        self.data = data
+
+    async def readinto(self, view):
+        assert len(view) <= len(self.data), "more than was announced"
+        view[:] = self.data[: len(view)]
+        self.data = self.data[len(view) :]
+
+
+async def run_windows(data):
+    """A window of 5,000 bytes, in two steps."""
+    reader = Windows(Sent(data), bytearray(4096), Base(), len(Base.data))
+    reader.begin(0, 5000, len(data))
+    chunk = bytearray(4096)
+    await reader.readinto(memoryview(chunk))
+    await reader.readinto(memoryview(chunk)[:904])
+
+
+WINDOWS = [
+    deflated(operation(Base.data[:2000], 500, bytes(3000))),
+    deflated(operation(b"", 0, bytes(4999)) + operation(b"a", -2000)),
+    b"\1" + (5003).to_bytes(2, "little") + (65535 - 5003).to_bytes(2, "little") + operation(b"", 0, bytes(5000)),
+]
 
 # Text
 
@@ -375,7 +417,8 @@ TARGETS = [
     Target("x509", [LEAF, INTERMEDIATE, ROOT, ROLE], run_x509, ValueError, 3000, slow=2),
     Target("pem", PEMS, run_pem, ValueError, 17000, slow=2),
     Target("envelope", [RELEASE.envelope()], run_envelope, Fault, 4200, slow=2),
-    Target("manifest", [RELEASE.manifest()], run_manifest, Fault, 4096, slow=2),
+    Target("manifest", [RELEASE.manifest(), FORMS.manifest()], run_manifest, Fault, 4096, slow=2),
+    Target("windows", WINDOWS, run_windows, Fault, 6000, slow=5),
     Target("cose", [bytes(range(1, 65)) + b"\xa1\x01\x26payload"], run_cose, (), 200, slow=20),
     Target("url", [b"https://example.com:8443/a/b?c=d", b"coaps://[fe80::1]:5684/x", b"https://10.0.0.1"], run_url, Fault),
     Target("url-reference", [b"../x/./y?z", b"//host/a", b"https://a.example/b"], run_locate, Fault),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiocoap
+from fargo import release
 from fargo.identity import Identity
 from powercut.geometry import options
 from powercut.oracle import UNCONFIRMED, Image, Released, Seen, mixed
@@ -106,12 +107,14 @@ class Recorded:
         old = self.released[OLD]
         for sequence, (version, asked) in enumerate(self.scenario.releases.items(), 2):
             how: dict[str, Any] = dict(asked)
+            if how.pop("delta", False):
+                how.update(bases=[self.rig.base()], compress=True)
             if app := how.get("app", True):
                 how["change"] = {**how.get("change", {}), "of.py": of(version)}
-            stage.release(version, sequence, **how)
+            carried = release.payloads(stage.release(version, sequence, **how))
             self.released[version] = Released(
-                stage.firmware(version) if how.get("firmware") else old.firmware,
-                stage.app_image(how["change"]) if app else old.app,
+                carried.get("fw", old.firmware),
+                carried.get("app", old.app),
                 sequence,
                 version if app else OLD,
             )

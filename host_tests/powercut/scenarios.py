@@ -150,6 +150,7 @@ SCENARIOS = {
         # The other slot holds the version before: it is overwritten.
         Scenario("second", _next, prepare=_update, starts=NEW, ends=NEXT, releases={NEW: BOTH, NEXT: SECOND}),
         Scenario("app", _update, releases={NEW: APP}),
+        Scenario("delta", _update, releases={NEW: {**APP, "delta": True}}),
         Scenario("firmware", _update, releases={NEW: FIRMWARE}),
         Scenario("rollback", _rollback, ends=OLD, result=8, releases={NEW: BAD}),
         # What a trial that failed has left does not count against the next one.

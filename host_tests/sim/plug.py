@@ -23,6 +23,7 @@ if __name__ == "__main__":
 
 import aiocoap
 import cbor2
+from fargo import release
 from sim.owned_rig import partition, stored
 from sim.rig import UPGRADE, Rig
 
@@ -37,14 +38,10 @@ class Plug:
     def __init__(self, home: Path, seed: int) -> None:
         self.random = random.Random(seed)
         self.rig = Rig(home, settings={"trial_s": 20})
-        self.images = {"1.0.0": self._image("1.0.0", {})}
+        self.images = {"1.0.0": (self.rig.stage.firmware("1.0.0"), self.rig.stage.app_image())}
         self.sequence = 1
         self.pulls = self.updates = 0
         self.phases: dict[str, int] = {}
-
-    def _image(self, version: str, change: dict[str, str]) -> tuple[bytes, bytes]:
-        stage = self.rig.stage
-        return stage.firmware(version), stage.app_image(change)
 
     def _release(self) -> str:
         """The next release; one number higher than all before."""
@@ -52,9 +49,8 @@ class Plug:
         version = f"1.{self.sequence}.0"
         change = {"extra.txt": version * self.random.randrange(1, 400)}
         both = self.random.random() < 0.5
-        self.rig.stage.release(version, self.sequence, firmware=both, change=change)
-        firmware, app = self._image(version, change)
-        self.images[version] = firmware if both else b"", app
+        carried = release.payloads(self.rig.stage.release(version, self.sequence, firmware=both, change=change))
+        self.images[version] = carried.get("fw", b""), carried["app"]
         return version
 
     def run(self, count: int) -> None:

@@ -1,4 +1,4 @@
-"""What was provisioned against what a release has brought since: `firmware.job.Trust`, out of real files."""
+"""What was provisioned against what a release has brought since: `firmware.terms.believe`, out of real files."""
 
 import hashlib
 
@@ -9,6 +9,7 @@ from swupdate import trust
 
 from firmware.job import Trust
 from firmware.store import Store
+from firmware.terms import believe
 
 
 def provisioned(folder, **more):
@@ -36,12 +37,19 @@ def bring(store, number):
     assert trust.apply(store, None, record["manifest"])
 
 
+def believed(path, store):
+    """Whom a device believes."""
+    made = Trust(path)
+    believe(made, store, None)
+    return made
+
+
 def test_until_a_release_brings_another(tmp_path, store):
-    found = Trust(store, None, provisioned(tmp_path))
+    found = believed(provisioned(tmp_path), store)
     assert (found.number, found.threshold, found.keys()) == (0, 2, dict([key(1), key(2)]))
     assert (found.since, found.floor, list(found.revoked)) == (0, 0, [])
     bring(store, 2)
-    found = Trust(store, None, provisioned(tmp_path))
+    found = believed(provisioned(tmp_path), store)
     assert (found.number, found.threshold, found.keys()) == (2, 1, dict([key(3)]))
     assert (found.since, found.floor, found.revoked) == (2, 50, [key(1)[0]])
     assert (found.vendor_id, found.class_id, found.authorities()) == (VENDOR, KIND, [b"der"])
@@ -50,9 +58,9 @@ def test_until_a_release_brings_another(tmp_path, store):
 def test_a_device_that_is_made_later_begins_with_a_later_one(tmp_path, store):
     """Then those before are a rollback to it, although keys that it trusts have signed them."""
     late = provisioned(tmp_path, trust=[5, b"d" * 32])
-    found = Trust(store, None, late)
+    found = believed(late, store)
     assert (found.number, found.digest, found.keys()) == (5, b"d" * 32, dict([key(1), key(2)]))
     bring(store, 4)
-    assert Trust(store, None, late).number == 5 and Trust(store, None, late).keys() == dict([key(1), key(2)])
+    assert believed(late, store).number == 5 and believed(late, store).keys() == dict([key(1), key(2)])
     bring(store, 6)
-    assert Trust(store, None, late).number == 6 and Trust(store, None, late).keys() == dict([key(3)])
+    assert believed(late, store).number == 6 and believed(late, store).keys() == dict([key(3)])

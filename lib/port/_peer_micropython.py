@@ -4,7 +4,7 @@ import socket
 from asyncio import core
 from errno import EINPROGRESS
 
-CERTIFICATE = -0x2700  # Mbed TLS: MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
+from port._stream_micropython import CERTIFICATE, Stream  # noqa: F401
 
 
 def host_port(addr):
@@ -15,45 +15,6 @@ def host_port(addr):
     if len(host) == 4:
         return "%d.%d.%d.%d" % tuple(host), port
     return ":".join("%x" % (host[i] << 8 | host[i + 1]) for i in range(0, 16, 2)), port
-
-
-class _Stream:
-    """What both interpreters' TLS connections look like from here."""
-
-    def __init__(self, sock, raw):
-        self._sock = sock
-        self._raw = raw  # `tls` lets go of it, open, when a certificate is refused
-
-    async def readinto(self, view):
-        """Read at least one byte into `view`; the count, or 0 at the end of the connection. Raises OSError."""
-        while True:
-            yield core._io_queue.queue_read(self._sock)
-            try:
-                count = self._sock.readinto(view)
-            except ValueError as error:  # how `tls` says what is wrong with a certificate
-                raise OSError(CERTIFICATE, str(error).strip()) from None
-            if count is not None:
-                return count
-
-    async def write(self, data):
-        """Send all of `data`; the first write does the handshake. Raises OSError."""
-        data = memoryview(data)
-        while data:
-            yield core._io_queue.queue_write(self._sock)
-            try:
-                count = self._sock.write(data)
-            except ValueError as error:
-                raise OSError(CERTIFICATE, str(error).strip()) from None
-            if count:
-                data = data[count:]
-
-    async def close(self):
-        """Close; errors of a connection that is already gone are of no interest."""
-        for sock in (self._sock, self._raw):
-            try:
-                sock.close()
-            except OSError:
-                pass
 
 
 async def tls_connect(ip, port, hostname, authorities):
@@ -84,4 +45,4 @@ async def tls_connect(ip, port, hostname, authorities):
     except BaseException:
         raw.close()
         raise
-    return _Stream(sock, raw)
+    return Stream(sock, raw)

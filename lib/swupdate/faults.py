@@ -16,7 +16,8 @@ RESULTS = {
 class Fault(Exception):
     """A step of an update failed.
 
-    `cause` is a key of RESULTS, or "status" with `status` 400 to 600 (the transport's answer, reported as it is);
+    `cause` is a key of RESULTS, or "status" with `status` 400 to 600 (the transport's answer, reported as it is); a
+    `status` beside another cause says that it is the server's file that is wrong, and not the way to it;
     `text` says in words what happened, for people.
     """
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ from swupdate.faults import Fault
 from swupdate.install import manifest as profile
 from swupdate.install.tables import CHUNK, ENTRY
 
-from fargo import keys, suit, trust
-from fargo.console import FAILED, Failure
+from fargo import delta, keys, suit, trust
+from fargo.console import FAILED, USAGE, Failure
 from fargo.files import replace, write_named
+
+_SIGNATURE = 82  # bytes of one in the envelope
 
 
 def chunk_table(data: bytes) -> bytes:
@@ -43,10 +47,13 @@ def build(
     built: int | None = None,
     expires: int = 0,
     name: str = "fargo",
+    bases: Sequence[dict[str, bytes]] = (),
+    compress: bool = False,
 ) -> Path:
     """Write payloads, chunk tables and the unsigned envelope of a release into `out`; the envelope's path.
 
-    `bytecode`: the `.mpy` version that the app needs and the firmware loads. Times are Unix seconds. Raises Failure.
+    `bytecode`: the `.mpy` version that the app needs and the firmware loads. Times are Unix seconds. `bases`: of earlier
+    releases, the payload of each half, as `payloads` reads them: devices that run it get what differs. Raises Failure.
     """
     if firmware is None and app is None:
         raise Failure("a release carries a firmware, an app, or both", "give --firmware or --app", 2)
@@ -61,13 +68,71 @@ def build(
         if data is not None:
             digest, uri = write_named(out, data, ".bin")
             table, table_uri = write_named(out, chunk_table(data), ".chunks")
-            parts.append(suit.Part(half, len(data), digest, uri, table, table_uri, bytecode))
+            earlier = [found[half] for found in bases if half in found]
+            forms = _forms(out, data, earlier, compress)
+            parts.append(suit.Part(half, len(data), digest, uri, table, table_uri, bytecode, forms))
     data = suit.manifest(
         version, sequence, vendor, class_id, parts, int(time.time()) if built is None else built, expires
     )
     path = out / f"{name}-{version}.suit"
-    replace(path, suit.envelope(data, []))
+    envelope = suit.envelope(data, [])
+    if len(envelope) + 3 * _SIGNATURE > profile.ENVELOPE_LIMIT:
+        raise Failure("the envelope has no room for three signatures", "leave out some of --from", USAGE)
+    replace(path, envelope)
     return path
+
+
+def _forms(out: Path, data: bytes, bases: Sequence[bytes], compress: bool) -> tuple[suit.Form, ...]:
+    """Write the forms of a payload that are smaller than it is, the best first: what differs from each base, and
+    compressed. One that is larger than a form that needs no base is left out.
+    """
+    forms = []
+    least = len(data)
+    if compress:
+        packed = delta.encode(data)
+        if _cost(packed) < least:
+            least = _cost(packed)
+            forms.append((packed, b""))
+    for base in dict.fromkeys(bases):
+        if base == data:
+            continue  # the device copies it inside its flash
+        found = delta.encode(data, base)
+        if _cost(found) < least:
+            forms.append((found, base))
+    if len(forms) > profile.FORMS:
+        raise Failure(f"a release has room for deltas from {profile.FORMS - 1} earlier ones", "", USAGE)
+    written = []
+    for windows, base in sorted(forms, key=lambda form: _cost(form[0])):
+        if delta.decode(windows, len(data), base) != data:
+            raise AssertionError("windows that do not give what they were made of")
+        _, uri = write_named(out, b"".join(windows), ".delta" if base else ".packed")
+        written.append(suit.Form(uri, delta.lengths(windows), hashlib.sha256(base).digest() if base else b""))
+    return tuple(written)
+
+
+def _cost(windows: list[bytes]) -> int:
+    """Bytes that the form costs: its windows, and their lengths in the manifest."""
+    return sum(map(len, windows)) + 2 * len(windows)
+
+
+def payloads(path: Path) -> dict[str, bytes]:
+    """The payload of each half that the release `path` carries, from the files beside it. Raises Failure."""
+    data, _, _ = _opened(path)
+    found = {}
+    for part in _manifest(data).components:
+        if part.half == "trust":
+            raise Failure(f"{path} is a trust store", "deltas are made from releases", USAGE)
+        payload = _bytes(path.with_name(_beside(part.uri)))
+        if hashlib.sha256(payload).digest() != part.digest:
+            raise Failure(f"{path.with_name(part.uri)} is not the {part.half} of {path}", "build that release again")
+        found[part.half] = payload
+    return found
+
+
+def _beside(name: str) -> str:
+    if "/" in name or not name:
+        raise Failure(f"{name!r} is not beside the envelope", "copy its payload there, under its digest's name")
+    return name
 
 
 def sign(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
@@ -96,6 +161,7 @@ class Report:
     valid: list[str] = field(default_factory=list)  # kids, hexadecimal
     unknown: list[str] = field(default_factory=list)  # kids of keys that are not trusted: they count for nothing
     problems: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)  # deltas whose base is not beside the release
 
 
 def verify(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int = 1, now: int = 0) -> Report:
@@ -131,7 +197,37 @@ def verify(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int 
             report.problems.append(f"{part.table_uri} is not the table that was signed")
         if payload is not None and table is not None and chunk_table(payload) != table:
             report.problems.append(f"{part.table_uri} does not belong to {part.uri}")
+        for uri, lengths, base in part.forms:
+            _form(path.parent, part, uri, lengths, base, payload, report)
     return report
+
+
+def _form(
+    folder: Path,
+    part: profile.Component,
+    uri: str,
+    lengths: bytes,
+    base: bytes,
+    payload: bytes | None,
+    report: Report,
+) -> None:
+    """Check one form: its file by its name and lengths, and what comes of it when its base is beside it."""
+    file = _read(folder, uri, report)
+    if file is None:
+        return
+    try:
+        if hashlib.sha256(file).hexdigest()[:32] != uri.partition(".")[0]:
+            raise delta.Malformed("it is not what its name says")
+        windows = delta.split(file, lengths)
+        earlier = folder / f"{base.hex()[:32]}.bin"
+        if not base or earlier.exists():
+            made = delta.decode(windows, part.size, _bytes(earlier) if base else b"")
+            if payload is not None and made != payload:
+                raise delta.Malformed("it gives something else")
+        else:
+            report.unchecked.append(uri)
+    except delta.Malformed as error:
+        report.problems.append(f"{uri} is not a form of {part.uri}: {error}")
 
 
 def _valid(
@@ -205,6 +301,7 @@ def show(path: Path) -> dict[str, Any]:
                 "uri": c.uri,
                 "table": c.table_uri,
                 "bytecode": c.bytecode,
+                "travels": travels(c),
             }
             for c in manifest.components
         ],
@@ -216,6 +313,18 @@ def show(path: Path) -> dict[str, Any]:
         except Fault as fault:
             raise Failure(f"{store.uri}: {fault.text}") from None
     return value
+
+
+def travels(component: profile.Component) -> list[dict[str, Any]]:
+    """The forms of a payload, the best first and plain last: bytes of each, and of which base it is a delta ("": none)."""
+    found = [
+        {"uri": uri, "base": base.hex(), "bytes": sum(value for (value,) in struct.iter_unpack(">H", lengths))}
+        for uri, lengths, base in component.forms
+    ]
+    found.append({"uri": component.uri, "base": "", "bytes": component.size})
+    for form in found:
+        form["percent"] = round(100 * form["bytes"] / component.size, 1)
+    return found
 
 
 def label(envelope: bytes) -> bytes:

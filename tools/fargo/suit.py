@@ -21,6 +21,15 @@ LIMIT = 65536
 
 
 @dataclass(frozen=True)
+class Form:
+    """A payload in windows, of so many bytes each; for devices that have the payload `base`, when that is not empty."""
+
+    uri: str
+    lengths: bytes
+    base: bytes = b""
+
+
+@dataclass(frozen=True)
 class Part:
     """One component of a release: `half` "fw" or "app", or "trust", which has no table."""
 
@@ -31,6 +40,7 @@ class Part:
     table: bytes = b""
     table_uri: str = ""
     bytecode: int = 0
+    forms: tuple[Form, ...] = ()
 
 
 def _sequence(*commands: object) -> bytes:
@@ -63,6 +73,9 @@ def manifest(
                 parameters.append((profile.P_EXPIRES, expires))
         if part.bytecode:
             parameters.append((profile.P_BYTECODE, part.bytecode))
+        if part.forms:
+            forms = [[form.uri, form.lengths, *([form.base] if form.base else [])] for form in part.forms]
+            parameters.append((profile.P_FORMS, forms))
         shared += [12, index, 20, Pairs(parameters), 1, 15, 2, 15]
         install += [12, index, 20, {21: part.uri}, 21, 2, 3, 15]
         validate += [12, index, 3, 15]

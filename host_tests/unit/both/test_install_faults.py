@@ -7,7 +7,8 @@ from recipe import SECTOR, Recipe, payload, sha
 from swupdate import arming
 from swupdate.faults import Fault
 from swupdate.install import obtain
-from swupdate.install.writer import SlotWriter, pack_label
+from swupdate.install.first import pack_label
+from swupdate.install.writer import SlotWriter
 
 APP = payload("app", 3 * SECTOR + 7, 5)
 FW = payload("fw", 4 * SECTOR + 1000, 6)
@@ -255,13 +256,13 @@ async def test_nothing_is_written_while_the_running_version_is_on_trial():
     await fails(rig, "still on trial", 8)
     assert not rig.server.log and not rig.flash.log
     with raises(Fault, "still on trial"):
-        SlotWriter(rig.slots, (bytearray(SECTOR), bytearray(SECTOR)))
+        SlotWriter(rig.slots)
 
 
 def test_the_first_sector_is_written_by_first_alone():
     rig = Rig(full())
     rig.reserve()
-    writer = SlotWriter(rig.slots, rig.buffers)
+    writer = SlotWriter(rig.slots)
     with raises(ValueError):
         writer.write("fw", 0, bytearray(SECTOR))
     assert not rig.flash.log

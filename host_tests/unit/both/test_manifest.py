@@ -5,7 +5,7 @@ from cbor.decoder import Tag
 from check import raises
 from recipe import KIDS, KIND, SECTOR, VENDOR, Recipe, dumps, envelope, payload, sha, sign1, suit_digest, table
 from swupdate.faults import Fault
-from swupdate.install.manifest import Manifest, digest, split
+from swupdate.install.manifest import Manifest, digest, split, windows
 
 APP = payload("app", SECTOR + 7, 5)
 FW = payload("fw", 2 * SECTOR, 6)
@@ -260,7 +260,7 @@ def test_parameters():
             refused(WRONG, some)
     for key, wrong in ((1, "v" * 16), (14, "1"), (14, b"1"), (-1, "x" * 32), (-2, b"x"), (-3, b"1.0"), (-4, "now")):
         refused(WRONG, recipe().set(key, wrong))
-    for key in (0, 5, 12, 19, -7, -100, "1", b"1"):
+    for key in (0, 5, 12, 19, -8, -100, "1", b"1"):
         refused(UNKNOWN, recipe().set(key, 1))
     some = recipe()
     some.install = [12, 0, 20, {21: 7}, 21, 2, 3, 15]
@@ -286,6 +286,28 @@ def test_values():
     refused(WRONG, recipe().set(-3, "1" * 65))
     refused(WRONG, recipe().set(-3, "ä" * 33))  # the label has room for bytes, not for characters
     assert Manifest(recipe().set(-3, "ä" * 32).manifest()).version == "ä" * 32
+
+
+def test_forms():
+    size = 4096 + 3 * 32768 - 5  # four windows
+    assert [windows(n) for n in (1, 4096, 4097, 4096 + 32768, 4097 + 32768, size)] == [1, 1, 2, 2, 3, 4]
+    good = ["a", bytes(8)]
+    delta = ["b", b"\x01\x02" * 4, b"d" * 32]
+    most = [["c", bytes(8), bytes((i,)) * 32] for i in range(4)] + [good]
+    for forms in ([good], [delta], [delta, good], most):
+        found = Manifest(recipe().set(14, size).set(-7, forms).manifest()).components[0].forms
+        assert found == [tuple((form + [b""])[:3]) for form in forms]
+    assert Manifest(recipe().manifest()).components[0].forms == ()
+    for wrong in (
+        7, {}, [], "x", [7], [[]], [["a"]], [good + [b""]], [good + [b"d" * 31]], [good + [b"d" * 33]],
+        [delta + [1]], [[b"a", bytes(8)]], [["a", "12345678"]], [["a", [0, 0, 0, 0]]], [["a", bytes(7)]],
+        [["a", bytes(10)]], [["a", b""]], [good, good], [delta, good, delta], [["a", bytes(8), "d" * 32]],
+        most + [["e", bytes(8), b"e" * 32]],
+    ):  # fmt: skip
+        refused(WRONG, recipe().set(14, size).set(-7, wrong))
+    store = Recipe([("trust", b"x")])
+    store.set(-1, None).set(-2, None).set(-7, [good])
+    refused(UNKNOWN, store)
 
 
 def test_what_is_said_once_is_said_on_the_first_component():

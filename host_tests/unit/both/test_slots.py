@@ -8,7 +8,7 @@ import cbor
 from check import raises
 from swupdate import arming
 from swupdate.faults import Fault
-from swupdate.install.writer import pack_label
+from swupdate.install.first import pack_label
 from swupdate.slots import Slots
 
 from board.sim import bootloader

@@ -17,7 +17,6 @@ the signatures and digests above this module decide. So the rules here only boun
 import asyncio
 
 from port import const, phase, wait_for
-from port.peer import CERTIFICATE, tls_connect
 
 from swupdate.faults import Fault
 from swupdate.install.pace import Pace
@@ -26,8 +25,6 @@ _LINE = const(512)
 _HEADERS = const(4096)
 _REDIRECTS = const(3)
 _DRAIN = const(1024)  # a shorter rest of an answer is read to keep the connection, a longer one closes it
-_SCHEMES = ("https",)
-_NO_MEMORY = (12, -0x7F00)  # ENOMEM, MBEDTLS_ERR_SSL_ALLOC_FAILED
 
 
 class HttpsSource:
@@ -89,11 +86,11 @@ class HttpsSource:
             raise _lost("has another file at this address now")
         if head.status == 206:
             if head.range != (offset, offset + length - 1) or head.length != length:
-                raise _lost("sent another range than asked for")
+                raise _lost("sent another range than asked for", 416)
         elif head.status != 200:
             raise _lost("answered %d" % head.status)
         elif head.length < offset + length:
-            raise _lost("has a file of %d bytes only" % head.length)
+            raise _lost("has a file of %d bytes only" % head.length, 416)
         else:
             await self._skip(offset)
             self._whole = url, head.etag, head.length
@@ -141,17 +138,9 @@ class HttpsSource:
         """Run one step; whatever fails closes the connection, and is a Fault. `late`: what to say when it takes longer."""
         try:
             return await wait_for(step, seconds)
-        except asyncio.TimeoutError:  # noqa: UP041 - MicroPython has no other
-            fault = _lost(late % seconds)
-        except OSError as error:
-            if error.errno == CERTIFICATE:
-                fault = Fault("lost", "the server's certificate is refused: %s" % error.args[1])
-            elif error.errno in _NO_MEMORY:
-                fault = Fault("memory", "not enough memory for a connection to the server")
-            else:
-                fault = Fault("lost", "the connection to the server failed (%s)" % error)
-        except ValueError:
-            fault = Fault("lost", "one of this device's authorities is no certificate")
+        except (asyncio.TimeoutError, OSError, ValueError) as error:  # noqa: UP041 - MicroPython has no other
+            with phase("swupdate.install.lost") as lost:
+                fault = lost.fault(error, late % seconds)
         except Fault as error:
             fault = error
         except asyncio.CancelledError:
@@ -213,10 +202,9 @@ class HttpsSource:
 
     async def _send(self, host, port, path, extra):
         if self._stream is None:
-            name = host[:-1] if host[-1:] == "." else host
-            ip = await self._resolver.resolve(name)
             self._low = self._high = 0
-            self._stream = await tls_connect(ip, port, name, self._authorities)
+            with phase("swupdate.install.connect") as connect:
+                self._stream = await connect.connect(self._resolver, host, port, self._authorities)
             self._server = host, port
         shown = "[%s]" % host if ":" in host else host
         if port != 443:
@@ -318,16 +306,13 @@ class Head:
 
 
 def _target(base, reference):
-    """(URL, host, port, path) of what `reference` stands for at the URL `base`. Raises Fault."""
-    with phase("swupdate.install.reference", "swupdate.url") as (references, urls):
-        url = references.locate(base, reference)
-        _scheme, host, port, path = urls.parse(url, _SCHEMES)
-        return url, host, port, path
+    with phase("swupdate.install.connect") as connect:
+        return connect.target(base, reference)
 
 
 def _digits(value, most):
     return 0 < len(value) <= most and value.isdigit()
 
 
-def _lost(text):
-    return Fault("lost", "the server " + text)
+def _lost(text, status=0):
+    return Fault("lost", "the server " + text, status)

@@ -19,6 +19,9 @@ _SIGNATURES = const(3)
 _SIGNATURES_TRUST = const(6)  # of a trust store: by keys of the old one, and by keys of the new one
 _TRUST = b"\x81\x81\x45trust"  # its list of components; whoever has it stand elsewhere gains three signatures
 _TEXT = const(64)  # bytes of a version: it goes into the slot's label
+CHUNK = const(4096)
+WINDOW = const(32768)  # bytes of payload in a window; the first one has a chunk
+FORMS = const(5)  # in which a payload is offered beside the plain one
 
 # Envelope and manifest keys
 _AUTHENTICATION = const(2)
@@ -49,6 +52,7 @@ P_VERSION = const(-3)  # this and the next two stand on the first component
 P_BUILT = const(-4)
 P_EXPIRES = const(-5)
 P_BYTECODE = const(-6)
+P_FORMS = const(-7)
 
 _UNKNOWN = "it has parts that this device does not know"
 _WRONG = "a value in it is missing or wrong"
@@ -58,7 +62,8 @@ _MALFORMED = "it is malformed"
 class Component:
     """One half of a slot, "fw" or "app", or "trust", a trust store: `half`. `vendor` and `kind` of the devices that it is
     for (16 bytes each), `size` in bytes, `digest` and `table` (32 bytes), `uri`, `table_uri`, `bytecode`: the `.mpy`
-    version that it loads (fw) or needs (app), 0 when not said. A trust store has no table."""
+    version that it loads (fw) or needs (app), 0 when not said. `forms`: tuples (uri, lengths of the windows, base: the
+    digest of another payload, or b"" for none). A trust store has neither table nor forms."""
 
     def __init__(self, half, parameters):
         self.half = half
@@ -68,10 +73,10 @@ class Component:
         self.digest = _digest(_of(parameters, _P_DIGEST, bytes))
         self.uri = _of(parameters, _P_URI, str)
         if half == "trust":  # small, and no code
-            self.table, self.table_uri, self.bytecode = b"", "", 0
+            self.table, self.table_uri, self.bytecode, self.forms = b"", "", 0, ()
             if self.size < 1:
                 raise _bad(_WRONG)
-            for key in (P_TABLE, P_TABLE_URI, P_BYTECODE):
+            for key in (P_TABLE, P_TABLE_URI, P_BYTECODE, P_FORMS):
                 if key in parameters:
                     raise _bad(_UNKNOWN)
             return
@@ -80,6 +85,7 @@ class Component:
         self.bytecode = parameters.get(P_BYTECODE, 0)
         if len(self.table) != 32 or not isinstance(self.bytecode, int) or self.size < 1:
             raise _bad(_WRONG)
+        self.forms = _forms(parameters.get(P_FORMS), self.size)
 
 
 class Manifest:
@@ -183,7 +189,7 @@ def _run(data, parameters, checked):
         if command == _OVERRIDE and isinstance(argument, dict):
             for key in argument:
                 # Those of each component, and those that stand on the first one.
-                if key not in (1, 2, 3, 14, 21, -1, -2, -6) and (index or key not in (-3, -4, -5)):
+                if key not in (1, 2, 3, 14, 21, -1, -2, -6, -7) and (index or key not in (-3, -4, -5)):
                     raise _bad(_UNKNOWN)
                 if key in parameters[index]:
                     raise _bad("it says the same thing twice")
@@ -196,6 +202,31 @@ def _run(data, parameters, checked):
             checked[index].add(command)
         else:
             raise _bad(_UNKNOWN)
+
+
+def windows(size):
+    """How many windows a payload of `size` bytes has."""
+    return 1 + (max(size - CHUNK, 0) + WINDOW - 1) // WINDOW
+
+
+def _forms(found, size):
+    """Parameter -7: [[uri, lengths of the windows, 2 bytes each, base], ...], of which one may have no base."""
+    if found is None:
+        return ()
+    forms, bases = [], set()
+    if not isinstance(found, list) or not 0 < len(found) <= FORMS:
+        raise _bad(_WRONG)
+    for form in found:
+        if not isinstance(form, list) or not 2 <= len(form) <= 3:
+            raise _bad(_WRONG)
+        uri, lengths, base = form if len(form) == 3 else form + [b""]
+        if not isinstance(uri, str) or not isinstance(lengths, bytes) or not isinstance(base, bytes):
+            raise _bad(_WRONG)
+        if len(lengths) != 2 * windows(size) or len(base) != 32 * (len(form) - 2) or base in bases:
+            raise _bad(_WRONG)
+        bases.add(base)
+        forms.append((uri, lengths, base))
+    return forms
 
 
 def _half(name):

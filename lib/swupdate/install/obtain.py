@@ -9,7 +9,6 @@ from port import const, phase
 from swupdate.faults import Fault
 
 _PIECE = const(1024)
-_ENVELOPE = const(4096)  # bytes; what is longer is not read to its end
 
 
 class Offer:
@@ -17,17 +16,20 @@ class Offer:
 
     `trust`: the number of the trust store that it was verified with; `envelope`: of a newer trust store, which its own
     keys must have signed as well. Holds copies: the code that read and verified the manifest has left memory before the
-    payload comes in.
+    payload comes in. Then also `clean` (see swupdate.install.writer), `label`, and the bytes that are `done` and in `total`.
     """
 
-    def __init__(self, manifest, trust, envelope):
-        self.trust = trust
-        self.version = manifest.version
-        self.seq = manifest.seq
-        self.manifest = manifest.digest
-        self.built = manifest.built
-        self.parts = [Part(component) for component in manifest.components]
-        self.envelope = envelope if self.part("trust") else None
+    version: str
+    seq: int
+    manifest: bytes
+    built: int
+    trust: int
+    parts: list
+    envelope: object
+    clean: bool
+    label: dict
+    done: int
+    total: int
 
     def part(self, half):
         """The Part for `half` (or "trust"), or None when the release does not carry it."""
@@ -38,11 +40,21 @@ class Offer:
 
 
 class Part:
-    """What a release carries, a half of a slot or a trust store: see swupdate.install.manifest.Component."""
+    """What a release carries, a half of a slot or a trust store: see swupdate.install.manifest.Component.
 
-    def __init__(self, component):
-        self.half, self.size, self.digest = component.half, component.size, component.digest
-        self.uri, self.table, self.table_uri = component.uri, component.table, component.table_uri
+    While it comes in, `missing`: a byte for each chunk, and `ways`: see swupdate.install.local.
+    """
+
+    half: str
+    size: int
+    digest: bytes
+    uri: str
+    table: bytes
+    table_uri: str
+    forms: list
+    etag: object
+    missing: bytearray
+    ways: list
 
 
 async def check(job, must=False):
@@ -50,29 +62,8 @@ async def check(job, must=False):
 
     `must` as in policy.judge; None: only the signatures are verified.
     """
-    envelope = await _envelope(job)
-    manifest, digest = await _verified(job.trust, envelope)
-    if must is None:
-        return None
-    with phase("swupdate.install.whole") as whole:  # what runs is only up to date when it is what it says
-        damaged = await whole.damaged(job.slots, digest, _buffer(job))
-    with phase("swupdate.install.policy") as policy:
-        manifest = policy.judge(job, manifest, digest, must, damaged)
-        return Offer(manifest, job.trust.number, envelope) if manifest else None
-
-
-async def _verified(trust, envelope):
-    with phase("swupdate.install.signatures") as signatures:
-        return await signatures.verified(envelope, trust.keys(), trust.threshold, "trusted", trust.revoked)
-
-
-async def _envelope(job):
-    """The envelope at the job's URL. The connection ends with it: its memory is needed for the signatures."""
-    source = job.open(job.url)
-    try:
-        return await source.get(job.url, _ENVELOPE)
-    finally:
-        await source.close()
+    with phase("swupdate.install.offer") as offers:
+        return await offers.check(job, must)
 
 
 async def prove(job):
@@ -100,30 +91,15 @@ async def obtain(job, progress):
             with phase("swupdate.install.trust") as trust:
                 await trust.obtain(job, offer, progress)
         elif offer and not await _whole(job, offer):
-            await _write(job, offer, progress)
+            with phase("swupdate.install.bring") as bring:
+                await bring.write(job, offer, progress)
             if not await _whole(job, offer):
-                with phase("swupdate.install.writer") as writer:
-                    writer.SlotWriter(job.slots, job.buffers).begin()
+                with phase("swupdate.install.first") as first:
+                    first.begin(job)
                 raise Fault("invalid", "what was written is not what was signed")
     except OSError as error:  # of the flash or the file system: a source raises Fault
         raise _flash(error)
     return offer
-
-
-async def _write(job, offer, progress):
-    """Bring the payload into the other slot, over a connection of its own."""
-    source = job.open(job.url)
-    try:
-        await _tables(job, source, offer)
-        with phase("swupdate.install.payload") as payload:
-            await payload.Payload(job, source, offer, progress).write()
-    finally:
-        await source.close()
-
-
-async def _tables(job, source, offer):
-    with phase("swupdate.install.tables") as tables:
-        await tables.fetch(job.store, source, offer.parts, job.buffers[0])
 
 
 async def verify(job):

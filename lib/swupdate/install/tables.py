@@ -12,8 +12,12 @@ _PIECE = const(512)
 
 
 async def fetch(store, source, parts, buf):
-    """Have the table of each of `parts` in a file, its digest checked; `buf` has 512 bytes or more. Raises Fault."""
+    """Have the table of each of `parts` in a file, its digest checked; `buf` has 512 bytes or more. Raises Fault.
+
+    Returns whether there was none: each stays until what it tells of is written, so no attempt was interrupted.
+    """
     buf = memoryview(buf)[:_PIECE]
+    clean = not _exists(store, "chunks.fw") and not _exists(store, "chunks.app")
     for part in parts:
         name = "chunks." + part.half
         size = (part.size + CHUNK - 1) // CHUNK * ENTRY
@@ -31,6 +35,15 @@ async def fetch(store, source, parts, buf):
         if not _right(store, name, size, part.table, buf):
             store.remove(name)
             raise Fault("invalid", "the table of chunks of %s is not the one that was signed" % part.half)
+    return clean
+
+
+def _exists(store, name):
+    try:
+        store.open(name, "rb").close()
+    except OSError:
+        return False
+    return True
 
 
 def _right(store, name, size, expected, buf):

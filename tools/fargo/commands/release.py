@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from datetime import datetime
 from pathlib import Path
@@ -50,10 +51,18 @@ def build(
     expires: Annotated[
         str, typer.Option("--expires", metavar="DATE", help="Not to be installed after (ISO 8601).")
     ] = "",
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="OLD", help="An earlier release (.suit, payloads beside it); repeatable."),
+    ] = None,
+    compress: Annotated[bool, typer.Option(help="Offer compressed payloads, where that is smaller.")] = True,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Build an unsigned release: payloads, tables of chunks and the envelope that names them."""
+    """Build an unsigned release: payloads, tables of chunks and the envelope that names them.
+
+    Devices that run a release given with --from fetch what differs from it; all others the whole payload.
+    """
     out = Output(json)
     firmware_image = None
     if firmware:
@@ -76,15 +85,38 @@ def build(
     ids = uuid_bytes(vendor, "--vendor"), uuid_bytes(device_class, "--class")
     until = date(expires)
     sizes = {"firmware": len(firmware_image or b""), "app": len(app_image or b"")}
+    bases = [release.payloads(path) for path in earlier or []]
     if dry_run:
         out.result({"would_build": version, "sizes": sizes}, f"would build {version}: {_words(sizes)}")
         return
     path = release.build(
-        out_folder, version, sequence, ids[0], ids[1], firmware_image, app_image, bytecode, expires=until
+        out_folder,
+        version,
+        sequence,
+        ids[0],
+        ids[1],
+        firmware_image,
+        app_image,
+        bytecode,
+        expires=until,
+        bases=bases,
+        compress=compress,
     )
+    components = release.show(path)["components"]
     out.result(
-        {"envelope": str(path), "version": version, "sequence": sequence, "sizes": sizes},
-        f"{path}: {version}, {_words(sizes)}; not signed yet: fargo release sign {path} --key KEY",
+        {
+            "envelope": str(path),
+            "version": version,
+            "sequence": sequence,
+            "sizes": sizes,
+            "travels": {c["half"]: c["travels"] for c in components},
+        },
+        "\n".join(
+            [
+                f"{path}: {version}, {_words(sizes)}; not signed yet: fargo release sign {path} --key KEY",
+                *_travels(components, _names(bases, earlier or [])),
+            ]
+        ),
     )
 
 
@@ -123,8 +155,20 @@ def verify(
     if report.problems:
         raise Failure(f"{path}: {'; '.join(report.problems)}", "", FAILED, problems=report.problems)
     out.result(
-        {"envelope": str(path), "version": report.version, "valid": report.valid, "unknown": report.unknown},
-        f"{path}: version {report.version} is good, signed by {', '.join(report.valid)}",
+        {
+            "envelope": str(path),
+            "version": report.version,
+            "valid": report.valid,
+            "unknown": report.unknown,
+            "unchecked": report.unchecked,
+        },
+        "\n".join(
+            [
+                f"{path}: version {report.version} is good, signed by {', '.join(report.valid)}",
+                *_travels(release.show(path)["components"], {}),
+                *(f"{uri}: not applied, its base is not beside the release" for uri in report.unchecked),
+            ]
+        ),
     )
 
 
@@ -160,6 +204,7 @@ def show(path: Envelope, json: Json = False) -> None:
     ]
     lines += [f"{'signed by':10} {', '.join(value['signed_by']) or 'nobody'}"]
     lines += [f"{c['half']:10} {c['size']:,} bytes, {c['uri']}" for c in value["components"]]
+    lines += _travels(value["components"], {})
     if "trust" in value:
         store = value["trust"]
         lines += [f"{'trusts':10} {store['threshold']} of {', '.join(store['keys'])}"]
@@ -202,6 +247,29 @@ def date(text: str) -> int:
         return int(datetime.fromisoformat(text).astimezone().timestamp()) if text else 0
     except ValueError:
         raise Failure(f"--expires: {text} is no date", "such as 2027-01-31 or 2027-01-31T12:00:00Z", USAGE) from None
+
+
+def _names(bases: list[dict[str, bytes]], paths: list[Path]) -> dict[str, str]:
+    """What people call the payloads that deltas are made from, by their digests."""
+    versions = [str(release.show(path)["version"]) for path in paths]
+    return {
+        hashlib.sha256(data).hexdigest(): version
+        for found, version in zip(reversed(bases), reversed(versions), strict=True)
+        for data in found.values()
+    }
+
+
+def _travels(components: list[dict[str, Any]], names: dict[str, str]) -> list[str]:
+    """A line for each form of each payload that has more than one."""
+    lines = []
+    for c in components:
+        for form in c["travels"] if len(c["travels"]) > 1 else []:
+            base = form["base"]
+            what = f"delta from {names.get(base, base[:16])}" if base else "compressed"
+            if form["uri"] == c["uri"]:
+                what = "raw"
+            lines.append(f"{c['half']:10} {form['bytes']:,} bytes ({form['percent']} %) travel: {what}")
+    return lines
 
 
 def _words(sizes: dict[str, Any]) -> str:

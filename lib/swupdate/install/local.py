@@ -1,0 +1,98 @@
+"""What of a release is in the flash already: in the other slot, or in the running one, from where it is copied. A phase."""
+
+import hashlib
+
+from port import const, sleep_ms
+
+from swupdate.faults import Fault
+from swupdate.install.chunks import CHUNK, Chunks
+from swupdate.install.writer import SlotWriter
+
+_MISSING = const(1)
+_COPY = const(2)  # the first chunk, which is written last: it comes from the running slot
+_RUN = const(8)  # chunks of a window (swupdate.install.manifest)
+
+
+async def prepare(job, offer, progress):
+    """Bring into the other slot what is in the flash already.
+
+    Sets `missing` of every part (a byte a chunk) and `ways`, how the rest may come: (uri, lengths of windows, bytes of the
+    base), the cheapest first. Sets `label` of the offer. Raises Fault.
+    """
+    slots = job.slots
+    running = slots.label(slots.running)
+    writer = SlotWriter(slots, offer.clean)
+    label = {"v": 1, "seq": offer.seq, "version": offer.version, "manifest": offer.manifest, "built": offer.built}
+    if offer.trust:
+        label["trust"] = offer.trust
+    for half in ("app", "fw"):
+        part = offer.part(half)
+        if part:
+            label[half] = [part.size, part.digest]
+            part.missing = bytearray((part.size + CHUNK - 1) // CHUNK)
+            with Chunks(job, offer, part, progress) as chunks:
+                await _look(slots, chunks, job.buffers[0])
+            part.ways = _ways(part, running[half] if running else (0, None))
+        elif not running:
+            raise Fault("invalid", "the release is only a part, and the running slot does not say what it is")
+        else:
+            size, digest = running[half]
+            label[half] = [size, bytes(digest)]
+            if await _copy(slots, writer, half, size, job.buffers) != digest:
+                raise Fault("flash", "the running %s is damaged: a release with both halves is needed" % half)
+    offer.label = label
+
+
+async def _look(slots, chunks, buf):
+    """Find out what is missing; what stands in the running slot at the same place is copied."""
+    half = chunks.part.half
+    running = slots.partition(slots.running, half)
+    for index in range(chunks.count):
+        if index:
+            chunks.writer.read(half, index, buf)
+        if index and chunks.matches(index, buf):
+            chunks.there(index)
+        else:
+            running.readblocks(index, buf)
+            if not chunks.matches(index, buf):
+                chunks.missing[index] = _MISSING
+            elif index:
+                chunks.writer.write(half, index, buf)
+                chunks.there(index)
+            else:
+                chunks.there(0)
+                chunks.missing[0] = _COPY
+        await sleep_ms(0)
+
+
+async def _copy(slots, writer, half, size, buffers):
+    """Copy `half` of the running slot, `size` bytes, without its first sector. The SHA-256 of all of it."""
+    source = slots.partition(slots.running, half)
+    sha = hashlib.sha256()
+    buf, probe = buffers
+    for index in range((size + CHUNK - 1) // CHUNK):
+        source.readblocks(index, buf)
+        sha.update(memoryview(buf)[: min(CHUNK, size - index * CHUNK)])
+        if index:
+            writer.read(half, index, probe)
+            if probe != buf:
+                writer.write(half, index, buf)
+        await sleep_ms(0)
+    return sha.digest()
+
+
+def _ways(part, running):
+    """How what is missing may come. A delta is for a device that runs its base."""
+    most = part.missing.count(b"\x01") * CHUNK
+    found = []
+    for uri, lengths, base in part.forms:
+        if not base or base == running[1]:
+            cost = 0
+            for at in range(0, len(lengths), 2):
+                begin = at // 2 * _RUN - _RUN + 1
+                if part.missing[max(begin, 0) : begin + _RUN].count(b"\x01"):
+                    cost += lengths[at] << 8 | lengths[at + 1]
+            if cost < most:
+                found.append((cost, uri, lengths, running[0] if base else 0))
+    found.sort(key=lambda way: way[0])
+    return [way[1:] for way in found]

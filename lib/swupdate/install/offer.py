@@ -1,0 +1,53 @@
+"""An envelope becomes an Offer: fetched, verified, judged. A phase."""
+
+from port import const, phase
+
+from swupdate.install.obtain import Offer, Part
+
+_PIECE = const(1024)
+_ENVELOPE = const(4096)  # bytes; what is longer is not read to its end
+
+
+async def check(job, must):
+    """As swupdate.install.obtain.check."""
+    envelope = await _envelope(job)
+    manifest, digest = await _verified(job.trust, envelope)
+    if must is None:
+        return None
+    buf = job.buffers[0] if job.buffers else bytearray(_PIECE)
+    with phase("swupdate.install.whole") as whole:  # what runs is only up to date when it is what it says
+        damaged = await whole.damaged(job.slots, digest, buf)
+    with phase("swupdate.install.policy") as policy:
+        manifest = policy.judge(job, manifest, digest, must, damaged)
+        return _offer(manifest, job.trust.number, envelope) if manifest else None
+
+
+async def _envelope(job):
+    """The envelope at the job's URL. The connection ends with it: its memory is needed for the signatures."""
+    source = job.open(job.url)
+    try:
+        return await source.get(job.url, _ENVELOPE)
+    finally:
+        await source.close()
+
+
+async def _verified(trust, envelope):
+    with phase("swupdate.install.signatures") as signatures:
+        return await signatures.verified(envelope, trust.keys(), trust.threshold, "trusted", trust.revoked)
+
+
+def _offer(manifest, trust, envelope):
+    offer = Offer()
+    offer.trust = trust
+    offer.version, offer.seq, offer.manifest = manifest.version, manifest.seq, manifest.digest
+    offer.built = manifest.built
+    offer.parts = []
+    for component in manifest.components:
+        part = Part()
+        part.half, part.size, part.digest = component.half, component.size, component.digest
+        part.uri, part.table, part.table_uri = component.uri, component.table, component.table_uri
+        part.forms = component.forms
+        part.etag = None
+        offer.parts.append(part)
+    offer.envelope = envelope if offer.part("trust") else None
+    return offer
