@@ -1,6 +1,7 @@
 """What a CoAP source needs before it can ask: what a URL stands for, and a session with the server there. A phase."""
 
-from port import address, phase
+from port import phase
+from port.sockets import address
 from swupdate.faults import Fault
 
 _ALERTS = {  # RFC 5246 section 7.2, RFC 4279 section 6

@@ -30,7 +30,7 @@ from fargo.network import OCF_CBOR, Link  # noqa: E402
 from fargo.secure import SECURE_PORT, Credentials  # noqa: E402
 from fargo.stage import Stage  # noqa: E402
 from heap import pools  # noqa: E402
-from port import address  # noqa: E402
+from port.sockets import address  # noqa: E402
 from time_server import TimeServer  # noqa: E402
 
 from board.sim.simboard import SimBoard  # noqa: E402

@@ -5,6 +5,7 @@ import asyncio
 from check import raises
 from port import collect, sleep_ms
 from recipe import SECTOR, payload
+from swupdate import arming
 from swupdate.faults import Fault
 from swupdate.install import obtain
 from windowed import (
@@ -38,7 +39,7 @@ async def obtained(rig, new=NEW):
 async def fails(rig, text, result):
     with raises(Fault, text) as caught:
         await obtain.obtain(rig, rig.progress)
-    assert caught.value.result() == result and not rig.slots.valid("ota_1")
+    assert caught.value.result() == result and not arming.valid(rig.slots, "ota_1")
     assert rig.server.open == 0 and rig.untouched() and not rig.store.opened
     only_what_was_signed(rig)
 
@@ -273,7 +274,7 @@ async def test_cancelled_at_every_point():
         with raises(asyncio.CancelledError):
             await task
         assert rig.server.open == 0 and rig.untouched()
-        assert rig.holds(rig.fw, NEW) or not rig.slots.valid("ota_1")
+        assert rig.holds(rig.fw, NEW) or not arming.valid(rig.slots, "ota_1")
         turns += 19
     assert turns > 50 and (await task).seq == 2
 
