@@ -4,7 +4,7 @@
 import os
 
 LIB = "../lib"
-DESKTOP = {"port": "_cpython.py", "coap": "client.py"}  # what no device imports
+DESKTOP = {"port": "_cpython.py", "coap": "client.py"}  # names end so of what no device imports
 
 include("$(PORT_DIR)/boards/manifest.py")
 
@@ -12,7 +12,7 @@ for name in sorted(os.listdir(LIB)):
     files = None  # all that there are
     if name in DESKTOP:
         files = [file for file in sorted(os.listdir(LIB + "/" + name)) if file.endswith(".py")]
-        files.remove(DESKTOP[name])
+        files = [file for file in files if not file.endswith(DESKTOP[name])]
     if os.path.exists(LIB + "/" + name + "/__init__.py"):
         package(name, files=files, base_path=LIB, opt=3)
 package("firmware", base_path="..", opt=3)

@@ -12,7 +12,7 @@ from fargo import names, romfs
 from fargo.console import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
-_NOT_ON_THE_DEVICE = {"lib/port/_cpython.py", "lib/coap/client.py"}
+_NOT_ON_THE_DEVICE = {"lib/port/_cpython.py", "lib/port/_inflate_cpython.py", "lib/coap/client.py"}
 _OPEN_TO_APPS = frozenset(("ocf.resource", "firmware.node", "firmware.clock"))  # docs/app.md: whom an app calls
 
 

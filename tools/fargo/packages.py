@@ -17,7 +17,7 @@ from pathlib import Path
 from fargo.bundle import ROOT, own_files, version
 
 ALONE = ("cbor", "coap", "dtls")
-_DESKTOP = "lib/port/_cpython.py"
+_DESKTOP = "_cpython.py"
 
 
 def needs(package: str) -> list[str]:
@@ -43,7 +43,7 @@ def _imports(path: Path) -> Iterator[str]:
 def library_files(package: str) -> list[str]:
     """What is installed of a library and of what it needs: paths relative to `lib`."""
     found = (path for name in needs(package) for path in (ROOT / "lib" / name).rglob("*.py"))
-    return sorted(str(path.relative_to(ROOT / "lib")) for path in found if path != ROOT / _DESKTOP)
+    return sorted(str(path.relative_to(ROOT / "lib")) for path in found if not path.name.endswith(_DESKTOP))
 
 
 def packages() -> dict[Path, str]:
