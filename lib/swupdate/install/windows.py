@@ -15,9 +15,8 @@ from swupdate.install.chunks import CHUNK, Chunks
 _RUN = const(8)  # chunks of a window; the first has one
 _STOCK = const(1536)  # deflated bytes that are held
 _PIECE = const(256)  # bytes that are inflated at a time, and added as one number
-_AHEAD = const(
-    896
-)  # what they and three numbers need at most: 15 bits a byte, 48 a match of three, the head of a block
+# What these and three numbers need at most: 15 bits a byte, 48 a match of three, the head of a block.
+_AHEAD = const(896)
 _SECTOR = const(4096)
 
 
