@@ -49,13 +49,12 @@ class Trial:
         prover = asyncio.create_task(self._try_to_prove()) if self._prove else None
         try:
             while True:
-                missing = self._missing()
+                try:
+                    missing = self._step()
+                except MemoryError:  # it may come back; for words there is none
+                    missing = "there was not enough memory"
                 if not missing:
-                    try:
-                        self._updater.confirm()
-                        return True
-                    except Exception as error:  # noqa: BLE001 - tried again until the deadline
-                        missing = "it could not be confirmed: %s" % error
+                    return True
                 if ticks_diff(ticks_ms(), began) >= self._ms:
                     break
                 await sleep_ms(_STEP_MS)
@@ -64,6 +63,18 @@ class Trial:
                 prover.cancel()
         self.give_up("rolled back: " + missing)
         return False
+
+    def _step(self):
+        """Confirm when everything is proven: "", or what is missing. Raises MemoryError."""
+        missing = self._missing()
+        if not missing:
+            try:
+                self._updater.confirm()
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - tried again until the deadline
+                missing = "it could not be confirmed: %s" % error
+        return missing
 
     def give_up(self, reason):
         """Note why, go back to the old version and restart."""
@@ -88,6 +99,8 @@ class Trial:
                 return "the endpoint did not serve"
             if not self._health():
                 return "the app was not well"
+        except MemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 - the app is the maker's
             return "the app's health failed: %s" % error
         if self._fetched or (self._seen and self._excused):

@@ -98,6 +98,22 @@ async def test_a_health_that_raises_is_a_reason():
     assert "the lamp is gone" in world.reason()
 
 
+async def test_a_shortage_of_memory_may_pass():
+    world = World()
+    world.well = MemoryError()
+    trial = world.trial(proven)
+
+    async def later():
+        await sleep_ms(100)
+        world.well = True
+
+    asyncio.create_task(later())
+    assert await trial.run() and world.confirmed
+    world = World()
+    world.well = MemoryError()
+    assert not await world.trial(proven, 0).run() and "memory" in world.reason()
+
+
 async def test_a_late_proof_is_in_time():
     world = World()
     world.well = False
