@@ -1,5 +1,7 @@
 """`swupdate.trial`: each proof is needed, the deadline is kept, and giving up leaves a reason behind."""
 
+import asyncio
+
 from cbor.decoder import decode
 from port import sleep_ms
 from swupdate.faults import Fault
@@ -122,8 +124,6 @@ async def test_a_late_proof_is_in_time():
     async def later():
         await sleep_ms(100)
         world.well = True
-
-    import asyncio
 
     task = asyncio.create_task(later())
     assert await trial.run() is True and world.confirmed
