@@ -10,26 +10,29 @@ KB = 1024
 
 
 class Budget(NamedTuple):
-    """`most` bytes of `what`. `firm`: past it the command fails; otherwise it says so, and fails with CHECK=1."""
+    """`most` bytes of `what`, as the design has it. Past it the command says so, and fails with CHECK=1.
+
+    `reached`: where a budget is not met yet, what was: past that it always fails. To be lowered, never raised without a
+    paragraph in docs/decisions.md.
+    """
 
     what: str
     most: int
-    firm: bool
+    reached: int = 0
 
 
-# To make a budget fail the build, make it firm.
 BUDGETS = {
-    "all": Budget(".mpy, everything", 80_000, False),
-    "resident": Budget(".mpy, resident", 34_000, False),
-    "largest phase": Budget(".mpy, largest phase", 14_000, False),
-    "left behind": Budget("heap that a phase keeps when it was left", 0, True),
-    "live": Budget("live heap, owned and idle, 3 sessions, 2 observers", 60 * KB, False),
-    "heap": Budget("Python heap in all, at the worst moment, with an app of 20 KB .mpy", 112 * KB, False),
+    "all": Budget(".mpy, everything", 80_000, 152_000),
+    "resident": Budget(".mpy, resident", 34_000, 36_000),
+    "largest phase": Budget(".mpy, largest phase", 14_000, 30_500),
+    "left behind": Budget("heap that a phase keeps when it was left", 0),
+    "live": Budget("live heap, owned and idle, 3 sessions, 2 observers", 60 * KB, 102 * KB),
+    "heap": Budget("Python heap in all, at the worst moment, with an app of 20 KB .mpy", 112 * KB, 240 * KB),
 }
 
 
 def past(figures: Mapping[str, int]) -> tuple[list[str], bool]:
     """(what is past its budget, in words; whether that is a failure)."""
     over = [key for key, value in figures.items() if key in BUDGETS and value > BUDGETS[key].most]
-    failed = any(BUDGETS[key].firm for key in over) or bool(over and os.environ.get("CHECK"))
+    failed = any(figures[key] > BUDGETS[key].reached for key in over) or bool(over and os.environ.get("CHECK"))
     return [BUDGETS[key].what for key in over], failed

@@ -16,19 +16,20 @@ from modules import imports, path_of, resident  # noqa: E402
 @pytest.fixture
 def two(monkeypatch):
     monkeypatch.delenv("CHECK", raising=False)
-    monkeypatch.setattr(budgets, "BUDGETS", {"hard": Budget("a", 10, True), "soft": Budget("b", 10, False)})
+    monkeypatch.setattr(budgets, "BUDGETS", {"hard": Budget("a", 10), "soft": Budget("b", 10, 12)})
 
 
 def test_budgets_kept(two):
     assert past({"hard": 10, "soft": 0, "of no budget": 99}) == ([], False)
 
 
-def test_firm_budget_fails(two):
+def test_a_budget_that_was_met_fails(two):
     assert past({"hard": 11, "soft": 10}) == (["a"], True)
 
 
-def test_other_budget_fails_only_when_checked(two, monkeypatch):
-    assert past({"soft": 11}) == (["b"], False)
+def test_one_that_was_not_fails_when_checked_and_when_it_gets_worse(two, monkeypatch):
+    assert past({"soft": 12}) == (["b"], False)
+    assert past({"soft": 13}) == (["b"], True)
     monkeypatch.setenv("CHECK", "1")
     assert past({"soft": 11}) == (["b"], True)
     assert past({"soft": 10}) == ([], False)
