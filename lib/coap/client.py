@@ -3,6 +3,8 @@
 `peer` is what `port.address(host, port)` gives. Any number of requests may be under way at a time.
 """
 
+import asyncio
+
 from port import const, sleep_ms, ticks_diff, ticks_ms
 
 from coap.exchange import Exchange, Reset, Timeout, TransferError, request_options  # noqa: F401
@@ -152,17 +154,21 @@ class Client:
         return Observation(self, peer, request_options(path, query, accept, options), limit)
 
     async def discover(self, group, path, query=(), accept=None, wait_ms=3000, options=(), limit=65536):
-        """GET by multicast: a list of (reply, peer) of what answered within `wait_ms`."""
+        """GET by multicast: a list of (reply, peer) of what answered within `wait_ms`.
+
+        The rest of a long answer has to come as quickly: whoever is gone meanwhile holds nobody up, and is left out.
+        """
         options = request_options(path, query, accept, options)
         exchange = Exchange(self.endpoint, group, _GET, options, kind=_NON, timeout_ms=wait_ms + 1000, many=True)
         try:
             await sleep_ms(wait_ms)
         finally:
             exchange.cancel()
-        found = []
-        for reply in exchange.replies:
+
+        async def whole(reply):
             try:
-                found.append((await self.rest(reply, reply.peer, _GET, options, limit), reply.peer))
+                return await self.rest(reply, reply.peer, _GET, options, limit, wait_ms), reply.peer
             except OSError:
-                pass  # gone, or its answer changed under way
-        return found
+                return None  # gone, or its answer changed under way
+
+        return [found for found in await asyncio.gather(*[whole(reply) for reply in exchange.replies]) if found]
