@@ -37,7 +37,8 @@ def load(path: Path, passphrase: str = "") -> ec.EllipticCurvePrivateKey:
     except OSError as error:
         raise Failure(f"{path}: {error.strerror}", "make a key with: fargo key new") from None
     except TypeError:
-        raise Failure(f"{path} needs a passphrase, or has none", "see --passphrase-env") from None
+        what = "has no passphrase, and one is given" if passphrase else "has a passphrase, and none is given"
+        raise Failure(f"{path} {what}", "see --passphrase-env") from None
     except ValueError:
         raise Failure(f"{path} is no private key, or the passphrase is wrong") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):

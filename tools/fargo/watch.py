@@ -23,7 +23,7 @@ _AGAIN = 0.4  # seconds
 _HINTS = {
     4: "Is the release server running, and reachable from the device?",
     5: "Was the release signed with the keys that this device trusts, and is it for this device?",
-    6: "Set a URL with --url.",
+    6: "Name a release: fargo device update --url URL.",
     7: "Devices fetch over https (or coaps).",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,7 @@ def image(
     ] = None,
     threshold: Annotated[int, typer.Option("--threshold", min=1, max=3, help="Signatures needed.")] = 1,
     ca: Annotated[
-        list[Path] | None, typer.Option("--ca", help="A release server's CA certificate (PEM); repeatable.")
+        list[Path] | None, typer.Option("--authority", "--ca", help="PEM: authority of the release server; repeatable.")
     ] = None,
     version: Annotated[str, typer.Option("--version", help="Of what --app makes.")] = "1.0.0",
     sequence: Annotated[int, typer.Option("--sequence", min=1, help="Of what --app makes.")] = 1,
@@ -99,6 +100,8 @@ def image(
         "layout": layout,
         "firmware": len(pair.firmware),
         "app": len(pair.app),
+        "vendor": str(uuid.UUID(bytes=ids[0])),
+        "class": str(uuid.UUID(bytes=ids[1])),
     }
     words = f"{chip.name}, MicroPython {build.version} ({len(pair.firmware):,} bytes), app {len(pair.app):,} bytes, {layout}"
     board_image.check(build, pair, layout, str(firmware))
@@ -108,7 +111,11 @@ def image(
     board_image.write(out_path, build, pair, provision, layout)
     found = board_image.read(out_path)
     facts |= {"version": found.version, "sequence": found.sequence}
-    out.result({"image": str(out_path), **facts}, f"{out_path}: version {found.version} for {words}")
+    out.result(
+        {"image": str(out_path), **facts},
+        f"{out_path}: version {found.version} for {words}; releases for it: "
+        f"--vendor {facts['vendor']} --class {facts['class']}",
+    )
 
 
 def certificates(paths: list[Path]) -> list[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,6 +86,7 @@ def build(
     until = date(expires)
     sizes = {"firmware": len(firmware_image or b""), "app": len(app_image or b"")}
     bases = [release.payloads(path) for path in earlier or []]
+    not_signed(out_folder / f"fargo-{version}.suit", "give another --version, with a higher --sequence")
     if dry_run:
         out.result({"would_build": version, "sizes": sizes}, f"would build {version}: {_words(sizes)}")
         return
@@ -199,8 +200,13 @@ def publish(
 def show(path: Envelope, json: Json = False) -> None:
     """Print what a release says of itself. Nothing is verified."""
     value = release.show(path)
+    words = {
+        **value,
+        **{name: uuid.UUID(value[name]) for name in ("vendor", "class")},
+        **{name: _day(value[name]) for name in ("built", "expires")},
+    }
     lines = [
-        f"{name:10} {value[name]}" for name in ("version", "sequence", "built", "expires", "vendor", "class", "digest")
+        f"{name:10} {words[name]}" for name in ("version", "sequence", "built", "expires", "vendor", "class", "digest")
     ]
     lines += [f"{'signed by':10} {', '.join(value['signed_by']) or 'nobody'}"]
     lines += [f"{c['half']:10} {c['size']:,} bytes, {c['uri']}" for c in value["components"]]
@@ -233,12 +239,18 @@ def _file(path: Path) -> bytes:
         raise Failure(f"{path}: {error.strerror}") from None
 
 
+def not_signed(path: Path, hint: str) -> None:
+    """Raises Failure when the envelope that is to be written is there and signed: what was signed does not change."""
+    if path.exists() and release.show(path)["signed_by"]:
+        raise Failure(f"{path} is signed already, and would lose its signatures", hint, USAGE)
+
+
 def uuid_bytes(text: str, option: str) -> bytes:
     """The UUID that an option gives. Raises Failure."""
     try:
         return uuid.UUID(text).bytes
     except ValueError:
-        raise Failure(f"{option}: {text} is no UUID", "make one with: python3 -m uuid", USAGE) from None
+        raise Failure(f"{option}: {text} is no UUID", "make one with: python3 -c 'import uuid; print(uuid.uuid4())'", USAGE) from None
 
 
 def date(text: str) -> int:
@@ -270,6 +282,10 @@ def _travels(components: list[dict[str, Any]], names: dict[str, str]) -> list[st
                 what = "raw"
             lines.append(f"{c['half']:10} {form['bytes']:,} bytes ({form['percent']} %) travel: {what}")
     return lines
+
+
+def _day(unix: int) -> str:
+    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%dT%H:%M:%SZ}" if unix else "never"
 
 
 def _words(sizes: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from fargo import keys, trust
 from fargo.commands.key import app
-from fargo.commands.release import date, uuid_bytes
+from fargo.commands.release import date, not_signed, uuid_bytes
 from fargo.console import DryRun, Json, Output
 
 
@@ -39,6 +39,7 @@ def rotate(
     public = [keys.load_public(name) for name in key]
     ids = uuid_bytes(vendor, "--vendor"), uuid_bytes(device_class, "--class")
     until = date(expires)
+    not_signed(out_folder / f"fargo-trust-{number}.suit", "give a higher --number")
     kids = [keys.kid(one).hex() for one in public]
     value = {"number": number, "keys": kids, "threshold": threshold, "floor": floor}
     words = f"{threshold} of {', '.join(kids)}"

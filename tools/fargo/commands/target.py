@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Column
 
 from fargo.client import DeviceClient, connect
 from fargo.console import CONNECTION, DryRun, Failure, Json, Output, ProgressMode, ProgressOption, wait_for
@@ -17,6 +18,8 @@ from fargo.identity import Identity, IdentityOption
 
 _CONNECT = 10.0  # seconds for one answer, at the most
 _GRACE = 5.0
+# The head of a table's column: a UUID that is cut off is of no use.
+WHOLE_UUID = Column("uuid", no_wrap=True, min_width=36)
 
 _Device = Annotated[
     str,
