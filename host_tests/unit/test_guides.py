@@ -64,14 +64,17 @@ def test_every_file_and_link_is_there(page):
     for target, anchor in _LINK.findall(text):
         there = page.parent / target if target else page
         assert there.exists(), target
-        heads = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", there.read_text(), re.M)}
+        titles = re.findall(r"^#+ (.*)$", there.read_text(), re.M)
+        heads = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
         assert not anchor or anchor[1:] in heads, anchor
 
 
 def test_every_block_is_shell():
     for page in GUIDES:
         for text in blocks(page):
-            assert subprocess.run(["bash", "-n"], input=text.encode(), check=False, capture_output=True).stderr == b"", text
+            assert (
+                subprocess.run(["bash", "-n"], input=text.encode(), check=False, capture_output=True).stderr == b""
+            ), text
 
 
 def test_a_command_that_is_not_there_is_found():

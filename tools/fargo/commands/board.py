@@ -41,7 +41,8 @@ def image(
     ] = None,
     threshold: Annotated[int, typer.Option("--threshold", min=1, max=3, help="Signatures needed.")] = 1,
     ca: Annotated[
-        list[Path] | None, typer.Option("--authority", "--ca", help="PEM: authority of the release server; repeatable.")
+        list[Path] | None,
+        typer.Option("--authority", "--ca", help="PEM: authority of the release server; repeatable."),
     ] = None,
     version: Annotated[str, typer.Option("--version", help="Of what --app makes.")] = "1.0.0",
     sequence: Annotated[int, typer.Option("--sequence", min=1, help="Of what --app makes.")] = 1,

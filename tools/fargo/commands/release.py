@@ -250,7 +250,9 @@ def uuid_bytes(text: str, option: str) -> bytes:
     try:
         return uuid.UUID(text).bytes
     except ValueError:
-        raise Failure(f"{option}: {text} is no UUID", "make one with: python3 -c 'import uuid; print(uuid.uuid4())'", USAGE) from None
+        raise Failure(
+            f"{option}: {text} is no UUID", "make one: python3 -c 'import uuid; print(uuid.uuid4())'", USAGE
+        ) from None
 
 
 def date(text: str) -> int:

@@ -46,7 +46,8 @@ def firmware(
 @app.command("run")
 def run(
     flash: Annotated[
-        Path, typer.Argument(help="Its flash, which it writes to: an image by 'board image', or build/demo/board.flash.")
+        Path,
+        typer.Argument(help="Its flash, which it writes to: an image by 'board image', or build/demo/board.flash."),
     ],
     address: Annotated[str, typer.Option("--address", help="Its own loopback address.")] = "127.7.0.2",
     heap: Annotated[str, typer.Option("--heap", help="Of the interpreter, as -X heapsize.")] = "448k",
