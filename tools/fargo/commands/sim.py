@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from fargo import flash as layouts
 from fargo import image
 from fargo.bundle import ROOT
+from fargo.client import COAP_PORT
 from fargo.console import USAGE, DryRun, Failure, Json, Output
 
 sys.path.insert(0, str(ROOT))
@@ -65,6 +67,7 @@ def run(
     if not flash.is_file():
         raise Failure(f"{flash} is not there", "make one with: fargo board image")
     out = Output(json)
+    _check(address)
     if usb and usb.exists() and not usb.is_symlink():
         raise Failure(f"{usb} is there, and no link to a serial port", "choose another name for --usb", USAGE)
     times = (0, 0) if fast else (30, 5)
@@ -79,3 +82,13 @@ def run(
         except KeyboardInterrupt:
             out.note("power off")
     out.result({"address": address, "starts": board.resets, "operations": board.operations})
+
+
+def _check(address: str) -> None:
+    """Whether a board can have the address. Raises Failure."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, COAP_PORT))
+        except OSError as error:
+            hint = "another board may run there: give --address, such as 127.7.0.3"
+            raise Failure(f"{address} cannot be used: {error.strerror or error}", hint, USAGE) from None
