@@ -250,3 +250,20 @@ def test_the_tools_need_no_device_code_to_be_installed():
         capture_output=True, text=True, check=False, cwd="/",
     )  # fmt: skip
     assert done.returncode == 1 and "No such file" in done.stdout + done.stderr
+
+
+def test_what_was_signed_is_not_overwritten(tmp_path, capsys):
+    app, out, key = tmp_path / "app.romfs", tmp_path / "out", tmp_path / "k.pem"
+    app.write_bytes(APP)
+    run(capsys, "key", "new", key)
+    build = ["release", "build", out, "--version", "1", "--sequence", "2", *IDS, "--app", app]
+    assert run(capsys, *build)[0] == run(capsys, *build)[0] == 0  # nobody has signed it
+    assert run(capsys, "release", "sign", out / "fargo-1.suit", "--key", key)[0] == 0
+    signed = (out / "fargo-1.suit").read_bytes()
+    code, failed, _ = run(capsys, *build)
+    assert code == 2 and "is signed already" in failed["error"] and (out / "fargo-1.suit").read_bytes() == signed
+    rotate = ["key", "rotate", out, "--number", "1", *IDS, "--key", key]
+    assert run(capsys, *rotate)[0] == 0
+    assert run(capsys, "release", "sign", out / "fargo-trust-1.suit", "--key", key)[0] == 0
+    code, failed, _ = run(capsys, *rotate)
+    assert code == 2 and "is signed already" in failed["error"]

@@ -21,7 +21,7 @@ TM = {"check": 256, "download": 64, "upgrade": 128}  # OCF, Table 4
 ACTIONS = {"check": "isac", "download": "isvv", "upgrade": "upgrade"}
 _AGAIN = 0.4  # seconds
 _HINTS = {
-    4: "Is the release server running, and reachable from the device?",
+    4: "Is the release server running, reachable from the device, and by an authority that the device knows?",
     5: "Was the release signed with the keys that this device trusts, and is it for this device?",
     6: "Name a release: fargo device update --url URL.",
     7: "Devices fetch over https (or coaps).",
