@@ -39,6 +39,7 @@ def test_own_use_grant_accept_and_disown(board, home, monkeypatch, capsys):
     assert fargo(board, "own", "--json") == OK
     owned = json.loads(capsys.readouterr().out)
     assert (owned["name"], owned["owner"]) == ("lamp", Identity().uuid)
+    monkeypatch.setenv("COLUMNS", "70")  # a UUID that is cut off is of no use
     assert main(["device", "list"]) == OK
     captured = capsys.readouterr()
     assert owned["uuid"] in captured.out and owned["owner"] in captured.err

@@ -15,7 +15,7 @@ from fargo import watch as verbs
 from fargo.client import DeviceClient
 from fargo.client import discover as find
 from fargo.commands import owner
-from fargo.commands.target import WHOLE_UUID, Target, verb
+from fargo.commands.target import Target, uuid_column, verb
 from fargo.console import USAGE, Failure, clean
 from fargo.follow import Watch
 
@@ -61,7 +61,7 @@ def discover(
     """List the devices on this network."""
     known = target.identity().devices
     devices = target.run(find(target.interface, min(wait, target.timeout or wait)))
-    table = Table("name", WHOLE_UUID, "address", "version", "updatable", "key", box=None)
+    table = Table("name", uuid_column(), "address", "version", "updatable", "key", box=None)
     for d in devices:
         key = "" if d.uuid not in known else "owner" if known[d.uuid].owned else "shared"
         row = (d.name, d.uuid, f"{d.host}:{d.port}", d.version, "yes" if d.updatable else "no", key)

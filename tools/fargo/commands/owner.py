@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fargo import onboard, secure
 from fargo.client import UUID, DeviceClient
-from fargo.commands.target import WHOLE_UUID, Target, verb
+from fargo.commands.target import Target, uuid_column, verb
 from fargo.console import USAGE, Failure, clean
 from fargo.identity import Known, write_secret
 
@@ -64,7 +64,7 @@ def owned(target: Target) -> None:
     """Show who this identity is, and the devices that it has keys for."""
     identity = target.identity()
     identity.keep()
-    table = Table("name", WHOLE_UUID, "last address", "key", box=None)
+    table = Table("name", uuid_column(), "last address", "key", box=None)
     devices = [
         {"uuid": k.uuid, "name": k.name, "address": k.address, "owned": k.owned} for k in identity.devices.values()
     ]

@@ -18,8 +18,6 @@ from fargo.identity import Identity, IdentityOption
 
 _CONNECT = 10.0  # seconds for one answer, at the most
 _GRACE = 5.0
-# The head of a table's column: a UUID that is cut off is of no use.
-WHOLE_UUID = Column("uuid", no_wrap=True, min_width=36)
 
 _Device = Annotated[
     str,
@@ -74,6 +72,11 @@ class Target:
                 return await work(client)
 
         return self.run(connected())
+
+
+def uuid_column() -> Column:
+    """A table's column of UUIDs: one that is cut off is of no use."""
+    return Column("uuid", no_wrap=True, min_width=36)
 
 
 def verb(
