@@ -1,15 +1,19 @@
 """Why a transfer by CoAP failed, in words. A phase."""
 
-from coap.download import Failed
-from coap.exchange import TransferError
+from port import const
 from swupdate.faults import Fault
+
+_ERROR = const(0x80)  # 4.00 and above; alerts of DTLS have smaller codes
 
 
 def fault(error):
-    """The Fault for an OSError of a transfer."""
-    if isinstance(error, Failed):
-        status = (error.code >> 5) * 100 + (error.code & 31)
-        return Fault("status", "the server answered %s" % error, status)
-    if isinstance(error, TransferError):
+    """The Fault for an OSError of a transfer.
+
+    It is known by what it has and not by its class: that was loaded in another phase, and is not the one found now.
+    """
+    code = getattr(error, "code", 0)
+    if code >= _ERROR:
+        return Fault("status", "the server answered %s" % error, (code >> 5) * 100 + (code & 31))
+    if type(error).__name__ == "TransferError":
         return Fault("lost", "the transfer failed: %s" % error)
     return Fault("lost", "the server was lost: %s" % error)

