@@ -419,8 +419,9 @@ def test_it_is_stopped_from_the_keyboard():
         device.says(*LIVE)
         command = [sys.executable, "-m", "fargo.cli", "board", "monitor", "--port", device.port, *more]
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT / "tools"
-        ) as process:
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT / "tools",
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # not as a background job has it
+        ) as process:  # fmt: skip
             assert process.stdout.readline()
             process.send_signal(signal.SIGINT)
             rest = process.communicate(timeout=30)[0]

@@ -309,7 +309,10 @@ def test_make_firmware_runs_the_build_of_micropython(micropython, monkeypatch, t
 def test_the_makefile_hands_it_what_it_is_told():
     told = ["BOARD=FARGO_ESP32", "VARIANT=X", "MICROPYTHON=/a b"]
     plan = subprocess.run(
-        ["make", "-n", "-o", "V/ready", "firmware", "VENV=V", *told], cwd=ROOT, capture_output=True, text=True
+        ["make", "--no-print-directory", "-n", "-o", "V/ready", "firmware", "VENV=V", *told],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert (
         plan.stdout.strip()

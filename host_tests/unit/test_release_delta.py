@@ -134,14 +134,14 @@ def test_the_commands(tmp_path, capsys):
     build = [*common, "--version", "1.1.0", "--sequence", 2, "--app", new, "--from", base]
     code, text, _ = run(capsys, *build)
     assert code == 0 and "travel: delta from 1.0.0" in text and "travel: compressed" in text and "(100.0 %)" in text
+    code, text, _ = run(capsys, *build, "--json")
+    best = json.loads(text)["travels"]["app"][0]
+    assert code == 0 and best["base"] and best["percent"] < 5
     path = out / "fargo-1.1.0.suit"
     assert run(capsys, "release", "sign", path, "--key", tmp_path / "a.pem")[0] == 0
     for command in (["show", path], ["verify", path, "--key", tmp_path / "a.pub"]):
         code, text, errors = run(capsys, "release", *command)
         assert code == 0 and "travel: delta from" in text, errors
-    code, text, _ = run(capsys, *build, "--json")
-    best = json.loads(text)["travels"]["app"][0]
-    assert code == 0 and best["base"] and best["percent"] < 5
     code, text, _ = run(
         capsys, *common, "--version", "1.2.0", "--sequence", 3, "--app", new, "--no-compress", "--json"
     )
