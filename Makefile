@@ -10,6 +10,8 @@ RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 SEEDS ?= 1 2 3
 MINUTES ?= 5
 ABREAST ?= 4
+# Begun first: the others would have to wait for them in the end.
+LONGEST = host_tests/powercut host_tests/fuzz host_tests/interop
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,7 +33,7 @@ demo: $(VENV)/ready  ## a simulated ESP32 updates itself, refuses and rolls back
 	@$(RUN) python -m fargo.demo
 
 test: $(VENV)/ready packages  ## all tests, under CPython and MicroPython: those that nothing may run beside come last
-	@$(RUN) python -m pytest -q -m "not alone" -n $(ABREAST) --dist loadfile
+	@$(RUN) python -m pytest -q -m "not alone" -n $(ABREAST) --dist loadfile $(LONGEST) host_tests
 	@$(RUN) python -m pytest -q -m alone
 
 day: $(VENV)/ready  ## days of a device on a bad network, simulated, one for each of SEEDS (about 3 minutes a day)
