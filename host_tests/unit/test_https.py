@@ -193,7 +193,7 @@ def test_range_past_the_end_is_416(server, fetch):
 
 def test_range_that_ends_past_the_end(server, fetch):
     server.routes["/p"] = file(b"x" * 100)
-    assert fault(fetch(base(server), ["start", "/p", 90, 20, None])[0], "lost", "another range")
+    assert fault(fetch(base(server), ["start", "/p", 90, 20, None])[0], "lost", "another range", 416)
 
 
 def test_redirects(server, fetch):
@@ -280,12 +280,12 @@ def test_answer_that_is_none(server, fetch, answer, text):
 ])  # fmt: skip
 def test_another_range_than_asked_for(server, fetch, fields):
     server.routes["/p"] = reply(206, b"12345", fields)
-    assert fault(fetch(base(server), ["start", "/p", 1, 5, None])[0], "lost", "another range")
+    assert fault(fetch(base(server), ["start", "/p", 1, 5, None])[0], "lost", "another range", 416)
 
 
 def test_206_of_the_wrong_length(server, fetch):
     server.routes["/p"] = reply(206, b"1234567", "Content-Range: bytes 1-5/9")
-    assert fault(fetch(base(server), ["start", "/p", 1, 5, None])[0], "lost", "another range")
+    assert fault(fetch(base(server), ["start", "/p", 1, 5, None])[0], "lost", "another range", 416)
 
 
 def test_server_dies_half_way_and_comes_back(server, fetch):
