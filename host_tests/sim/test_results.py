@@ -95,7 +95,7 @@ async def main(device):
 
 async def test_2_not_enough_memory(make, tmp_path):
     """An app that holds nearly all memory and gives none back. LwM2M 774."""
-    (tmp_path / "app.py").write_text(GREEDY.replace("KEEP", "72000"))
+    (tmp_path / "app.py").write_text(GREEDY.replace("KEEP", "84000"))
     rig = make(app=tmp_path)
     await rig.log("bytes are left")
     rig.stage.release("1.1.0", 2)
