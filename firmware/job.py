@@ -63,10 +63,10 @@ class Job:
 
     def open(self, url):
         """A Source for `url`. Raises Fault."""
-        with phase("firmware.sources") as sources:
+        with phase("firmware.sources", "board_start") as (sources, start):
             board = self._node.board
             return sources.open_source(
-                url, self.trust, board.dns(), self.limits, self._credentials, board.address()
+                url, self.trust, board.dns(), self.limits, self._credentials, board.address(), start.spare()
             )  # fmt: skip
 
     def _credentials(self, host):

@@ -8,17 +8,20 @@ from swupdate.faults import Fault
 from firmware.resolver import Resolver
 
 _DATAGRAM = const(1500)
+_TLS = const(28_000)  # bytes beside the Python heap: a connection takes them, and before it fails the radio goes deaf
 
 
-def open_source(url, trust, server, limits, credentials, own=None):
+def open_source(url, trust, server, limits, credentials, own=None, spare=_TLS):
     """A Source (docs/architecture.md) for `url`; `server` is the network's name server, `own` this Device's address.
 
-    `credentials(host)` gives those of this Device as a Client of that host, for DTLS. Raises Fault "scheme" for what is
-    not fetched with.
+    `credentials(host)` gives those of this Device as a Client of that host, for DTLS; `spare`: bytes of memory for TLS.
+    Raises Fault "scheme" for what is not fetched with, "memory".
     """
     scheme = url.partition(":")[0].lower()
     resolver = Resolver(server, own)
     if scheme == "https":
+        if spare < _TLS:
+            raise Fault("memory", "a connection takes %d bytes in one piece, and %d are free" % (_TLS, spare))
         with phase("swupdate.install.https") as https:
             return https.HttpsSource(url, trust.authorities(), resolver, limits)
     if scheme != "coaps":

@@ -33,6 +33,7 @@ class Chip:
         self.settings = settings
         self._control = control
         self._ether = ether
+        self.spare = settings.get("spare", 94_000)
         self.flash = Flash(open(settings["flash"], "r+b"), settings, self.halt)
         self.clock = peripherals.Clock(settings.get("rtc", 0))
         self.table = self.running = None

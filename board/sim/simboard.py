@@ -32,6 +32,7 @@ class SimBoard:
     (True or "half"), or with some bits left ("bits"). `bad`, `seed`: where the flash is bad (board/sim/flash.py).
     `ntp_port`, `dns_port`: where the network's port 123 and 53 lead to. `network`: whether there is one; can be changed
     while the chip runs. `radio`: without a network its packets do not get through either (costs a poll each millisecond).
+    `spare`: bytes that ESP-IDF's heap has beside Python's.
     `usb`: it has a serial port, `port`, which carries its log and its REPL. `pins`: (pin, level, when) of all its outputs.
     `join_ms`: how long joining takes. `journal`: a file that gets every flash operation. `log`: called with every line
     that the device prints.
@@ -56,6 +57,7 @@ class SimBoard:
         small_queues: bool = True,
         journal: Path | None = None,
         radio: bool = False,
+        spare: int = 94_000,
         usb: bool = False,
         log: Callable[[str], None] | None = None,
     ) -> None:
@@ -84,6 +86,7 @@ class SimBoard:
         self.small_queues = small_queues
         self.journal = journal
         self.radio = radio
+        self.spare = spare
         self.log = log
         self.lines: list[str] = []
         self.times: list[float] = []
@@ -245,6 +248,7 @@ class SimBoard:
             "cut_at": self.cut_at - self.operations if self.cut_at else 0,
             "ntp_port": self.ntp_port, "dns_port": self.dns_port,
             "small_queues": self.small_queues, "join_ms": self.join_ms, "radio": self.radio, "usb": self._usb is not None,
+            "spare": self.spare,
             "journal": str(self.journal) if self.journal else "",
         }  # fmt: skip
 

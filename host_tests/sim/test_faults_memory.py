@@ -283,6 +283,15 @@ async def test_an_app_that_takes_all_memory_takes_not_the_reserve(hoarding):
         assert (await client.run(hoarding.stage.url("1.1.0"), UPGRADE))["swupdateresult"] == 1
 
 
+async def test_no_memory_for_tls_is_said_before_the_radio_goes_deaf(make):
+    rig = make(board={"spare": 20_000})
+    rig.stage.release("1.1.0", 2)
+    async with rig.client() as client:
+        assert (await client.run(rig.stage.url("1.1.0"), UPGRADE))["swupdateresult"] == 2
+        assert "in one piece, and 20000 are free" in await client.reason()
+        assert await client.version() == "1.0.0"
+
+
 async def test_a_device_without_memory_is_restarted_and_a_release_that_takes_it_goes_back(make):
     """When the reserve is gone for good the watchdog is not fed: in a trial that is the end of it."""
     fresh = make(settings={"trial_s": 200})
