@@ -11,19 +11,24 @@ from typing import Any
 from fargo import bundle, flash, image, romfs
 from sim.rig import QuickStage, quick
 
-# Slots of 16 + 16 sectors; what a build with everything frozen has in its firmware is in a partition of its own.
-_FROZEN = """
+
+def frozen_layout(app: int) -> str:
+    """What a build with everything frozen has in its firmware is in a partition of its own. `app`: bytes of an app half."""
+    at = 0x40000
+    return f"""
 nvs,data,nvs,0x9000,0x4000
 otadata,data,ota,0xd000,0x2000
 phy_init,data,phy,0xf000,0x1000
 ota_0,app,ota_0,0x10000,0x10000
 ota_1,app,ota_1,0x20000,0x10000
 vfs,data,fat,0x30000,0x10000
-app_0,data,0x40,0x40000,0x10000
-app_1,data,0x41,0x50000,0x10000
-data,data,0x42,0x60000,0x18000
-frozen,data,0x43,0x78000,0x30000
+app_0,data,0x40,{at:#x},{app:#x}
+app_1,data,0x41,{at + app:#x},{app:#x}
+data,data,0x42,{at + 2 * app:#x},0x18000
+frozen,data,0x43,{at + 2 * app + 0x18000:#x},0x30000
 """
+
+
 # The second slot before the first, `data` before both, sizes that are no powers of two.
 _ODD = """
 nvs,data,nvs,0x9000,0x4000
@@ -54,7 +59,7 @@ class Geometry:
 
 GEOMETRIES = {
     "small": Geometry("small", 60_000),
-    "frozen": Geometry(_FROZEN, 14_000, frozen=True),
+    "frozen": Geometry(frozen_layout(0x10000), 14_000, frozen=True),  # slots of 16 + 16 sectors
     "odd": Geometry(_ODD, 70_000),
     "4MB": Geometry("4MB", 1_600_000),
 }

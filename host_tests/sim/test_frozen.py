@@ -5,22 +5,11 @@ own frozen modules: boot.py and all that follows cannot tell. Updates of such a 
 """
 
 from fargo import bundle, romfs
-from powercut.geometry import FrozenStage
+from powercut.geometry import FrozenStage, frozen_layout
 from sim.rig import UPGRADE, QuickStage
 
 # As the geometry "frozen", with room for all of Fargo in an app image.
-ROOMY = """
-nvs,data,nvs,0x9000,0x4000
-otadata,data,ota,0xd000,0x2000
-phy_init,data,phy,0xf000,0x1000
-ota_0,app,ota_0,0x10000,0x10000
-ota_1,app,ota_1,0x20000,0x10000
-vfs,data,fat,0x30000,0x10000
-app_0,data,0x40,0x40000,0x30000
-app_1,data,0x41,0x70000,0x30000
-data,data,0x42,0xa0000,0x18000
-frozen,data,0x43,0xb8000,0x30000
-"""
+ROOMY = frozen_layout(0x30000)
 
 
 class Hidden(FrozenStage):
