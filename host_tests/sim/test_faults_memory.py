@@ -206,6 +206,15 @@ async def test_the_same_of_a_check(swept, idle):
         await one_action(swept, kb, ISAC)
 
 
+async def test_the_same_over_coap(swept, idle):
+    """Whose handshake with certificates is the largest phase of all."""
+    counts = {}
+    for kb in sizes(idle, 1):
+        _, result = await one_action(swept, kb, UPGRADE, "coaps")
+        counts[str(result)] = counts.get(str(result), 0) + 1
+    published(coaps_results=counts)
+
+
 async def test_a_trial_without_memory_ends(swept, idle):
     """It is kept or it goes back; with enough memory afterwards the device is whole, whatever it was."""
     for kb in sizes(idle - 5 * STEP, 2)[:24]:
