@@ -3,7 +3,8 @@
 Of each codec call: microseconds (the best of several rounds, so that a busy machine disturbs little) and bytes
 allocated: under MicroPython all that one call takes from the heap (of 64-bit words: about half on the chip), under
 CPython the highest use at one time, as `tracemalloc` sees it. The peers run in the same process: `json`, which is C in
-both, and under CPython the last cbor2 that is Python, when bench/peers.py has fetched it. Of a P-256 verification: milliseconds, and the longest that the loop was kept from its other tasks.
+both, and under CPython the last cbor2 that is Python, when bench/peers.py has fetched it. Of a P-256 verification:
+milliseconds, and the longest that the loop was kept from its other tasks.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
-"""CoAP requests per second: servers that answer 270 bytes, asked by a raw socket, and clients that ask lib/coap's server.
+"""CoAP requests per second: servers that answer 270 bytes, asked by a raw socket, and clients that ask lib/coap's
+server.
 
-Servers: lib/coap on MicroPython's unix port and on this Python, aiocoap on this Python. Clients, one request after the other:
-lib/coap and aiocoap, both on this Python. Prints lines of JSON.
+Servers: lib/coap on MicroPython's unix port and on this Python, aiocoap on this Python. Clients, one request after the
+other: lib/coap and aiocoap, both on this Python. Prints lines of JSON.
 """
 
 import asyncio
@@ -85,7 +86,9 @@ def server(command):
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen([*command, str(ROOT), str(port)], stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        [*command, str(ROOT), str(port)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         try:
             assert process.stdout.readline() == "ready\n"
             yield port

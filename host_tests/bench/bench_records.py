@@ -1,9 +1,9 @@
 """The record layer beside MicroPython's own: `micropython bench_records.py`. Prints one JSON object a line.
 
 Records of 1,024 bytes, sealed by one end and opened by the other, both in this process, no network: lib/dtls, which is
-bytecode over cryptolib and hashlib, and `tls`, which is Mbed TLS in C, as DTLS over datagrams in memory. The cipher that both
-have is AES-128-CBC with HMAC-SHA256, which Mbed TLS opens in constant time, and lib/dtls does not; beside it CCM here, and GCM
-there.
+bytecode over cryptolib and hashlib, and `tls`, which is Mbed TLS in C, as DTLS over datagrams in memory. The cipher
+that both have is AES-128-CBC with HMAC-SHA256, which Mbed TLS opens in constant time, and lib/dtls does not; beside it
+CCM here, and GCM there.
 """
 
 import gc

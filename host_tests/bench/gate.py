@@ -1,8 +1,8 @@
 """`make bench CHECK=1`: what the device's usual work costs in instructions and in memory, against gate.json.
 
-The works of gate_target.py are done on MicroPython's unix port under valgrind's callgrind, which does not depend on what else
-the machine does. What costs over a tenth more than gate.json says fails; `run.py --renew` writes gate.json anew, after a
-change that is worth it.
+The works of gate_target.py are done on MicroPython's unix port under valgrind's callgrind, which does not depend on
+what else the machine does. What costs over a tenth more than gate.json says fails; `run.py --renew` writes gate.json
+anew, after a change that is worth it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The device's usual work, piece by piece: `micropython gate_target.py FOLDER`, for gate.py.
 
-FOLDER has the device's code as bytecode, and what CPython has prepared: an envelope, a window and its base. Prints a line for
-each work: its name, how often it was done, the bytes that one time allocates, and those that all of them left alive. Each
-is between two calls of `unsetenv`, at which valgrind writes down what it has counted. Nothing random, nothing of the clock:
-the keys are made up.
+FOLDER has the device's code as bytecode, and what CPython has prepared: an envelope, a window and its base. Prints a
+line for each work: its name, how often it was done, the bytes that one time allocates, and those that all of them left
+alive. Each is between two calls of `unsetenv`, at which valgrind writes down what it has counted. Nothing random,
+nothing of the clock: the keys are made up.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ import sys
 FOLDER = sys.argv[1]
 sys.path[:0] = [FOLDER + "/lib", (__file__.rpartition("/")[0] or ".")]
 
-import samples
-from cbor import Encoder
-from cbor.decoder import decode
-from coap.endpoint import Endpoint
-from coap.message import Response, pack
-from crypto import p256
-from dtls.record import Session, records
-from dtls.suites import derive
-from ocf.device import Device
-from ocf.pstat import RFNOP, Pstat
-from ocf.security import Security
-from swupdate.resource import SoftwareUpdate
+import samples  # noqa: E402
+from cbor import Encoder  # noqa: E402
+from cbor.decoder import decode  # noqa: E402
+from coap.endpoint import Endpoint  # noqa: E402
+from coap.message import Response, pack  # noqa: E402
+from crypto import p256  # noqa: E402
+from dtls.record import Session, records  # noqa: E402
+from dtls.suites import derive  # noqa: E402
+from ocf.device import Device  # noqa: E402
+from ocf.pstat import RFNOP, Pstat  # noqa: E402
+from ocf.security import Security  # noqa: E402
+from swupdate.resource import SoftwareUpdate  # noqa: E402
 
 OWNER = "45ad1f5c-1111-4222-8333-444455556666"
 APPLICATION = 23
@@ -116,7 +116,7 @@ def message(mid, kind=0, code=1, token=b"12345678", options=()):
     return bytes(buf[: pack(buf, kind, code, mid, token, list(options))])
 
 
-# Every work: (the function, a coroutine where it waits for the loop; what makes its argument, for the message ID n, or None).
+# Every work: (the function, a coroutine where it waits for the loop; what makes its argument for the message ID n).
 
 
 def cbor_encode():

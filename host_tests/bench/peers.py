@@ -1,7 +1,8 @@
-"""Others' work that `make bench` compares with and that nothing else here needs: fetched once with pip, into build/peers.
+"""Others' work that `make bench` compares with and that nothing else here needs: fetched once with pip, into
+build/peers.
 
-detools and heatshrink2 (deltas), the last cbor2 in Python, and from the tests in detools' source the two builds of MicroPython
-for the ESP8266, whose delta is a budget. Where they cannot be had, the table says what was not measured.
+detools and heatshrink2 (deltas), the last cbor2 in Python, and from the tests in detools' source the two builds of
+MicroPython for the ESP8266, whose delta is a budget. Where they cannot be had, the table says what was not measured.
 """
 
 from __future__ import annotations
