@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib.metadata
 import os
 import platform
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gate
+import peers
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,5 +43,6 @@ def describe() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "micropython": gate.version(),
+        "peers": f"aiocoap {importlib.metadata.version('aiocoap')}, " + ", ".join(peers.PINS).replace("==", " "),
         "load": round(os.getloadavg()[0], 2),
     }

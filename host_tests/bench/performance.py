@@ -37,10 +37,10 @@ def _parts(machine: dict[str, Any], sections: list[Section]) -> list[str]:
         f"{machine['cores']} cores, Linux {machine['kernel']}, Python {machine['python']}, {machine['micropython']}; "
         f"load {machine['load']} at the start. No figure is from a chip: an ESP32 is estimated to take about a "
         "hundred times as long for the same bytecode.",
-        "What takes time was measured five times: the median, and the least and the most of the runs. `make bench` repeats "
-        "everything in under eight minutes; it wants a machine with nothing else to do, `make heap32` before it for memory "
-        "with words of 32 bits, `apt-get install valgrind` for instructions, and a network the first time, for what others "
-        "have made. `build/bench.json` has all figures.",
+        f"What takes time was measured {machine['runs']} times: the median, and the least and the most of the runs. "
+        f"`make bench` repeats everything (here in {machine['minutes']} minutes). It wants a machine with nothing else to "
+        "do, `make heap32` before it for memory with words of 32 bits, `apt-get install valgrind` for instructions, and "
+        f"a network the first time, for what others have made ({machine['peers']}). `build/bench.json` has all figures.",
     ]
     for section in sections:
         parts += [f"## {section.title}", *filter(None, [_WORDS[section.title]]), _table(section)]
@@ -49,7 +49,7 @@ def _parts(machine: dict[str, Any], sections: list[Section]) -> list[str]:
 
 def _table(section: Section) -> str:
     """In Markdown, without the columns that are empty."""
-    kept = [at for at in range(5) if any(row[at] for row in section.rows)]
+    kept = section.kept()
     lines = [
         "| " + " | ".join(section.columns[at] for at in kept) + " |",
         "|" + "".join("---|" if at in (0, 4) else "---:|" for at in kept),

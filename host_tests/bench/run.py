@@ -31,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FIGURES = ROOT / "build/bench.json"
 RUNS = 5
+ABREAST = 4
 SIZE = "300000"  # bytes of a download
 
 
@@ -129,9 +130,6 @@ def measure(names: list[str], runs: int) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-ABREAST = 4
-
-
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -147,13 +145,15 @@ def main() -> int:
         return gate.check()
     names = [name for name in options.only if name != "write"]
     if names:
-        here = machine.describe()
+        here = {**machine.describe(), "runs": options.runs}
+        began = time.monotonic()
         try:
             peers.fetch()
         except (OSError, subprocess.CalledProcessError) as error:
             print(f"The peers were not fetched: {getattr(error, 'stderr', '') or error}", file=sys.stderr)
         known = json.loads(FIGURES.read_text())["results"] if len(names) < len(BENCHES) and FIGURES.exists() else {}
         found = {name: known[name] for name in BENCHES if name in known} | measure(names, options.runs)
+        here["minutes"] = round((time.monotonic() - began) / 60, 1)
         FIGURES.parent.mkdir(exist_ok=True)
         FIGURES.write_text(json.dumps({"machine": here, "results": found}, indent=1) + "\n")
     if not FIGURES.exists():

@@ -30,6 +30,10 @@ class Section(NamedTuple):
     columns: tuple[str, ...]
     rows: list[Row]
 
+    def kept(self) -> list[int]:
+        """Which columns are not empty."""
+        return [at for at in range(len(self.columns)) if any(row[at] for row in self.rows)]
+
 
 def _text(value: float, unit: str = "") -> str:
     """A number, with its unit."""
@@ -214,9 +218,10 @@ def show(tables: Iterable[Section]) -> None:
     """On the terminal."""
     for section in tables:
         shown = Table(title=section.title)
-        for at, column in enumerate(section.columns):
-            shown.add_column(column, justify="left" if at in (0, 4) else "right")
+        kept = section.kept()
+        for at in kept:
+            shown.add_column(section.columns[at], justify="left" if at in (0, 4) else "right")
         for row in section.rows:
             loud = row.figure.startswith(NOT_HERE) or row.verdict == "MISSED"
-            shown.add_row(*row, style="bold red" if loud else None)
+            shown.add_row(*(row[at] for at in kept), style="bold red" if loud else None)
         Console().print(shown)

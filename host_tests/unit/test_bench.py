@@ -15,7 +15,8 @@ import table  # noqa: E402
 from budgets import BUDGETS, MARKS  # noqa: E402
 
 KNOWN = {"chunk": {"instructions": 1000, "bytes": 100}}
-MACHINE = dict.fromkeys(("date", "commit", "processor", "cores", "kernel", "python", "micropython", "load"), "x")
+FACTS = "date commit processor cores kernel python micropython peers load runs minutes"
+MACHINE = dict.fromkeys(FACTS.split(), "x")
 
 
 def compared(instructions=1000, allocated=100, left=0, work="chunk"):
