@@ -42,6 +42,9 @@ def _parts(machine: dict[str, Any], sections: list[Section]) -> list[str]:
         "do, `make heap32` before it for memory with words of 32 bits, `apt-get install valgrind` for instructions, and "
         f"a network the first time, for what others have made ({machine['peers']}). `build/bench.json` has all figures.",
     ]
+    if "later" in machine:
+        told = [f"{name} ({at['date']}, commit {at['commit']})" for name, at in machine["later"].items()]
+        parts.append(f"Measured again later: {', '.join(told)}.")
     for section in sections:
         parts += [f"## {section.title}", *filter(None, [_WORDS[section.title]]), _table(section)]
     return parts

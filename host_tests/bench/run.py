@@ -130,6 +130,26 @@ def measure(names: list[str], runs: int) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def save(names: list[str], runs: int) -> None:
+    """Measure these; what a part of them replaces in build/bench.json is said there, with its own machine."""
+    here = {**machine.describe(), "runs": runs}
+    began = time.monotonic()
+    try:
+        peers.fetch()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"The peers were not fetched: {getattr(error, 'stderr', '') or error}", file=sys.stderr)
+    found = measure(names, runs)
+    here["minutes"] = round((time.monotonic() - began) / 60, 1)
+    figures = {"machine": here, "results": found}
+    if len(names) < len(BENCHES) and FIGURES.exists():
+        figures = json.loads(FIGURES.read_text())
+        figures["results"].update(found)
+        later = figures["machine"].setdefault("later", {})
+        later.update(dict.fromkeys(names, {key: here[key] for key in ("date", "commit", "runs", "load")}))
+    FIGURES.parent.mkdir(exist_ok=True)
+    FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -145,17 +165,7 @@ def main() -> int:
         return gate.check()
     names = [name for name in options.only if name != "write"]
     if names:
-        here = {**machine.describe(), "runs": options.runs}
-        began = time.monotonic()
-        try:
-            peers.fetch()
-        except (OSError, subprocess.CalledProcessError) as error:
-            print(f"The peers were not fetched: {getattr(error, 'stderr', '') or error}", file=sys.stderr)
-        known = json.loads(FIGURES.read_text())["results"] if len(names) < len(BENCHES) and FIGURES.exists() else {}
-        found = {name: known[name] for name in BENCHES if name in known} | measure(names, options.runs)
-        here["minutes"] = round((time.monotonic() - began) / 60, 1)
-        FIGURES.parent.mkdir(exist_ok=True)
-        FIGURES.write_text(json.dumps({"machine": here, "results": found}, indent=1) + "\n")
+        save(names, options.runs)
     if not FIGURES.exists():
         sys.exit("There are no figures yet: make bench")
     figures = json.loads(FIGURES.read_text())

@@ -59,6 +59,21 @@ def test_median_and_spread():
     assert run.merged(runs[:1]) == runs[0]
 
 
+def test_a_part_that_was_measured_again_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(run, "FIGURES", tmp_path / "bench.json")
+    monkeypatch.setattr(run.peers, "fetch", lambda: None)
+    monkeypatch.setattr(run.machine, "describe", lambda: dict(MACHINE))
+    monkeypatch.setattr(run, "measure", lambda names, runs: {name: [{"bench": name, "of": runs}] for name in names})
+    run.save(list(run.BENCHES), 5)
+    run.save(["delta"], 1)
+    found = json.loads(run.FIGURES.read_text())
+    assert found["machine"]["runs"] == 5 and list(found["machine"]["later"]) == ["delta"]
+    assert found["results"]["delta"][0]["of"] == 1 and found["results"]["size"][0]["of"] == 5
+    monkeypatch.setattr(performance, "DOCUMENT", tmp_path / "performance.md")
+    performance.write(found["machine"], [])
+    assert "Measured again later: delta (x, commit x)." in performance.DOCUMENT.read_text()
+
+
 def page(monkeypatch, tmp_path, results):
     monkeypatch.setattr(performance, "DOCUMENT", tmp_path / "performance.md")
     performance.write(MACHINE, table.sections(results))
