@@ -19,7 +19,7 @@ import heap  # noqa: E402
 import live  # noqa: E402
 import micropython32  # noqa: E402
 from budgets import BUDGETS, past  # noqa: E402
-from fargo import bundle, names, romfs  # noqa: E402
+from fargo import bundle, flat, romfs  # noqa: E402
 from modules import ROOT, closure, resident, roots  # noqa: E402
 
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
@@ -108,7 +108,7 @@ PHASES = {
 
 
 def compiled_size(name, path, folder):
-    """Bytes of the module as the release carries it; it stays in `folder`, where an import finds it."""
+    """Bytes of the module, by its name in an image, as the release carries it; it stays in `folder` for an import."""
     out = Path(folder) / name.replace(".", "/")
     out = out / "__init__.mpy" if path.name == "__init__.py" else out.with_suffix(".mpy")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -129,10 +129,13 @@ def measure():
     found = None
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as short:
         found_in = bundle.shortened(bundle.own_files(), Path(short))
-        paths = {names.module(file): path for file, path in found_in.items()}
-        sizes = {name: compiled_size(name, paths[name], folder) for name in stays.union(*brought.values())}
+        called = bundle.called(bundle.own_files())
+        paths = {flat.module(file): path for file, path in found_in.items()}
+        sizes = {
+            name: compiled_size(called[name], paths[called[name]], folder) for name in stays.union(*brought.values())
+        }
         if command := micropython32.command():
-            found = heap.measure(command, Path(folder), stays, PHASES)
+            found = heap.measure(command, Path(folder), stays, PHASES, called)
     modules = [
         {
             "module": name,
