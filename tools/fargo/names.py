@@ -62,6 +62,17 @@ def shorten(
     return {module: ast.unparse(tree) for module, tree in trees.items()}
 
 
+def shorten_source(text: str) -> str:
+    """The source `text` of a module that stays source, with short names but for its public ones, and without comments.
+
+    Raises SyntaxError.
+    """
+    tree = ast.parse(text)
+    keywords = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
+    _Parameters(tree, keywords, also_locals=True).rename()
+    return shorten({"": tree}, [""], [""])[""] + "\n"
+
+
 def mentions(text: str) -> set[str]:
     """Every name that the source `text` has, also as a string. Raises SyntaxError."""
     found = set()
@@ -259,10 +270,14 @@ def _is_module(node: ast.AST, field: str) -> bool:
 
 
 class _Parameters:
-    """The parameters of all functions of one module. A function and those within it are renamed together."""
+    """The parameters of all functions of one module. A function and those within it are renamed together.
 
-    def __init__(self, tree: ast.Module, keywords: Iterable[str | None]) -> None:
+    With `also_locals` all that functions name, which only source needs: `.mpy` files have no other names of theirs.
+    """
+
+    def __init__(self, tree: ast.Module, keywords: Iterable[str | None], also_locals: bool = False) -> None:
         self._tree = tree
+        self._all = also_locals
         self._kept = {*keywords, "self", "cls", *_BUILTIN, *_globals(tree)}
 
     def rename(self) -> None:
@@ -271,9 +286,9 @@ class _Parameters:
             letters = (letter for letter in string.ascii_letters if letter not in used and letter not in self._kept)
             short: dict[str, str] = {}
             for node in ast.walk(function):
-                for arg in _positional(node):
-                    if len(arg.arg) > 1 and arg.arg not in self._kept and arg.arg not in short:
-                        short[arg.arg] = next(letters)
+                for name in _parameters(node) if not self._all else _locals(node):
+                    if len(name) > 1 and name not in self._kept and name not in short:
+                        short[name] = next(letters)
             kept = {arg.arg for node in ast.walk(function) for arg in _others(node)}
             for node in ast.walk(function):
                 self._apply(node, {old: new for old, new in short.items() if old not in kept})
@@ -312,8 +327,16 @@ def _outermost(node: ast.AST) -> Iterator[ast.AST]:
             yield from _outermost(child)
 
 
-def _positional(node: ast.AST) -> list[ast.arg]:
-    return node.args.args if isinstance(node, (*_DEFINITIONS, ast.Lambda)) else []
+def _parameters(node: ast.AST) -> list[str]:
+    return [arg.arg for arg in node.args.args] if isinstance(node, (*_DEFINITIONS, ast.Lambda)) else []
+
+
+def _locals(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return [node.id]
+    if isinstance(node, ast.ExceptHandler) and node.name:
+        return [node.name]
+    return _parameters(node)
 
 
 def _others(node: ast.AST) -> list[ast.arg]:
