@@ -9,6 +9,8 @@ from hashlib import sha256
 from typing import Any
 
 # Phases on a device; here they stay, for loading them a thousand times takes longer than the handshakes.
+import crypto.ecdsa
+import crypto.verify
 import dtls.certificates
 import dtls.client  # noqa: F401
 from crypto import p256

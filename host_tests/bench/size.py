@@ -27,7 +27,9 @@ _OFFER = (*_WORK, "swupdate.install.offer")
 _OPEN = ("firmware.resolver", "swupdate.install.https", "port._stream_micropython")
 _BRING = (*_WORK, "swupdate.install.bring")
 _HTTPS = (*_BRING, *_OPEN)
+_COAP_WORK = (*_WORK, "firmware.resolver", "firmware.coap_source")
 _COAP = (*_BRING, "firmware.resolver", "firmware.coap_source")
+_CONNECT = (*_COAP_WORK, "firmware.coap_connect", "dtls.client", "firmware.trust")
 # What is in memory together, by the roots of the phases.
 PHASES = {
     "start": (
@@ -45,10 +47,13 @@ PHASES = {
         "swupdate.label",
         "firmware.room",
     ),
-    "handshake": ("dtls.server", "crypto.p256", "ocf.security.credentials"),
+    "handshake": ("dtls.server", "ocf.security.credentials"),
+    "handshake, keys": ("dtls.server", "crypto.p256"),
     "first session with CCM, which stays": ("dtls.aead",),
     "last flight, again": ("dtls.wire",),
     "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),
+    "handshake, signing": ("dtls.server", "dtls.certificates", "crypto.ecdsa", "crypto.der"),
+    "handshake, verifying": ("dtls.server", "dtls.certificates", "crypto.verify", "crypto.der"),
     "GET of /oic/d": ("ocf.core",),
     "UPDATE, read": ("ocf.update", "swupdate.declared"),
     "UPDATE of /oc/swu": ("swupdate.wish",),
@@ -89,16 +94,9 @@ PHASES = {
     "update, its signatures": (*_WORK, "swupdate.install.trust", "swupdate.install.signatures", "crypto.cose"),
     "update, it is kept": (*_WORK, "swupdate.install.trust", "swupdate.trust"),
     "update, validation": (*_WORK, "swupdate.install.whole"),
-    "update by CoAP, handshake": (
-        *_WORK,
-        "firmware.coap_source",
-        "firmware.coap_connect",
-        "dtls.client",
-        "dtls.certificates",
-        "firmware.resolver",
-        "firmware.trust",
-        "crypto.x509",
-    ),
+    "update by CoAP, handshake": (*_CONNECT, "crypto.p256"),
+    "update by CoAP, certificates": (*_CONNECT, "dtls.certificates", "crypto.x509"),
+    "update by CoAP, signing": (*_CONNECT, "dtls.certificates", "crypto.ecdsa", "crypto.der"),
     "update by CoAP, envelope": (*_OFFER, "firmware.resolver", "firmware.coap_source", "firmware.coap_get"),
     "update by CoAP, connection lost": (*_COAP, "firmware.coap_lost"),
     "update by CoAP, what is there": (*_COAP, "swupdate.install.local"),
