@@ -73,7 +73,7 @@ def measure(
     `called`: what each module is called there.
     """
     meant = {new: name for name, new in called.items()}
-    everything = closure([*resident, *(name for names in phases.values() for name in names)])
+    everything = closure([*resident, *(name for names in phases.values() for name in names)]) & set(called)
     order = [in_order(resident), [m for m in in_order(everything) if m not in resident]]
     lines = [" ".join(called[module] for module in modules) for modules in order]
     titles = list(phases)

@@ -22,6 +22,7 @@ from budgets import BUDGETS, past  # noqa: E402
 from fargo import bundle, flat, romfs  # noqa: E402
 from modules import ROOT, closure, resident, roots  # noqa: E402
 
+_START = ("firmware.start",)
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
 _OFFER = (*_WORK, "swupdate.install.offer")
 _OPEN = ("firmware.resolver", "swupdate.install.https", "port._stream_micropython")
@@ -32,21 +33,15 @@ _COAP = (*_BRING, "firmware.resolver", "firmware.coap_source")
 _CONNECT = (*_COAP_WORK, "firmware.coap_connect", "dtls.client", "firmware.trust")
 # What is in memory together, by the roots of the phases.
 PHASES = {
-    "start": (
-        "firmware.start",
-        "swupdate.boot",
-        "swupdate.machine",
-        "swupdate.trust",
-        "ocf.onboarding",
-        "ocf.security.load",
-        "port.group",
-        "port.sockets",
-        "firmware.repair",
-        "firmware.provision",
-        "firmware.seen",
-        "swupdate.label",
-        "firmware.room",
-    ),
+    "start, provisioned": (*_START, "firmware.provision"),
+    "start, repair": (*_START, "firmware.repair"),
+    "start, room": (*_START, "firmware.room"),
+    "start, label": (*_START, "swupdate.label"),
+    "start, time": (*_START, "firmware.seen"),
+    "start, onboarding": (*_START, "ocf.onboarding"),
+    "start, security": (*_START, "ocf.security.load"),
+    "start, update": (*_START, "swupdate.boot", "swupdate.machine", "swupdate.trust"),
+    "start, sockets": (*_START, "port.sockets", "port.group"),
     "handshake": ("dtls.server", "ocf.security.credentials"),
     "handshake, keys": ("dtls.server", "crypto.p256"),
     "first session with CCM, which stays": ("dtls.aead",),
@@ -119,6 +114,7 @@ def measure():
 
     Bytes; of the heap: None, and no figures, without a MicroPython that has 32-bit words.
     """
+    called = bundle.called(bundle.own_files())
     stays = resident()
     brought = {name: closure(modules) - stays for name, modules in PHASES.items()}
     forgotten = roots() - stays - set().union(*PHASES.values())
@@ -127,13 +123,16 @@ def measure():
     found = None
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as short:
         found_in = bundle.shortened(bundle.own_files(), Path(short))
-        called = bundle.called(bundle.own_files())
         paths = {flat.module(file): path for file, path in found_in.items()}
+        bare = {name for name, new in called.items() if new not in paths}  # packages without code
+        stays -= bare
+        brought = {name: modules - bare for name, modules in brought.items()}
         sizes = {
             name: compiled_size(called[name], paths[called[name]], folder) for name in stays.union(*brought.values())
         }
         if command := micropython32.command():
-            found = heap.measure(command, Path(folder), stays, PHASES, called)
+            there = {name: new for name, new in called.items() if name not in bare}
+            found = heap.measure(command, Path(folder), stays, PHASES, there)
     modules = [
         {
             "module": name,

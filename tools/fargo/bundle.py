@@ -67,12 +67,17 @@ def _mentioned(name: str, text: str) -> set[str]:
 def _short(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str]) -> list[tuple[str, str]]:
     new = called([name for name, _text in files], mentioned)
     trees = {new[flat.module(name)]: flat.flatten(ast.parse(text), new) for name, text in files}
+    for name in [name for name, tree in trees.items() if flat.is_bare(tree)]:
+        if not any(other.startswith(name + ".") for other in trees):  # nobody imports it any more
+            del trees[name]
     public = [short for name, short in new.items() if name.split(".")[0] in ("board", "board_start", "port")]
     public += ["ocf", "ocf.resource"]
     short = names.shorten(trees, {new[name] for name in _OPEN_TO_APPS & set(new)}, public, mentioned)
     found = []
     for name, _text in files:
         module = flat.module(name)
+        if new[module] not in short:
+            continue
         path = name if new[module] == module else new[module] + ".py"
         found.append((path, short[new[module]]))
     return found

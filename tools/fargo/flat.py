@@ -35,6 +35,11 @@ def flatten(tree: ast.Module, names: Mapping[str, str]) -> ast.Module:
     return ast.fix_missing_locations(_Flattener(names).visit(tree))
 
 
+def is_bare(tree: ast.Module) -> bool:
+    """Whether a module has no code: only a package's words about itself."""
+    return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in tree.body)
+
+
 class _Flattener(ast.NodeTransformer):
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
