@@ -126,10 +126,14 @@ async def tasks(node):
     node.log("info", "the network is joined as %s" % address)
     # In the clear, where discovery comes to, and secured.
     clear = Endpoint(
-        UdpTransport(address, _PORT, (_GROUP,), address), node.ocf.handle, rate=_CLEAR_RATE, burst=_CLEAR_BURST
+        UdpTransport(address, _PORT, (_GROUP,), address),
+        node.ocf.handle,
+        node.ocf.out,
+        rate=_CLEAR_RATE,
+        burst=_CLEAR_BURST,
     )
     node.dtls = DtlsTransport(UdpTransport(address, _SECURE_PORT, limit=_DATAGRAM), node.security)
-    secured = Endpoint(node.dtls, node.ocf.handle, clear.out)
+    secured = Endpoint(node.dtls, node.ocf.handle, node.ocf.out)
     node.dtls.closed = secured.drop_peer
     node.ocf.coap += [clear, secured]
     coroutines = [endpoint.run() for endpoint in node.ocf.coap]
