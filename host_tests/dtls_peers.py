@@ -149,8 +149,8 @@ class Pair:
         assert self.inbox.empty()
 
     def at_rest(self) -> None:
-        """No task but the two that receive, the two of each transport that it always has, and the test's."""
-        assert len(asyncio.all_tasks()) == 7, asyncio.all_tasks()
+        """No task but the two that receive, the one of each transport that it always has, and the test's."""
+        assert len(asyncio.all_tasks()) == 5, asyncio.all_tasks()
 
     async def close(self) -> None:
         """Both ends are closed: nothing is left."""
