@@ -53,6 +53,7 @@ def load():
     return main
 
 
+micropython.opt_level(3)  # the numbers of lines would stay in memory
 locked = shut()
 gc.threshold(32768)  # no sooner: a collection takes as long as a request; no later: holes would cut the heap to pieces
 machine.WDT(timeout=60_000)  # whatever hangs from here on ends in a reset

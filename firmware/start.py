@@ -112,8 +112,9 @@ def _manners(node):
 async def tasks(node):
     """Join the network and begin to serve: the tasks that run from now on."""
     node.log("info", "Fargo, version %s in %s" % (node.version or "unknown", node.slots.running))
-    # The app's image comes before what is frozen into the firmware; names of frozen files have no folder.
-    node.log("info", "Fargo's code is in " + (__file__.partition("firmware")[0] or "the firmware"))
+    # The app's image comes before what is frozen into the firmware; names of frozen files have no root.
+    root, _, folder = __file__.partition("/")
+    node.log("info", "Fargo's code is in " + ("the firmware" if root else "/" + folder.partition("/")[0] + "/"))
     found = [asyncio.create_task(coroutine) for coroutine in [node.feed()] + _manners(node)]
     with phase("swupdate.boot") as boot:
         boot.start(node.updater, board_start.reset_cause())
@@ -125,10 +126,14 @@ async def tasks(node):
     node.log("info", "the network is joined as %s" % address)
     # In the clear, where discovery comes to, and secured.
     clear = Endpoint(
-        UdpTransport(address, _PORT, (_GROUP,), address), node.ocf.handle, rate=_CLEAR_RATE, burst=_CLEAR_BURST
+        UdpTransport(address, _PORT, (_GROUP,), address),
+        node.ocf.handle,
+        node.ocf.out,
+        rate=_CLEAR_RATE,
+        burst=_CLEAR_BURST,
     )
     node.dtls = DtlsTransport(UdpTransport(address, _SECURE_PORT, limit=_DATAGRAM), node.security)
-    secured = Endpoint(node.dtls, node.ocf.handle, clear.out)
+    secured = Endpoint(node.dtls, node.ocf.handle, node.ocf.out)
     node.dtls.closed = secured.drop_peer
     node.ocf.coap += [clear, secured]
     coroutines = [endpoint.run() for endpoint in node.ocf.coap]

@@ -61,12 +61,23 @@ def in_order(modules: Collection[str]) -> list[str]:
     return found
 
 
-def measure(command: str, folder: Path, resident: Collection[str], phases: Mapping[str, Iterable[str]]) -> Heap:
-    """Of the `.mpy` files in `folder`, by the MicroPython `command`. Ends the program when that fails."""
-    everything = closure([*resident, *(name for names in phases.values() for name in names)])
-    lines = [" ".join(in_order(resident)), " ".join(m for m in in_order(everything) if m not in resident)]
+def measure(
+    command: str,
+    folder: Path,
+    resident: Collection[str],
+    phases: Mapping[str, Iterable[str]],
+    called: Mapping[str, str],
+) -> Heap:
+    """Of the `.mpy` files in `folder`, by the MicroPython `command`. Ends the program when that fails.
+
+    `called`: what each module is called there.
+    """
+    meant = {new: name for name, new in called.items()}
+    everything = closure([*resident, *(name for names in phases.values() for name in names)]) & set(called)
+    order = [in_order(resident), [m for m in in_order(everything) if m not in resident]]
+    lines = [" ".join(called[module] for module in modules) for modules in order]
     titles = list(phases)
-    lines += [f"{n}={' '.join(phases[title])}" for n, title in enumerate(titles)]
+    lines += [f"{n}={' '.join(called[module] for module in phases[title])}" for n, title in enumerate(titles)]
     plan = folder / "plan"
     plan.write_text("\n".join(lines))
     done = subprocess.run(
@@ -82,9 +93,9 @@ def measure(command: str, folder: Path, resident: Collection[str], phases: Mappi
     for line in done.stdout.splitlines():
         what, *words = line.split()
         if what == "names":
-            module = words[0]
+            module = meant.get(words[0], "")
         elif what == "heap":
-            heap.code[words[0]] = int(words[1])
+            heap.code[meant[words[0]]] = int(words[1])
         elif what == "resident":
             heap = heap._replace(resident=int(words[1]))
         elif what == "phase":

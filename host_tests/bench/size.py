@@ -19,36 +19,36 @@ import heap  # noqa: E402
 import live  # noqa: E402
 import micropython32  # noqa: E402
 from budgets import BUDGETS, past  # noqa: E402
-from fargo import bundle, names, romfs  # noqa: E402
+from fargo import bundle, flat, romfs  # noqa: E402
 from modules import ROOT, closure, resident, roots  # noqa: E402
 
+_START = ("firmware.start",)
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
 _OFFER = (*_WORK, "swupdate.install.offer")
 _OPEN = ("firmware.resolver", "swupdate.install.https", "port._stream_micropython")
 _BRING = (*_WORK, "swupdate.install.bring")
 _HTTPS = (*_BRING, *_OPEN)
+_COAP_WORK = (*_WORK, "firmware.resolver", "firmware.coap_source")
 _COAP = (*_BRING, "firmware.resolver", "firmware.coap_source")
+_CONNECT = (*_COAP_WORK, "firmware.coap_connect", "dtls.client", "firmware.trust")
 # What is in memory together, by the roots of the phases.
 PHASES = {
-    "start": (
-        "firmware.start",
-        "swupdate.boot",
-        "swupdate.machine",
-        "swupdate.trust",
-        "ocf.onboarding",
-        "ocf.security.load",
-        "port.group",
-        "port.sockets",
-        "firmware.repair",
-        "firmware.provision",
-        "firmware.seen",
-        "swupdate.label",
-        "firmware.room",
-    ),
-    "handshake": ("dtls.server", "crypto.p256", "ocf.security.credentials"),
+    "start, provisioned": (*_START, "firmware.provision"),
+    "start, repair": (*_START, "firmware.repair"),
+    "start, room": (*_START, "firmware.room"),
+    "start, label": (*_START, "swupdate.label"),
+    "start, time": (*_START, "firmware.seen"),
+    "start, onboarding": (*_START, "ocf.onboarding"),
+    "start, security": (*_START, "ocf.security.load"),
+    "start, update": (*_START, "swupdate.boot", "swupdate.machine", "swupdate.trust"),
+    "start, sockets": (*_START, "port.sockets", "port.group"),
+    "handshake": ("dtls.server", "ocf.security.credentials"),
+    "handshake, keys": ("dtls.server", "crypto.p256"),
     "first session with CCM, which stays": ("dtls.aead",),
     "last flight, again": ("dtls.wire",),
     "handshake, certificates": ("dtls.server", "dtls.certificates", "ocf.security.certificates"),
+    "handshake, signing": ("dtls.server", "dtls.certificates", "crypto.ecdsa", "crypto.der"),
+    "handshake, verifying": ("dtls.server", "dtls.certificates", "crypto.verify", "crypto.der"),
     "GET of /oic/d": ("ocf.core",),
     "UPDATE, read": ("ocf.update", "swupdate.declared"),
     "UPDATE of /oc/swu": ("swupdate.wish",),
@@ -89,16 +89,9 @@ PHASES = {
     "update, its signatures": (*_WORK, "swupdate.install.trust", "swupdate.install.signatures", "crypto.cose"),
     "update, it is kept": (*_WORK, "swupdate.install.trust", "swupdate.trust"),
     "update, validation": (*_WORK, "swupdate.install.whole"),
-    "update by CoAP, handshake": (
-        *_WORK,
-        "firmware.coap_source",
-        "firmware.coap_connect",
-        "dtls.client",
-        "dtls.certificates",
-        "firmware.resolver",
-        "firmware.trust",
-        "crypto.x509",
-    ),
+    "update by CoAP, handshake": (*_CONNECT, "crypto.p256"),
+    "update by CoAP, certificates": (*_CONNECT, "dtls.certificates", "crypto.x509"),
+    "update by CoAP, signing": (*_CONNECT, "dtls.certificates", "crypto.ecdsa", "crypto.der"),
     "update by CoAP, envelope": (*_OFFER, "firmware.resolver", "firmware.coap_source", "firmware.coap_get"),
     "update by CoAP, connection lost": (*_COAP, "firmware.coap_lost"),
     "update by CoAP, what is there": (*_COAP, "swupdate.install.local"),
@@ -108,7 +101,7 @@ PHASES = {
 
 
 def compiled_size(name, path, folder):
-    """Bytes of the module as the release carries it; it stays in `folder`, where an import finds it."""
+    """Bytes of the module, by its name in an image, as the release carries it; it stays in `folder` for an import."""
     out = Path(folder) / name.replace(".", "/")
     out = out / "__init__.mpy" if path.name == "__init__.py" else out.with_suffix(".mpy")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +114,7 @@ def measure():
 
     Bytes; of the heap: None, and no figures, without a MicroPython that has 32-bit words.
     """
+    called = bundle.called(bundle.own_files())
     stays = resident()
     brought = {name: closure(modules) - stays for name, modules in PHASES.items()}
     forgotten = roots() - stays - set().union(*PHASES.values())
@@ -129,10 +123,16 @@ def measure():
     found = None
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as short:
         found_in = bundle.shortened(bundle.own_files(), Path(short))
-        paths = {names.module(file): path for file, path in found_in.items()}
-        sizes = {name: compiled_size(name, paths[name], folder) for name in stays.union(*brought.values())}
+        paths = {flat.module(file): path for file, path in found_in.items()}
+        bare = {name for name, new in called.items() if new not in paths}  # packages without code
+        stays -= bare
+        brought = {name: modules - bare for name, modules in brought.items()}
+        sizes = {
+            name: compiled_size(called[name], paths[called[name]], folder) for name in stays.union(*brought.values())
+        }
         if command := micropython32.command():
-            found = heap.measure(command, Path(folder), stays, PHASES)
+            there = {name: new for name, new in called.items() if name not in bare}
+            found = heap.measure(command, Path(folder), stays, PHASES, there)
     modules = [
         {
             "module": name,

@@ -22,7 +22,7 @@ from typing import Any
 import aiocoap
 import cbor2
 from coap.message import Refused
-from fargo import bundle, names, release, romfs
+from fargo import bundle, flat, release, romfs
 from fargo.bundle import ROOT
 from fargo.serve import Server
 from fargo.stage import Stage
@@ -98,7 +98,7 @@ def compiled(name: str, source: Path) -> Path:
     key = name, source.read_bytes()
     if key not in _compiled:
         target = Path(_cache.name) / f"{len(_compiled)}.mpy"
-        romfs.compile_to(target, source, names.module(name))
+        romfs.compile_to(target, source, flat.module(name))
         _compiled[key] = target
     return _compiled[key]
 

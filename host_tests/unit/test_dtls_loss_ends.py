@@ -11,9 +11,8 @@ import simtime
 from coap.client import Client
 from coap.endpoint import Endpoint
 from coap.message import Response
-from crypto import Hmac
 from crypto.ccm import Ccm
-from dtls.record import Alert
+from dtls.record import Alert, Cbc
 from dtls.transport import DtlsTransport
 from dtls_peers import CLIENT, SERVER, SUITES, Credentials, Pair
 from lossy import Datagram, Network, Way
@@ -221,7 +220,7 @@ def test_a_closed_session_has_no_keys(suite: int) -> None:
 
     def all_keys() -> list[Any]:
         gc.collect()
-        return [one for one in gc.get_objects() if isinstance(one, Ccm | Hmac)]
+        return [one for one in gc.get_objects() if isinstance(one, Ccm | Cbc)]
 
     def keys() -> int:
         return sum(all(one is not old for old in before) for one in all_keys())

@@ -1,11 +1,18 @@
 """Short names for device code: the same behaviour, and as few names as there can be."""
 
 import ast
+import asyncio
+import builtins
+import io
+import os
 import re
+import socket
+import subprocess
 
 import pytest
-from fargo import bundle, names
+from fargo import bundle, flat, names
 from fargo.bundle import ROOT
+from fargo.console import Failure
 
 LAMP = ROOT / "examples/lamp"
 
@@ -17,8 +24,16 @@ def ran(text, **known):
     return found
 
 
-def short(**sources):
-    return names.shorten(sources)
+def short(*open_to_apps, mentioned=(), public=(), **sources):
+    trees = {module: ast.parse(text) for module, text in sources.items()}
+    return names.shorten(trees, open_to_apps, public, mentioned)
+
+
+def flattened(kept=(), **sources):
+    """Modules, "__" in their names a dot, with the new names of each other."""
+    new = flat.called([name.replace("__", ".") for name in sources], kept)
+    trees = {new[name.replace("__", ".")]: flat.flatten(ast.parse(text), new) for name, text in sources.items()}
+    return {module: ast.unparse(tree) for module, tree in trees.items()}
 
 
 def test_private_names_are_short_and_shared_between_modules():
@@ -26,8 +41,8 @@ def test_private_names_are_short_and_shared_between_modules():
         one="class One:\n    def __init__(self):\n        self._count = 1\n",
         two="class Two:\n    def __init__(self):\n        self._other = self._more = 2\n",
     )
-    assert set(re.findall(r"_\w+", found["one"])) == {"__init__", "_0"}
-    assert set(re.findall(r"_\w+", found["two"])) == {"__init__", "_0", "_1"}
+    assert set(re.findall(r"\b_\w+", found["one"])) == {"__init__", "_0", "_1"}  # the class's own is one
+    assert set(re.findall(r"\b_\w+", found["two"])) == {"__init__", "_0", "_1", "_2"}
 
 
 def test_a_class_and_what_it_inherits_from_share_no_name():
@@ -37,7 +52,8 @@ def test_a_class_and_what_it_inherits_from_share_no_name():
         grandchild="from child import Child\nclass Last(Child):\n    def __init__(self):\n        self._third = 3\n",
     )
     new = [set(re.findall(r"\b_[a-z0-9]\b", found[module])) for module in ("base", "child", "grandchild")]
-    assert all(len(one) == 1 for one in new) and len(set.union(*new)) == 3
+    assert sum(len(one) for one in new) == 8  # Base and Child are in two of them
+    assert len(set.union(*new)) == 6
 
 
 def test_what_two_modules_call_alike_stays_alike():
@@ -55,7 +71,7 @@ def test_what_two_modules_call_alike_stays_alike():
     ],
 )
 def test_what_others_know_stays(text):
-    kept = names.shorten({"one": text, "port._micropython": "sleep = 1"})["one"]
+    kept = short(**{"one": text, "port._micropython": "sleep = 1"})["one"]
     for name in ("_LIMIT", "_io_queue", "_named", "_micropython"):
         assert (name in text) == (name in kept)
 
@@ -75,10 +91,10 @@ def other(amount, label="x"):
     return amount, label
 found = total(1, 2, 3, scale=2, extra=4), other(1, label="y"), other(5)
 """
-    found = short(one=text)["one"]
+    found = short(one=text, mentioned={"found"})["one"]
     assert ran(found)["found"] == ran(text)["found"]
     assert "label='x'" in found and "amount" not in found and "fourth" not in found
-    assert names.shorten({"one": text}, ["one"])["one"].count("amount") == 2
+    assert short("one", one=text)["one"].count("amount") == 2
 
 
 def test_errors_that_are_caught_keep_their_name_apart():
@@ -90,32 +106,144 @@ def work(error, value):
         return error, str(problem)
 found = work("bad", 0)
 """
-    assert ran(short(one=text)["one"])["found"] == ran(text)["found"]
+    assert ran(short(one=text, mentioned={"found"})["one"])["found"] == ran(text)["found"]
 
 
-def test_the_device_has_few_private_names(tmp_path):
+def test_public_names_of_objects_are_short_and_each_another():
+    found = short(
+        one="class One:\n    level_one = 1\n    def begin_it(self):\n        return self.level_one\n",
+        two="class Two:\n    level_two = 2\ndef look_at(thing):\n    thing.seen_by = thing.level_one\n",
+    )
+    new = set(re.findall(r"\b[a-zA-Z]\d\b", found["one"] + found["two"]))
+    assert len(new) == 4 and "level" not in found["one"] + found["two"]
+    assert ran(found["one"] + "\n" + found["two"])
+
+
+def test_functions_of_modules_that_never_meet_share_a_name():
+    found = short(
+        one="def first_thing():\n    return 1\n",
+        two="def second_thing():\n    return 2\n",
+        three="import one\nimport two\ndef third_thing():\n    return one.first_thing()\n",
+        four="import two\nfourth_thing = two.second_thing\n",
+    )
+    new = {module: re.findall(r"(?:def )(_\w)", text) for module, text in found.items()}
+    assert new["one"] == new["two"] == ["_0"] and new["three"] == ["_1"]
+    assert "one._0()" in found["three"] and "two._0" in found["four"]
+
+
+def test_what_apps_errors_and_keywords_name_stays():
+    text = """
+class Alarm(ValueError):
+    pass
+class Louder(Alarm):
+    pass
+class Bell:
+    def __init__(self, **fields):
+        self.fields = fields
+    def ring_it(self):
+        return Bell(tone_of_it=5)
+    def readinto(self, buf):
+        return 0
+tone_of_it = used_by_app = 1
+"""
+    found = short(one=text, mentioned={"used_by_app"})["one"]
+    for name in ("Alarm", "Louder", "tone_of_it", "used_by_app", "readinto"):
+        assert name in found
+    assert "ring_it" not in found and "Bell" not in found
+    public = short(one=text, public=["one"])["one"]
+    assert "Bell" in public and "ring_it" in public
+
+
+def test_modules_lie_beside_the_app_under_short_names():
+    found = flattened(
+        near__store="import sys\nfrom port import phase\nwith phase('far.install.store', 'app') as code:\n    pass\n",
+        far__install__store="import near.store\nfrom near.store import code\nfrom far import open_one, install as inner\n",
+        far__install="value: int\nclass Only:\n    field: str\n",
+        far__open_one="",
+        port="import sys\nif sys.implementation.name == 'micropython':\n    a = 1\nelse:\n    from port import _cpython\n",
+        kept=["far.open_one"],
+    )
+    assert set(found) == {"store_", "install_store_", "install_", "far.open_one", "port"} or set(found) == {
+        "near_store_", "store_", "install_", "far.open_one", "port"
+    }  # fmt: skip
+    near, far = (name for name in found if "store" in name)
+    if "phase" not in found[near]:
+        near, far = far, near
+    assert f"phase('{far}', 'app')" in found[near]
+    assert found[far].splitlines() == [
+        f"import {near}", f"from {near} import code", "import install_ as inner", "from far import open_one"
+    ]  # fmt: skip
+    assert found["install_"] == "class Only:\n    pass" and "cpython" not in found["port"]
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory):
+    """(the files of an image, the same with short names)."""
     files = bundle.device_files(LAMP)
-    found = bundle.shortened(files, tmp_path)
+    return files, bundle.shortened(files, tmp_path_factory.mktemp("short"))
+
+
+def test_the_device_has_few_names(device, tmp_path):
+    files, found = device
     assert found["app.py"] == files["app.py"]  # the maker's, whose names are his
-    before, after = set(), set()
-    for name in found:
-        if name != "app.py":
-            before |= private(files[name].read_text())
-            after |= private(found[name].read_text())
-    assert len(before) > 300 and len(after) < 60
-    again = bundle.shortened(files, tmp_path / "again")
+    before = set().union(*(identifiers(path.read_text()) for name, path in files.items() if name != "app.py"))
+    after = set().union(*(identifiers(path.read_text()) for name, path in found.items() if name != "app.py"))
+    assert len([name for name in before if name[0] == "_"]) > 300
+    assert len([name for name in after if re.fullmatch("_[a-zA-Z0-9]+", name)]) < 60
+    assert sum(map(len, after)) < sum(map(len, before)) // 2
+    again = bundle.shortened(files, tmp_path)
     assert {name: path.read_bytes() for name, path in found.items()} == {
         name: path.read_bytes() for name, path in again.items()
     }
 
 
-def private(text):
-    """The private names that stay in memory: not what the compiler folds."""
+def test_no_short_name_was_one_of_the_platform(device):
+    """What MicroPython or a chip's module calls by its name must not have another one."""
+    files, found = device
+    gone = set().union(*(identifiers(path.read_text()) for path in files.values()))
+    gone -= set().union(*(identifiers(path.read_text()) for path in found.values()))
+    public = {name for name in gone if name[0] != "_"}
+    assert len(public) > 200
+    classes = (asyncio.Task, asyncio.Event, asyncio.Lock, asyncio.StreamReader, asyncio.StreamWriter, io.RawIOBase,
+               io.BytesIO, socket.socket, str, bytes, bytearray, memoryview, int, dict, list, set, Exception)  # fmt: skip
+    for thing in (*classes, asyncio, builtins, os, socket, io):
+        assert not public & set(dir(thing)), thing
+    text = (
+        "import asyncio, binascii, gc, hashlib, io, machine, micropython, os, random, select, socket, struct, sys, time\n"
+        "import tls, vfs\n"
+        "for thing in list(globals().values()):\n    for name in dir(thing):\n        print(name)\n"
+        "        print(*dir(getattr(thing, name)))\n"
+    )
+    done = subprocess.run(["micropython", "-c", text], capture_output=True, text=True, check=True)
+    assert len(done.stdout.split()) > 500
+    known = public & set(done.stdout.split())
+    assert not known, sorted(known)
+    chip = [(ROOT / f"board/sim/{name}.py").read_text() for name in ("esp32", "peripherals")]
+    simulation = {"Clock", "erase", "keep", "make", "slots", "table"}  # its own, which no chip has
+    known = (public & set().union(*map(identifiers, chip))) - simulation
+    assert not known, sorted(known)
+
+
+def test_what_an_app_mentions_keeps_its_name(tmp_path):
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "app.py").write_text("import dtls.transport\nasync def main(device):\n    device.updater.tell_me = 1\n")
+    found = bundle.shortened(bundle.device_files(app), tmp_path / "short")
+    assert "dtls/transport.py" in found and "transport_.py" not in found
+    assert "import dtls.transport" in found["node_.py"].read_text()
+    assert "self.updater.state" in found["node_.py"].read_text()
+    (app / "store_.py").write_text("")
+    with pytest.raises(Failure, match="would hide Fargo's own store_.py"):
+        bundle.shortened(bundle.device_files(app), tmp_path / "short")
+
+
+def identifiers(text):
+    """The names that stay in memory, of attributes, functions and what a module has: not what the compiler folds."""
     tree = ast.parse(text)
     folded = {
         node.targets[0].id
         for node in ast.walk(tree)
         if isinstance(node, ast.Assign) and getattr(getattr(node.value, "func", None), "id", "") == "const"
     }
-    found = {getattr(node, "attr", None) or getattr(node, "id", None) for node in ast.walk(tree)}
-    return {name for name in found if name and re.match(r"_[a-zA-Z0-9]", name)} - folded
+    found = {getattr(node, "attr", None) or getattr(node, "name", None) for node in ast.walk(tree)}
+    return {name for name in found if name} - folded

@@ -1,11 +1,11 @@
-"""Messages with certificates: a phase, loaded for a handshake that has them."""
+"""Messages with certificates: a phase, loaded for a handshake that has them.
+
+What signs, what verifies and what judges certificates take turns in memory.
+"""
 
 from hashlib import sha256
 
-from crypto import der
-from crypto.ecdsa import sign_async
-from crypto.verify import verify_async
-from port import const
+from port import const, phase
 
 from dtls.record import Alert
 from dtls.wire import Reader, vector
@@ -50,8 +50,9 @@ async def peer(credentials, body):
 
 async def sign(private, *parts):
     """The signature over `parts`, with its algorithm before it."""
-    signature = await sign_async(private, _digest(parts))
-    return _ALGORITHM + vector(2, der.encode_signature(signature))
+    with phase("crypto.ecdsa", "crypto.der") as (ecdsa, der):
+        signature = await ecdsa.sign_async(private, _digest(parts))
+        return _ALGORITHM + vector(2, der.encode_signature(signature))
 
 
 async def verify(public, body, *parts):
@@ -62,12 +63,13 @@ async def verify(public, body, *parts):
     reader.end()
     if algorithm != _ALGORITHM:
         raise Alert(_HANDSHAKE_FAILURE)
-    try:
-        signature = der.decode_signature(signature)
-    except ValueError:
-        raise Alert(_DECODE_ERROR)
-    if not await verify_async(public, _digest(parts), signature):
-        raise Alert(_DECRYPT_ERROR)
+    with phase("crypto.verify", "crypto.der") as (code, der):
+        try:
+            signature = der.decode_signature(signature)
+        except ValueError:
+            raise Alert(_DECODE_ERROR)
+        if not await code.verify_async(public, _digest(parts), signature):
+            raise Alert(_DECRYPT_ERROR)
 
 
 def _digest(parts):

@@ -5,9 +5,8 @@ from errno import ETIMEDOUT
 from hashlib import sha256
 
 from crypto import equal
-from crypto.p256 import agree_async
 from crypto.prf import prf
-from port import const, print_exception, reserve, ticks_diff, ticks_ms, wait_for
+from port import const, phase, print_exception, reserve, ticks_diff, ticks_ms, wait_for
 
 from dtls.record import Alert
 from dtls.suites import derive
@@ -241,7 +240,8 @@ async def agree(private, point):
     if len(point) != 65 or point[0] != 4:
         raise Alert(_DECODE_ERROR)
     try:
-        return await agree_async(private, point[1:])
+        with phase("crypto.p256") as p256:
+            return await p256.agree_async(private, point[1:])
     except ValueError:
         raise Alert(_ILLEGAL_PARAMETER)
 

@@ -1,6 +1,6 @@
 """Records: how they are protected (RFC 6347 section 4.1), and the Session that they belong to."""
 
-from crypto import Hmac, equal
+from crypto import equal, hmac
 from port import aes, const, ticks_ms, urandom
 
 _CBC = const(2)
@@ -22,7 +22,7 @@ class Cbc:
     """AES-128-CBC with HMAC-SHA256, in the order MAC-then-encrypt (RFC 5246 section 6.2.3.2)."""
 
     def __init__(self, mac, key):
-        self._mac = Hmac(mac)
+        self._mac = mac  # what HMAC makes of it would be four times as large
         self._key = key
 
     def seal(self, pseudo, data):
@@ -35,7 +35,7 @@ class Cbc:
         sealed[:16] = iv
         plain = memoryview(sealed)[16:]
         plain[:size] = data
-        plain[size : size + _MAC] = self._mac.of(pseudo, size.to_bytes(2, "big"), data)
+        plain[size : size + _MAC] = hmac(self._mac, pseudo, size.to_bytes(2, "big"), data)
         for i in range(size + _MAC, len(plain)):
             plain[i] = pad
         aes(self._key, _CBC, iv).encrypt(plain, plain)
@@ -55,7 +55,7 @@ class Cbc:
         end = size - 1 - pad
         good &= equal(plain[end:], bytes((pad,)) * (pad + 1))
         end -= _MAC
-        mac = self._mac.of(pseudo, end.to_bytes(2, "big"), plain[:end])
+        mac = hmac(self._mac, pseudo, end.to_bytes(2, "big"), plain[:end])
         good &= equal(mac, plain[end : end + _MAC])
         return plain[:end] if good else None
 

@@ -24,7 +24,7 @@ _HEADER = const(13)
 _BODY = const(25)  # where the body of a handshake message begins in its record
 _IDLE = const(600_000)  # ms until a silent session is given up
 _IDLE_KEPT = const(120_000)  # the same, where it keeps others out
-_SWEEP = const(5000)
+_TEND = const(100)
 _AGAIN = const(300)
 
 
@@ -50,14 +50,14 @@ class DtlsTransport:
         self._code = self._server = None  # the phase of the server's handshakes, and its module
         self._ready = []  # (data, session) that are not delivered yet
         self._key = None  # an ephemeral key made ahead
-        self._tasks = []
+        self._task = None
 
     # As a transport
 
     async def receive(self):
         """The next (data, session, False) of a peer that has finished its handshake."""
-        if not self._tasks:
-            self._tasks = [create_task(self._make_keys()), create_task(self._sweep())]
+        if not self._task:
+            self._task = create_task(self._tend())
         while not self._ready:
             data, address, multicast = await self.datagrams.receive()
             if not multicast:
@@ -89,8 +89,8 @@ class DtlsTransport:
         self.drop_all()
         for address in list(self.handshakes):
             self.end_handshake(address)
-        for task in self._tasks:
-            task.cancel()
+        if self._task:
+            self._task.cancel()
         self.datagrams.close()
 
     # Sessions
@@ -221,24 +221,19 @@ class DtlsTransport:
                 key = await p256.key_pair_async(urandom)
         return key
 
-    async def _make_keys(self):
+    async def _tend(self):
+        """Give up sessions whose peer is silent, and make a key ahead."""
         while True:
             try:
+                now = ticks_ms()
+                for session in list(self.sessions.values()):
+                    if ticks_diff(now, session.used) > (_IDLE_KEPT if session.kept else _IDLE):
+                        self.drop(session)
                 if self._key is None and not self.handshakes:
                     self._key = await self.key_pair()
             except MemoryError:
                 collect()
-            await sleep_ms(100)
-
-    async def _sweep(self):
-        """Give up sessions whose peer is silent."""
-        while True:
-            await sleep_ms(_SWEEP)
-            now = ticks_ms()
-            try:
-                for session in list(self.sessions.values()):
-                    if ticks_diff(now, session.used) > (_IDLE_KEPT if session.kept else _IDLE):
-                        self.drop(session)
             except Exception as error:  # noqa: BLE001 - the silent would keep others out for ever
                 print_exception(error)
             self.rest()  # when the last handshake did not end, but was ended
+            await sleep_ms(_TEND)

@@ -11,7 +11,8 @@ _POST = const(2)
 _DELETE = const(4)
 _OCF_CBOR = const(10000)
 _FORMATS = (None, 60, _OCF_CBOR)
-_BUFFER = const(1024)  # holds every representation but those of discovery
+_MESSAGE = const(1280)
+_HEAD = const(256)  # more than comes before the payload; the rest holds every representation but those of discovery
 _LARGEST = const(16384)
 _BATCH = "/oic/res?if=oic.if.b"  # the observation of all discoverable Resources at once
 
@@ -19,20 +20,22 @@ _BATCH = "/oic/res?if=oic.if.b"  # the observation of all discoverable Resources
 class Device:
     """The Resources of one OCF Device.
 
-    `access` is its policy (docs/architecture.md, ocf.security). `di` is the device's UUID as text. `buffer` is the size
-    in bytes of the one buffer that representations are written into; a larger one gets memory of its own.
+    `access` is its policy (docs/architecture.md, ocf.security). `di` is the device's UUID as text. `out` is where the
+    endpoints of coap put messages together; representations are written into the same memory, behind the place for the
+    message's head, and moved when the message is made. A larger one gets memory of its own.
     `endpoints(resource, request)` gives the URLs under which a Resource is reached; the composition sets it. `seen`,
     when set, is called with the identity of an authenticated Client after each of its exchanges.
     """
 
-    def __init__(self, access, di, buffer=_BUFFER):
+    def __init__(self, access, di):
         self.access = access
         self.di = di
         self.resources = []
         self.coap = []  # the coap endpoints that notify
         self.endpoints = lambda resource, request: []
         self.seen = None
-        self.buf = bytearray(buffer)
+        self.out = memoryview(bytearray(_MESSAGE))
+        self.buf = self.out[_HEAD:]
 
     def add(self, resource):
         """Serve `resource`. Raises ValueError when its href is taken."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from fargo import names, romfs
+from fargo import flat, names, romfs
 from fargo.console import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_ON_THE_DEVICE = {"lib/port/_cpython.py", "lib/port/_inflate_cpython.py", "lib/coap/client.py"}
-_OPEN_TO_APPS = frozenset(("ocf.resource", "firmware.node", "firmware.clock"))  # docs/app.md: whom an app calls
+# docs/app.md: whom an app calls, what it may import, and what it is given. What else its source mentions stays, too.
+_OPEN_TO_APPS = frozenset(("ocf.resource", "firmware.node", "firmware.clock"))
+_IMPORTED = frozenset(("ocf.resource", "ocf.update"))
+_GIVEN = frozenset(("add", "log", "data", "clock", "now", "set", "version"))
 
 
 def app_image(files: Mapping[str, Path], march: str | None = None, keep_names: bool = False) -> bytes:
@@ -28,20 +32,55 @@ def app_image(files: Mapping[str, Path], march: str | None = None, keep_names: b
 
 
 def shortened(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
-    """The same `files`, Fargo's own replaced by copies in `folder` whose private names are short."""
-    found = dict(files)
-    for name, text in _short(tuple((name, path, path.read_bytes()) for name, path in files.items() if _is_ours(name))):
+    """The same `files`, Fargo's own replaced by copies in `folder` that have short names, inside and outside.
+
+    Raises Failure when the app has a file of such a name.
+    """
+    ours = {name: path for name, path in files.items() if _is_ours(name)}
+    found = {name: path for name, path in files.items() if name not in ours}
+    mentioned = {*_GIVEN, *_IMPORTED}
+    for name, path in found.items():
+        if name.endswith(".py"):
+            mentioned |= _mentioned(name, path.read_text())
+    for name, text in _short(tuple((name, path.read_bytes()) for name, path in ours.items()), frozenset(mentioned)):
+        if name in found:
+            raise Failure(f"{found[name]} would hide Fargo's own {name}", "rename it")
         found[name] = folder / name
         found[name].parent.mkdir(parents=True, exist_ok=True)
         found[name].write_text(text)
     return found
 
 
+def called(files: Iterable[str], mentioned: Collection[str] = _IMPORTED) -> dict[str, str]:
+    """What Fargo's modules are called in an image whose app imports only what is `mentioned`: by their long names."""
+    return flat.called([flat.module(name) for name in files], mentioned)
+
+
+def _mentioned(name: str, text: str) -> set[str]:
+    try:
+        return names.mentions(text)
+    except SyntaxError as error:
+        raise Failure(f"{name} of the app is no Python: {error}") from error
+
+
 @functools.lru_cache(4)
-def _short(files: tuple[tuple[str, Path, bytes], ...]) -> list[tuple[str, str]]:
-    sources = {names.module(name): text.decode() for name, _path, text in files}
-    short = names.shorten(sources, _OPEN_TO_APPS)
-    return [(name, short[names.module(name)]) for name, _path, _text in files]
+def _short(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str]) -> list[tuple[str, str]]:
+    new = called([name for name, _text in files], mentioned)
+    trees = {new[flat.module(name)]: flat.flatten(ast.parse(text), new) for name, text in files}
+    for name in [name for name, tree in trees.items() if flat.is_bare(tree)]:
+        if not any(other.startswith(name + ".") for other in trees):  # nobody imports it any more
+            del trees[name]
+    public = [short for name, short in new.items() if name.split(".")[0] in ("board", "board_start", "port")]
+    public += ["ocf", "ocf.resource"]
+    short = names.shorten(trees, {new[name] for name in _OPEN_TO_APPS & set(new)}, public, mentioned)
+    found = []
+    for name, _text in files:
+        module = flat.module(name)
+        if new[module] not in short:
+            continue
+        path = name if new[module] == module else new[module] + ".py"
+        found.append((path, short[new[module]]))
+    return found
 
 
 def _is_ours(name: str) -> bool:

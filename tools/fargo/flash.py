@@ -9,11 +9,13 @@ import cbor
 from esp_idf_defs.partitions import PartitionDefinition, PartitionTable
 from littlefs import LittleFS, LittleFSError
 
+from fargo import names as short_names
 from fargo.bundle import ROOT
 from fargo.console import Failure
 
 TABLE_AT = 0x8000
 BLOCK = 4096
+_COMPILED = ("romfs", "rescue")
 
 # Those of boards are read from where a build of MicroPython finds them, with the reasons for their sizes.
 LAYOUTS = {
@@ -122,8 +124,11 @@ def build_vfs(layout: str, provision: Mapping[str, object], files: Mapping[str, 
     fs = LittleFS(block_size=BLOCK, block_count=size // BLOCK, prog_size=32, read_size=32, lookahead_size=32)
     content = {
         "boot.py": (ROOT / "boot.py").read_bytes(),
-        "romfs.py": (ROOT / "board/vfs/romfs.py").read_bytes(),
-        "rescue.py": (ROOT / "board/vfs/rescue.py").read_bytes(),
+        # Compiled on the device, where each name of theirs would stay in memory.
+        **{
+            f"{name}.py": short_names.shorten_source((ROOT / f"board/vfs/{name}.py").read_text()).encode()
+            for name in _COMPILED
+        },
         "fargo.cbor": cbor.dumps(provision),
         **(files or {}),
     }

