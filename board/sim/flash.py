@@ -13,15 +13,16 @@ class Flash:
     """`settings`: "erase_ms" of a sector and "program_ms" of 4 KB, which block; "cut_at": the operation (counted from 1)
     at which the power fails, "torn": how much of that operation is done: nothing (false), the first half ("half" or
     true), or all but some bits here and there ("bits"). "journal": a file to which every operation that was done is
-    appended (ENTRY, and the bytes to be programmed). `halt()` never returns.
+    appended (ENTRY, and the bytes to be programmed). `halt()` never returns. `busy(ms)` hears of what blocks, before it does.
 
     "bad": a list of [offset, size, what, rate, times]: operations "erase", "program" or "read" that touch these bytes fail
     with OSError, as the SDK's do; "silent": erasing and programming there leave bits as they were, and say nothing. `rate`
     (1 unless given) is how probable that is, drawn from "seed"; `times` (-1: no limit), how often it happens after a start.
     """
 
-    def __init__(self, file, settings, halt):
+    def __init__(self, file, settings, halt, busy=None):
         self._file = file
+        self._busy = busy
         self._erase_ms = settings.get("erase_ms", 0)
         self._program_ms = settings.get("program_ms", 0)
         self._cut_at = settings.get("cut_at", 0)
@@ -138,6 +139,9 @@ class Flash:
         if self._cut:
             self._halt("cut")
         self._spent += ms
-        if self._spent >= 1:  # the interpreter stands still, and the network with it
-            time.sleep_ms(int(self._spent))
-            self._spent -= int(self._spent)
+        ms = int(self._spent)
+        if ms:  # the interpreter stands still, and the network with it
+            if self._busy:
+                self._busy(ms)
+            time.sleep_ms(ms)
+            self._spent -= ms
