@@ -35,7 +35,7 @@ class Air(Netns):
         super().__init__()
         self.rtt_ms = rtt_ms
         self.loss = loss
-        self.busy: Sequence[tuple[float, float]] = ()
+        self.busy: Sequence[tuple[float, float, int]] = ()
         self.packets = self.lost = self.deaf = 0
         self._random = random.Random(seed)
         self._ends: list[int] = []
@@ -92,7 +92,7 @@ class Air(Netns):
 
     def _wakes(self, when: float) -> float:
         """When the chip, at `when`, runs again."""
-        for began, seconds in reversed(self.busy[-4:]):
+        for began, seconds, _ in reversed(self.busy[-4:]):
             if began <= when:
                 return max(when, began + seconds)
         return when

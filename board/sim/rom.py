@@ -42,9 +42,9 @@ class Chip:
         """Say something to the power supply."""
         self._control.write(text + "\n")
 
-    def busy(self, ms):
-        """Nothing runs for so long: the flash is busy."""
-        self.tell("busy %d" % ms)
+    def busy(self, at, ms):
+        """Nothing runs for so long: the flash is busy at byte `at`."""
+        self.tell("busy %d %d" % (at, ms))
 
     def network(self):
         """Whether there is a network."""

@@ -106,7 +106,9 @@ class HttpsSource:
         self._left -= at
         self._pace.begin()
         while at < len(view):
-            at += await self._timed(self._more(view[at:]), self._read_s, "sent nothing within %d s")
+            at += self._there(view[at:]) or await self._timed(
+                self._more(view[at:]), self._read_s, "sent nothing within %d s"
+            )
         if not self._left and not self._keep:
             await self.close()
 
@@ -118,13 +120,24 @@ class HttpsSource:
         if stream:
             await stream.close()
 
+    def _there(self, view):
+        """What has come of the body, without a turn of the loop: how many bytes, 0 or None for none."""
+        try:
+            return self._got(self._stream.take(view))
+        except OSError:  # whoever waits for more hears of it
+            return 0
+
     async def _more(self, view):
         """Some bytes of the body, at least one: how many."""
-        count = await self._stream.readinto(view)
+        count = self._got(await self._stream.readinto(view))
         if not count:
             raise _lost("closed the connection with %d bytes missing" % self._left)
-        self._left -= count
-        self._pace.got(count)
+        return count
+
+    def _got(self, count):
+        if count:
+            self._left -= count
+            self._pace.got(count)
         return count
 
     async def _skip(self, count):

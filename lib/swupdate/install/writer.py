@@ -1,12 +1,19 @@
 """The slot writer: the other slot's halves, sector by sector, so that half a slot can never look like a whole one."""
 
-from port import const
+from port import const, sleep_ms
 
 from swupdate.faults import Fault
 
 _CHUNK = const(4096)
 _PIECE = const(512)  # is read back at a time
 _TRIES = const(2)
+_TURNS = const(3)  # of the loop: what has come is taken, whoever waits for it has it, and more is asked for
+
+
+async def turn():
+    """Let the network work: while the flash does, nothing else can."""
+    for _ in range(_TURNS):
+        await sleep_ms(0)
 
 
 class SlotWriter:
@@ -30,11 +37,15 @@ class SlotWriter:
         """Read sector `index` of `half` into `buf` (4 KB)."""
         self.other(half).readblocks(index, buf)
 
-    def write(self, half, index, chunk):
-        """Erase and program sector `index`, which is not the first."""
+    async def write(self, half, index, chunk):
+        """Erase and program sector `index`, which is not the first; between the two the network gets its turn."""
         if index < 1:
             raise ValueError("the first sector is written last")
-        self.put(half, index, chunk)
+        other = self.other(half)
+        if not self._clean or not self.blank(other, index):
+            self.twice(lambda: other.ioctl(6, index) == 0, half, index)
+            await turn()
+        self.put(half, index, chunk, True)
 
     def blank(self, other, index):
         """Whether a sector of the partition `other` reads as erased."""
@@ -44,11 +55,10 @@ class SlotWriter:
                 return False
         return True
 
-    def put(self, half, index, chunk):
-        """Erase and program a sector, as far as that is needed."""
+    def put(self, half, index, chunk, sparing=False):
+        """Erase and program a sector; with `sparing`, as far as that is needed."""
         other = self.other(half)
         view = memoryview(chunk)
-        sparing = self._clean
 
         def put():
             nonlocal sparing
