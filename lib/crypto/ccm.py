@@ -50,18 +50,19 @@ class Ccm:
 
     def _stream(self, nonce, first, data):
         """`first` (16 bytes) and `data` under the key stream of `nonce`, counted from 0: a memoryview."""
-        size = 16 + len(data)
-        stream = bytearray((b"\x02" + nonce + bytes(3)) * ((size + 15) // 16))
-        for at in range(14, len(stream), 16):
-            stream[at] = at >> 12
-            stream[at + 1] = at >> 4 & 0xFF
+        count = (len(data) + 31) // 16
+        stream = bytearray((b"\x02" + nonce + bytes(3)) * count)
+        for i in range(1, count):
+            stream[16 * i + 14] = i >> 8
+            stream[16 * i + 15] = i & 0xFF
         self._ecb.encrypt(stream, stream)
-        stream = memoryview(stream)[:size]
-        text = memoryview(bytearray(size))
-        text[:16] = first
-        text[16:] = data
-        for at in range(0, size, _PIECE):
-            part = text[at : at + _PIECE]
-            one = int.from_bytes(part, "little") ^ int.from_bytes(stream[at : at + _PIECE], "little")
-            part[:] = one.to_bytes(len(part), "little")
-        return text
+        stream = memoryview(stream)[: 16 + len(data)]
+        _add(stream[:16], first)
+        for at in range(0, len(data), _PIECE):
+            _add(stream[16 + at : 16 + at + _PIECE], data[at : at + _PIECE])
+        return stream
+
+
+def _add(to, data):
+    """Exclusive or, as one number."""
+    to[:] = (int.from_bytes(to, "little") ^ int.from_bytes(data, "little")).to_bytes(len(to), "little")
