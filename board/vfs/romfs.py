@@ -17,7 +17,8 @@ _IS_FILE = 0x8000
 class RomFS:
     """A read-only file system over `device` (readblocks with offset). Raises OSError 19 when there is none on it.
 
-    What is damaged raises OSError 5. All that stays in memory is a window of 64 bytes on the directories.
+    What is damaged raises OSError 5. All that stays in memory is a window of 64 bytes on the directories, and where that
+    directory is that was looked into last: an import asks several times for what may be in one.
     """
 
     def __init__(self, device):
@@ -25,13 +26,16 @@ class RomFS:
         self._size = device.ioctl(4, 0) * _BLOCK
         self._window = bytearray(_WINDOW)
         self._from = -_WINDOW  # where the window is
-        for i in range(3):
-            if self._byte(i) != b"\xd2\xcd\x31"[i]:
-                raise OSError(19)
-        size, start = self._number(3)
-        self._root = start, start + size
-        if start + size > self._size:
+        self._at = 0  # the next byte to look at
+        self._look()
+        if self._window[:3] != b"\xd2\xcd\x31":
             raise OSError(19)
+        self._at = 3
+        size = self._number()
+        self._root = self._at, self._at + size
+        if self._at + size > self._size:
+            raise OSError(19)
+        self._folder, self._bounds = "", self._root
 
     # What MicroPython asks of a file system
 
@@ -57,7 +61,11 @@ class RomFS:
         kind, start, end = self._find(path)
         if kind != _DIRECTORY:
             raise OSError(20)
-        for name, kind, first, last in self._entries(start, end):
+        while entry := self._entry(start, end):
+            name, kind, first, start = entry
+            last = start
+            if kind == _FILE:
+                first, last = self._data(first, last)
             try:
                 name = str(name, "utf-8")
             except ValueError:
@@ -77,77 +85,97 @@ class RomFS:
     def _read(self, at, buf):
         self._device.readblocks(at // _BLOCK, buf, at % _BLOCK)
 
-    def _byte(self, at):
-        if not 0 <= at - self._from < _WINDOW:
-            if at >= self._size:
+    def _look(self):
+        """Have the window show the next byte; its index there."""
+        if not 0 <= self._at - self._from < _WINDOW:
+            if self._at >= self._size:
                 raise OSError(5)
-            self._from = min(at, self._size - _WINDOW)
+            self._from = min(self._at, self._size - _WINDOW)
             self._read(self._from, self._window)
-        return self._window[at - self._from]
+        return self._at - self._from
 
-    def _number(self, at):
+    def _number(self):
         value = 0
         for _ in range(5):
-            byte = self._byte(at)
-            at += 1
+            i = self._at - self._from
+            byte = self._window[i if 0 <= i < _WINDOW else self._look()]
+            self._at += 1
             value = value << 7 | byte & 0x7F
             if byte < 0x80:
-                return value, at
+                return value
         raise OSError(5)
 
     def _record(self, at, end):
-        """(kind, start and end of the payload) of the record at `at`, which must end by `end`."""
-        kind, at = self._number(at)
-        size, at = self._number(at)
-        if at + size > end:
+        """(kind, end) of the record at `at`, which must end by `end`. Its payload is next."""
+        self._at = at
+        kind = self._number()
+        size = self._number()
+        if self._at + size > end:
             raise OSError(5)
-        return kind, at, at + size
+        return kind, self._at + size
 
-    def _entries(self, at, end):
-        """(name, kind, start, end) of what is in a directory: of its content, or of the file's data."""
+    def _entry(self, at, end, wanted=None):
+        """(name, kind, start and end of its records) of the first entry from `at` on, or of that with the name `wanted`.
+
+        None when there is none.
+        """
         while at < end:
-            kind, start, stop = self._record(at, end)
-            at = stop
+            kind, at = self._record(at, end)
             if kind != _FILE and kind != _DIRECTORY:
                 continue
-            size, start = self._number(start)
-            if size > _NAME or start + size > stop:
+            size = self._number()
+            if size > _NAME or self._at + size > at:
                 raise OSError(5)
-            name = bytes([self._byte(start + i) for i in range(size)])
-            start += size
-            if kind == _FILE:
-                start, stop = self._data(start, stop)
-            yield name, kind, start, stop
+            if wanted is None or size == len(wanted):
+                name = self._name(size)
+                if wanted is None or name == wanted:
+                    return name, kind, self._at, at
+        return None
+
+    def _name(self, size):
+        name = bytearray(size)
+        if size:
+            i = self._look()
+            if i + size <= _WINDOW:
+                name[:] = self._window[i : i + size]
+            else:
+                self._read(self._at, name)
+            self._at += size
+        return name
 
     def _data(self, at, end):
         """Start and end of a file's data, whose record is among those from `at` to `end`."""
         while at < end:
-            kind, start, stop = self._record(at, end)
+            kind, at = self._record(at, end)
             if kind == _VERBATIM:
-                return start, stop
+                return self._at, at
             if kind == _POINTER:
-                size, start = self._number(start)
-                start, _ = self._number(start)
+                size = self._number()
+                start = self._number()
                 if start + size > self._root[1]:
                     break
                 return start, start + size
-            at = stop
         raise OSError(5)
 
     def _find(self, path):
-        kind, (start, end) = _DIRECTORY, self._root
-        for part in path.split("/"):
-            if part in ("", "."):
-                continue
+        """(kind, start, end): of a directory's records, or of a file's data."""
+        path = path.strip("/")
+        if path in ("", "."):
+            return (_DIRECTORY,) + self._root
+        folder, _, name = path.rpartition("/")
+        if name == ".":
+            return self._find(folder)
+        if folder != self._folder:
+            kind, start, end = self._find(folder)
             if kind != _DIRECTORY:
                 raise OSError(2)
-            wanted = part.encode()
-            for name, what, first, last in self._entries(start, end):
-                if name == wanted:
-                    kind, start, end = what, first, last
-                    break
-            else:
-                raise OSError(2)
+            self._folder, self._bounds = folder, (start, end)
+        entry = self._entry(self._bounds[0], self._bounds[1], name.encode())
+        if not entry:
+            raise OSError(2)
+        _, kind, start, end = entry
+        if kind == _FILE:
+            start, end = self._data(start, end)
         return kind, start, end
 
 
