@@ -28,19 +28,23 @@ _RING = 10  # frames: ESP-IDF's static receive buffers
 class Air(Netns):
     """`rtt_ms`: of a round trip. `loss`: of packets, 0 to 1, each way. `busy`: the board's (SimBoard), when there is one.
 
-    `packets`, `lost` and `deaf` (lost because the ring was full) count. The same `seed` loses the same ones.
+    `packets`, `lost` and `deaf` (lost because the ring was full) count. After `seed(n)` the same ones are lost again.
     """
 
-    def __init__(self, rtt_ms: float = 20, loss: float = 0.0, seed: int = 1) -> None:
+    def __init__(self, rtt_ms: float = 20, loss: float = 0.0) -> None:
         super().__init__()
         self.rtt_ms = rtt_ms
         self.loss = loss
         self.busy: Sequence[tuple[float, float, int]] = ()
         self.packets = self.lost = self.deaf = 0
-        self._random = random.Random(seed)
+        self._random = random.Random(1)
         self._ends: list[int] = []
         self._stop = os.pipe()
         self._thread = threading.Thread(target=self._carry, name="air", daemon=True)
+
+    def seed(self, number: int) -> None:
+        """Begin another row of chances."""
+        self._random.seed(number)
 
     def join(self) -> None:
         """Open both ends."""
