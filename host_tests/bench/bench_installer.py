@@ -119,7 +119,7 @@ class Desk(Stage):
         with self.started(flash_ms) as board:
             began = time.monotonic()
             asyncio.run(self._download(scheme, loss))
-            first = min(when for path, when in self.server.first.items() if path.endswith(".bin"))  # type: ignore[attr-defined]
+            first = min(when for path, when in self.server.first.items() if not path.endswith((".suit", ".chunks")))  # type: ignore[attr-defined]
             begin, end = self.slot.offset, self.slot.offset + self.slot.size
             busy = [entry for entry in board.busy if entry[0] > max(first, began) and begin <= entry[2] < end]
             return sum(entry[1] for entry in busy), busy[-1][0] + busy[-1][1] - first
