@@ -37,12 +37,12 @@ class Edges(SlotWriter):
 
     def label(self, sector):
         """Say what the slot will be."""
-        self.put("app", self._label(), sector, self._clean)
+        self.put("app", self._label(), sector)
 
     def first(self, half, chunk):
         """Program the first sector: from now on this half looks whole."""
         try:
-            self.put(half, 0, chunk, self._clean)
+            self.put(half, 0, chunk)
         except BaseException:
             self.begin()
             raise

@@ -55,22 +55,23 @@ class SlotWriter:
                 return False
         return True
 
-    def put(self, half, index, chunk, sparing=False):
-        """Erase and program a sector; with `sparing`, as far as that is needed."""
+    def put(self, half, index, chunk, blank=False):
+        """Erase and program a sector, as far as that is needed: not what is known to be `blank`."""
         other = self.other(half)
         view = memoryview(chunk)
+        blank = blank or self._clean and self.blank(other, index)
 
         def put():
-            nonlocal sparing
-            if not sparing or not self.blank(other, index):
+            nonlocal blank
+            if not blank:
                 other.ioctl(6, index)
             end = _CHUNK
-            while sparing and end:  # an end that stays blank is not programmed
+            while blank and end:  # an end that stays blank is not programmed
                 self._piece[:] = view[end - _PIECE : end]
                 if self._piece.count(b"\xff") != _PIECE:
                     break
                 end -= _PIECE
-            sparing = False
+            blank = False
             if end:
                 other.writeblocks(index, view[:end], 0)
             for at in range(0, _CHUNK, _PIECE):
