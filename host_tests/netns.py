@@ -83,10 +83,8 @@ class Netns:
         try:
             for host in (self.client, self.device):
                 _ip("netns", "add", host.name)
-            one, two = self.client, self.device
-            _ip("link", "add", one.interface, "netns", one.name, "type", "veth",
-                "peer", "name", two.interface, "netns", two.name)  # fmt: skip
-            for host in (one, two):
+            self.join()
+            for host in (self.client, self.device):
                 for address in host.addresses:
                     _ip("-n", host.name, "address", "add", f"{address}/24", "dev", host.interface)
                 for interface in ("lo", host.interface):
@@ -96,6 +94,12 @@ class Netns:
             self.__exit__()
             raise
         return self
+
+    def join(self) -> None:
+        """Lay the cable."""
+        one, two = self.client, self.device
+        _ip("link", "add", one.interface, "netns", one.name, "type", "veth",
+            "peer", "name", two.interface, "netns", two.name)  # fmt: skip
 
     def __exit__(self, *_exc: Any) -> None:
         for host in (self.client, self.device):

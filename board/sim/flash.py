@@ -13,15 +13,17 @@ class Flash:
     """`settings`: "erase_ms" of a sector and "program_ms" of 4 KB, which block; "cut_at": the operation (counted from 1)
     at which the power fails, "torn": how much of that operation is done: nothing (false), the first half ("half" or
     true), or all but some bits here and there ("bits"). "journal": a file to which every operation that was done is
-    appended (ENTRY, and the bytes to be programmed). `halt()` never returns.
+    appended (ENTRY, and the bytes to be programmed). `halt()` never returns. `busy(at, ms)` hears of each
+    operation when it begins, and for how long it will block.
 
     "bad": a list of [offset, size, what, rate, times]: operations "erase", "program" or "read" that touch these bytes fail
     with OSError, as the SDK's do; "silent": erasing and programming there leave bits as they were, and say nothing. `rate`
     (1 unless given) is how probable that is, drawn from "seed"; `times` (-1: no limit), how often it happens after a start.
     """
 
-    def __init__(self, file, settings, halt):
+    def __init__(self, file, settings, halt, busy=None):
         self._file = file
+        self._busy = busy
         self._erase_ms = settings.get("erase_ms", 0)
         self._program_ms = settings.get("program_ms", 0)
         self._cut_at = settings.get("cut_at", 0)
@@ -50,7 +52,7 @@ class Flash:
         if at % SECTOR or size % SECTOR:
             raise ValueError("erase is not of whole sectors")
         for sector in range(at, at + size, SECTOR):
-            self._begin()
+            self._begin(sector, self._erase_ms)
             self._fail("erase", sector, SECTOR)
             stuck = self._is_bad("silent", sector, SECTOR) or self._cut and self._torn == "bits"
             for page in range(sector, sector + self._done(SECTOR), PAGE):
@@ -60,7 +62,7 @@ class Flash:
                     self._file.seek(page)
                     self._file.write(self._blank)
             self._note(ERASE, sector, SECTOR)
-            self._end(self._erase_ms)
+            self._end()
 
     def program(self, at, data):
         """Clear bits; a bit that is 0 stays 0 until it is erased. Raises OSError."""
@@ -69,7 +71,7 @@ class Flash:
             self._program(at + start, data[start : start + SECTOR])
 
     def _program(self, at, data):
-        self._begin()
+        self._begin(at, self._program_ms * len(data) / SECTOR)
         self._fail("program", at, len(data))
         stuck = self._is_bad("silent", at, len(data)) or self._cut and self._torn == "bits"
         whole = data
@@ -90,7 +92,7 @@ class Flash:
                 new |= ~self._here_and_there(at + start)
             self._put(at + start, old & new, len(page))
         self._note(PROGRAM, at, len(whole), whole)
-        self._end(self._program_ms * len(data) / SECTOR)
+        self._end()
 
     def _old(self, at, size):
         view = self._page[:size]
@@ -121,11 +123,16 @@ class Flash:
             self._journal.write(data)
             self._journal.flush()
 
-    def _begin(self):
+    def _begin(self, at, ms):
         self.operations += 1
         self._cut = self.operations == self._cut_at
         if self._cut and not self._torn:
             self._halt("cut")
+        self._spent += ms
+        if self._busy:
+            self._busy(at, int(self._spent))
+        if self._spent >= 1:  # the interpreter stands still, and the network with it
+            self._until = time.ticks_add(time.ticks_us(), int(self._spent) * 1000)
 
     def _done(self, size):
         """How much of an operation on `size` bytes is done."""
@@ -140,10 +147,9 @@ class Flash:
             value = value << 16 | 0xFFFF ^ 1 << (seed >> 12 & 15)
         return value
 
-    def _end(self, ms):
+    def _end(self):
         if self._cut:
             self._halt("cut")
-        self._spent += ms
-        if self._spent >= 1:  # the interpreter stands still, and the network with it
-            time.sleep_ms(int(self._spent))
+        if self._spent >= 1:
             self._spent -= int(self._spent)
+            time.sleep_us(max(time.ticks_diff(self._until, time.ticks_us()), 0))

@@ -34,13 +34,17 @@ class Chip:
         self._control = control
         self._ether = ether
         self.spare = settings.get("spare", 94_000)
-        self.flash = Flash(open(settings["flash"], "r+b"), settings, self.halt)
+        self.flash = Flash(open(settings["flash"], "r+b"), settings, self.halt, self.busy)
         self.clock = peripherals.Clock(settings.get("rtc", 0))
         self.table = self.running = None
 
     def tell(self, text):
         """Say something to the power supply."""
         self._control.write(text + "\n")
+
+    def busy(self, at, ms):
+        """Nothing runs for so long: the flash is busy at byte `at`."""
+        self.tell("busy %d %d" % (at, ms))
 
     def network(self):
         """Whether there is a network."""

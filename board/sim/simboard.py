@@ -93,6 +93,7 @@ class SimBoard:
         self.resets: list[str] = []  # the causes of all starts, oldest first
         self.operations = 0  # of the flash, since power on, as of the last time the watchdog was fed
         self.feeds = 0
+        self.busy: list[tuple[float, float, int]] = []  # when the flash began to block, seconds, and at which byte
         self.dead = False
         self._news = threading.Condition()
         self._on = False
@@ -263,6 +264,9 @@ class SimBoard:
                 self._deadline = time.monotonic() + self._watchdog
                 self.operations = before + int(value)
                 self.feeds += 1
+            elif what == "busy":
+                at, _, ms = value.partition(" ")
+                self.busy.append((time.monotonic(), int(ms) / 1000, int(at)))
             elif what == "pin":
                 pin, _, level = value.partition(" ")
                 self.pins.append((int(pin), int(level), time.monotonic()))

@@ -2,9 +2,9 @@
 
 RFC 7252 section 4.7 lets a client have one request outstanding unless it controls congestion some other way. This one
 starts with one request, takes a request without an answer as a sign of congestion and halves the number that it keeps
-outstanding, and adds one after each full window of answers. It measures the round trip, and asks again for a block
-after
-four of them, then twice as late each time.
+outstanding, and adds one after each full window of answers. As TCP does (RFC 5681 section 3.2), it asks again for a
+block when three that were asked for later have come, and keeps a third less outstanding. It measures the round trip, and
+without such a hint asks again after four of them, then twice as late each time.
 """
 
 from asyncio import Event
@@ -19,6 +19,7 @@ _BLOCK2 = const(23)
 _SIZE2 = const(28)
 _WINDOW = const(6)  # what the chip's queue of datagrams holds
 _MAX_BLOCKS = const(1 << 20)  # what a Block2 option can number
+_OVERTAKEN = const(3)  # answers to later requests after which one is taken for lost
 _FLOOR_MS = const(150)
 _FIRST_MS = const(2000)  # ACK_TIMEOUT, until a round trip was measured
 _CEILING_MS = const(8000)
@@ -51,6 +52,7 @@ class Download:
         self._szx = 6
         self.window = 1  # requests outstanding at most, now
         self._grown = 0
+        self._turn = 0  # of the last request that was sent
         self._trip = 0  # ms, smoothed; 0 when not measured yet
         self._at = self._end = 0  # next byte to hand out, and the byte that is not wanted any more (None: not known)
         self._ask = 0  # next block to ask for
@@ -150,11 +152,9 @@ class Download:
         if reply is None:
             state = exchange.error
             if isinstance(state, Timeout):
-                self.window = max(self.window // 2, 1)
-                self._grown = 0
+                self._shrink(self.window // 2)
                 if ticks_diff(now, request.began) < self._timeout:
-                    request.tries += 1
-                    request.send()
+                    request.again()
                     return
         else:
             if not request.tries:  # otherwise it is unknown which request was answered (Karn)
@@ -164,6 +164,13 @@ class Download:
             if self._grown >= self.window < self._most:
                 self.window += 1
                 self._grown = 0
+            for late in self._slots:
+                if isinstance(late, _Request) and late.turn < request.turn:
+                    late.overtaken += 1
+                    if late.overtaken == _OVERTAKEN:
+                        self._shrink(self.window * 2 // 3)
+                        late.exchange.cancel()
+                        late.again()
             try:
                 state = self._place(request.block, slot, reply)
             except TransferError as error:
@@ -172,6 +179,10 @@ class Download:
         self._event.set()
         if state is not None:
             self._pump()
+
+    def _shrink(self, window):
+        self.window = max(window, 1)
+        self._grown = 0
 
     def _place(self, block, slot, reply):
         """Put the payload where it belongs; its length, or None when everything starts anew with smaller blocks."""
@@ -229,8 +240,14 @@ class _Request:
         self.began = ticks_ms()
         self.exchange = None
 
+    def again(self):
+        self.tries += 1
+        self.send()
+
     def send(self):
         download = self.download
+        self.turn = download._turn = download._turn + 1
+        self.overtaken = 0
         options = download._options + [(_BLOCK2, self.block << 4 | download._szx)]
         if download.size is None:
             options.append((_SIZE2, 0))

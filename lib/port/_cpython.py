@@ -175,6 +175,10 @@ class _Stream:
         self._reader = reader
         self._writer = writer
 
+    def take(self, _view: memoryview) -> int | None:
+        """Read what has come: here nothing, for asyncio's streams cannot be asked without waiting."""
+        return None
+
     async def readinto(self, view: memoryview) -> int:
         """Read at least one byte into `view`; the count, or 0 at the end of the connection. Raises OSError."""
         data = await self._reader.read(len(view))

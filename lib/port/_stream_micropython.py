@@ -12,14 +12,18 @@ class Stream:
         self._sock = sock
         self._raw = raw  # `tls` lets go of it, open, when a certificate is refused
 
+    def take(self, view):
+        """Read what has come into `view`; the count, 0 at the end of the connection, None for nothing. Raises OSError."""
+        try:
+            return self._sock.readinto(view)
+        except ValueError as error:  # how `tls` says what is wrong with a certificate
+            raise OSError(CERTIFICATE, str(error).strip()) from None
+
     async def readinto(self, view):
         """Read at least one byte into `view`; the count, or 0 at the end of the connection. Raises OSError."""
         while True:
             yield core._io_queue.queue_read(self._sock)
-            try:
-                count = self._sock.readinto(view)
-            except ValueError as error:  # how `tls` says what is wrong with a certificate
-                raise OSError(CERTIFICATE, str(error).strip()) from None
+            count = self.take(view)
             if count is not None:
                 return count
 

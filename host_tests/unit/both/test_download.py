@@ -234,6 +234,29 @@ async def test_loss_shrinks_the_window_and_answers_widen_it_again():
         assert seen[0] == 6 and min(seen) < 3 and download.window > min(seen)
 
 
+async def test_a_block_that_was_overtaken_is_asked_for_again_at_once():
+    """A single loss costs no pause, and a third of what is outstanding rather than half of it."""
+    server = Server(body(40_000))
+    seen, lost = [], []
+
+    def fate(_number, data):
+        seen.append(rig.download.window)
+        if data[1] == 0x45 and len(server.asked) == 20 and not lost:
+            lost.append(server.asked[-1])
+            return None
+        return 10
+
+    rig = Rig(server, fate)
+    rig.download.patience = lambda tries: 5_000  # later than what follows allows
+    async with rig as download:
+        began = ticks_ms()
+        await download.start()
+        assert await take(download, 40_000) == server.body
+        assert ticks_diff(ticks_ms(), began) < 1_500
+        assert server.asked.count(lost[0]) == 2 and len(server.asked) == 41
+        assert min(seen[20:]) == 4
+
+
 async def test_object_changes_under_way():
     server = Server(body(30_000))
     async with Rig(server) as download:

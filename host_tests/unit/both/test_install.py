@@ -64,6 +64,27 @@ async def test_order_of_what_is_written():
     ]
 
 
+async def test_the_network_works_before_each_operation_of_the_flash():
+    """Not only between two chunks: what has come is taken between erasing and programming as well."""
+    rig = Rig(Recipe([("fw", FW)]))
+    rig.fill("ota_1", "app_1", payload("fw", FW_SIZE, 8), payload("app", APP_SIZE, 8), rig.running)
+    came = []
+    operate = rig.flash.operate
+
+    def seen(label, sector, data, at):
+        if label == "ota_1" and sector in (1, 2, 3):
+            came.append(rig.fetched(".bin"))
+        operate(label, sector, data, at)
+
+    rig.flash.operate = seen
+    await obtain.obtain(rig, rig.progress)
+    erased, programmed = came[0::2], came[1::2]
+    assert len(erased) == 3
+    for i in range(3):
+        whole = min((i + 2) * SECTOR, len(FW) - SECTOR)  # without the first chunk: this one and the next
+        assert erased[i] > (i + 1) * SECTOR and programmed[i] > erased[i] or programmed[i] == whole
+
+
 async def test_requests_are_few():
     """A table and two ranges a half, when nothing is there yet."""
     rig = Rig(full())

@@ -259,12 +259,12 @@ async def test_nothing_is_written_while_the_running_version_is_on_trial():
         SlotWriter(rig.slots)
 
 
-def test_the_first_sector_is_written_by_first_alone():
+async def test_the_first_sector_is_written_by_first_alone():
     rig = Rig(full())
     rig.reserve()
     writer = SlotWriter(rig.slots)
     with raises(ValueError):
-        writer.write("fw", 0, bytearray(SECTOR))
+        await writer.write("fw", 0, bytearray(SECTOR))
     assert not rig.flash.log
 
 

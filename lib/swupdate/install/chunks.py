@@ -41,7 +41,7 @@ class Chunks:
         self._file.readinto(self._entry)
         return hashlib.sha256(chunk).digest()[:_ENTRY] == self._entry
 
-    def put(self, index, chunk):
+    async def put(self, index, chunk):
         """Write chunk `index`, which came from the network; the first one is left in `chunk`, for swupdate.install.first.
 
         Raises Fault, and then nothing of it was written.
@@ -51,7 +51,7 @@ class Chunks:
         if not self.matches(index, chunk):
             raise Fault("invalid", "a part of %s is not what was signed" % self.part.half)
         if index:
-            self.writer.write(self.part.half, index, chunk)
+            await self.writer.write(self.part.half, index, chunk)
         self.there(index)
 
     def there(self, index):

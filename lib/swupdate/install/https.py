@@ -16,7 +16,7 @@ the signatures and digests above this module decide. So the rules here only boun
 
 import asyncio
 
-from port import const, phase, wait_for
+from port import const, phase, sleep_ms, wait_for
 
 from swupdate.faults import Fault
 from swupdate.install.pace import Pace
@@ -105,6 +105,8 @@ class HttpsSource:
         self._low += at
         self._left -= at
         self._pace.begin()
+        if at < len(view):
+            at += self._there(view[at:])
         while at < len(view):
             at += await self._timed(self._more(view[at:]), self._read_s, "sent nothing within %d s")
         if not self._left and not self._keep:
@@ -118,13 +120,24 @@ class HttpsSource:
         if stream:
             await stream.close()
 
+    def _there(self, view):
+        """What has come of the body, without a turn of the loop: how many bytes."""
+        try:
+            return self._got(self._stream.take(view)) or 0
+        except OSError:  # whoever waits for more hears of it
+            return 0
+
     async def _more(self, view):
         """Some bytes of the body, at least one: how many."""
-        count = await self._stream.readinto(view)
+        count = self._got(await self._stream.readinto(view))
         if not count:
             raise _lost("closed the connection with %d bytes missing" % self._left)
-        self._left -= count
-        self._pace.got(count)
+        return count
+
+    def _got(self, count):
+        if count:
+            self._left -= count
+            self._pace.got(count)
         return count
 
     async def _skip(self, count):
@@ -132,6 +145,7 @@ class HttpsSource:
         while count:
             part = scratch[: min(count, len(scratch))]
             await self.readinto(part)
+            await sleep_ms(0)
             count -= len(part)
 
     async def _timed(self, step, seconds, late):

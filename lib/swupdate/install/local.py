@@ -59,7 +59,7 @@ async def _look(slots, chunks, buf):
             if not chunks.matches(index, buf):
                 chunks.missing[index] = _MISSING
             elif index:
-                chunks.writer.write(half, index, buf)
+                await chunks.writer.write(half, index, buf)
                 chunks.there(index)
             else:
                 chunks.there(0)
@@ -78,7 +78,7 @@ async def _copy(slots, writer, half, size, buffers):
         if index:
             writer.read(half, index, probe)
             if probe != buf:
-                writer.write(half, index, buf)
+                await writer.write(half, index, buf)
         await sleep_ms(0)
     return sha.digest()
 

@@ -2,9 +2,8 @@
 
 import asyncio
 
-from port import sleep_ms
-
 from swupdate.install.chunks import CHUNK, Chunks
+from swupdate.install.writer import turn
 
 
 async def bring(job, source, offer, part, last, progress):
@@ -36,8 +35,8 @@ async def _fetch(source, chunks, begin, end, buffers):
             ahead = None
             if index + 1 < end:
                 ahead = asyncio.create_task(_fill(source, chunks, index + 1, empty))
-                await sleep_ms(0)  # what has come is taken and more is asked for before the flash blocks
-            chunks.put(index, full)
+                await turn()
+            await chunks.put(index, full)
             if ahead:
                 await ahead
             full, empty = empty, full

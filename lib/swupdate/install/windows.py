@@ -46,7 +46,7 @@ async def bring(job, source, offer, part, way, last, progress):
                 while index < end:
                     await windows.readinto(view[: chunks.size(index)])
                     if chunks.missing[index]:
-                        chunks.put(index, job.buffers[0])
+                        await chunks.put(index, job.buffers[0])
                     index += 1
                     await sleep_ms(0)
             at += _length(lengths, window)

@@ -1,12 +1,19 @@
 """The slot writer: the other slot's halves, sector by sector, so that half a slot can never look like a whole one."""
 
-from port import const
+from port import const, sleep_ms
 
 from swupdate.faults import Fault
 
 _CHUNK = const(4096)
 _PIECE = const(512)  # is read back at a time
 _TRIES = const(2)
+_TURNS = const(3)  # of the loop: what has come is taken, whoever waits for it has it, and more is asked for
+
+
+async def turn():
+    """Let the network work: while the flash does, nothing else can."""
+    for _ in range(_TURNS):
+        await sleep_ms(0)
 
 
 class SlotWriter:
@@ -30,11 +37,15 @@ class SlotWriter:
         """Read sector `index` of `half` into `buf` (4 KB)."""
         self.other(half).readblocks(index, buf)
 
-    def write(self, half, index, chunk):
-        """Erase and program sector `index`, which is not the first."""
+    async def write(self, half, index, chunk):
+        """Erase and program sector `index`, which is not the first; between the two the network gets its turn."""
         if index < 1:
             raise ValueError("the first sector is written last")
-        self.put(half, index, chunk)
+        other = self.other(half)
+        if not self._clean or not self.blank(other, index):
+            self.twice(lambda: other.ioctl(6, index) == 0, half, index)
+            await turn()
+        self.put(half, index, chunk, True)
 
     def blank(self, other, index):
         """Whether a sector of the partition `other` reads as erased."""
@@ -44,23 +55,23 @@ class SlotWriter:
                 return False
         return True
 
-    def put(self, half, index, chunk):
-        """Erase and program a sector, as far as that is needed."""
+    def put(self, half, index, chunk, blank=False):
+        """Erase and program a sector, as far as that is needed: not what is known to be `blank`."""
         other = self.other(half)
         view = memoryview(chunk)
-        sparing = self._clean
+        blank = blank or self._clean and self.blank(other, index)
 
         def put():
-            nonlocal sparing
-            if not sparing or not self.blank(other, index):
+            nonlocal blank
+            if not blank:
                 other.ioctl(6, index)
             end = _CHUNK
-            while sparing and end:  # an end that stays blank is not programmed
+            while blank and end:  # an end that stays blank is not programmed
                 self._piece[:] = view[end - _PIECE : end]
                 if self._piece.count(b"\xff") != _PIECE:
                     break
                 end -= _PIECE
-            sparing = False
+            blank = False
             if end:
                 other.writeblocks(index, view[:end], 0)
             for at in range(0, _CHUNK, _PIECE):
