@@ -17,6 +17,7 @@ import argparse
 import ast
 import asyncio
 import collections
+import json
 import os
 import shlex
 import shutil
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("lib", "tools", "host_tests", ".")]
 
 from fargo import bundle, watch  # noqa: E402
-from fargo.client import connect  # noqa: E402
-from fargo.follow import Quiet  # noqa: E402
+from fargo.client import DeviceClient, connect  # noqa: E402
 from fargo.stage import Stage  # noqa: E402
 from time_server import TimeServer  # noqa: E402
 
@@ -53,6 +54,7 @@ data,data,0x42,0x100000,0x20000
 """  # of a "small" flash, with more room for the app
 HEAP = {True: "64m", False: "448k"}  # the machine code takes much
 IDLE = 3  # seconds, in which a device that is at rest has its share
+PAUSE = 5  # seconds between two looks at the device
 PATIENCE = 600  # seconds: valgrind is slow
 MARK = "mp_os_unsetenv"  # a C function that nothing else calls: callgrind writes down before it what it has counted
 # C functions that are places of their own, by how their names begin.
@@ -65,6 +67,9 @@ OWN = {
     MARK: "",
 }
 SIM = "sim:"
+NOT_DEVICE = (SIM, "profile", "toll.")
+CALLS = 1000  # by which trampolines.py finds what a way into a function costs
+UPDATE = ("obtain", "install", "start and trial")
 
 
 def instrumented(text: str, module: str) -> str:
@@ -181,7 +186,10 @@ class Rig:
                 text = text.replace("import gc\n", "import gc\nimport os\n", 1)
                 end = '        self.tell("operations'
                 if places:
-                    before, after = '    sys.modules["machine"] =', "peripherals.Overlay(gc, collect=lambda: None, threshold=lambda n: None)"
+                    before, after = (
+                        '    sys.modules["machine"] =',
+                        "peripherals.Overlay(gc, collect=lambda: None, threshold=lambda n: None)",
+                    )
                     text = text.replace(before, f'    sys.modules["gc"] = {after}\n{before}', 1)
                 text = text.replace(end, f'        os.unsetenv("x")\n{end}', 1)
             path.write_text(text)
@@ -247,22 +255,37 @@ class Rig:
                 board.wait_log("info: serving", PATIENCE)
                 time.sleep(IDLE)
                 self._count(board, "start")
-                asyncio.run(self._verb("download", self.stage.url("1.1.0", scheme)))
+                asyncio.run(self._obtain(self.stage.url("1.1.0", scheme)))
                 self._count(board, "obtain")
-                print("\n".join([l for l in board.lines if l[:4] != "way "]))
-                asyncio.run(self._verb("upgrade"))
-                time.sleep(IDLE)
+                asyncio.run(self._install(board))
                 self._count(board, "install", "start and trial")
         return self.counts
 
-    async def _verb(self, verb: str, url: str = "") -> None:
+    async def _client(self) -> DeviceClient:
         client = await connect(self.stage.address, self.stage.identity, "127.0.0.1")
-        client.timeout = 60
-        async with client:
-            if url:
-                await watch.set_url(client, url)
-            outcome = await getattr(watch, verb)(client, Quiet(), PATIENCE)
-        outcome.raise_for_failure()
+        client.timeout, client.repeats = PATIENCE, False
+        return client
+
+    async def _obtain(self, url: str) -> None:
+        async with await self._client() as client:
+            await watch.set_url(client, url)
+            await client.act(watch.TM["download"], watch.ACTIONS["download"])
+            while True:
+                await asyncio.sleep(PAUSE)
+                shown = await client.read_swu()
+                await client.read_pstat()
+                await client.read_status()
+                if shown["swupdateaction"] == "idle":
+                    break
+        if shown["swupdatestate"] != "sva":
+            raise SystemExit(f"nothing was obtained: {shown}")
+
+    async def _install(self, board: SimBoard) -> None:
+        async with await self._client() as client:
+            await client.act(watch.TM["upgrade"], watch.ACTIONS["upgrade"])
+        await asyncio.to_thread(board.wait_log, "update: idle, result 1", PATIENCE)
+        async with await self._client() as client:
+            await client.read_swu()
 
     def _count(self, board: SimBoard, *steps: str) -> None:
         """What callgrind wrote since the last time, is of `steps`: of one start each, the last of the present one."""
@@ -298,8 +321,20 @@ def run(places: bool, scheme: str) -> dict[str, Counts]:
 
 
 def of_device(counts: Counts) -> int:
-    """Instructions of the device, and not of the chip or the profile."""
-    return sum(n for name, n in counts.own.items() if name and not name.startswith(SIM) and name != "profile")
+    """Instructions of the device's: not of the chip, the profile, or CPython, which hosts MicroPython."""
+    return sum(n for name, n in counts.own.items() if name and not name.startswith(NOT_DEVICE))
+
+
+def net(steps: dict[str, Counts], names: Iterable[str]) -> collections.Counter[str]:
+    """Instructions by place of the steps `names` together, without what the way into each function cost."""
+    first = steps["start"].own
+    toll = (first["toll.with"] + first["toll.call"] - first["toll.without"]) / CALLS
+    found: collections.Counter[str] = collections.Counter()
+    for step in names:
+        for name, own in steps[step].own.items():
+            if name and not name.startswith(NOT_DEVICE):
+                found[name] += max(0, round(own - (name not in OWN.values()) * toll * steps[step].calls[name]))
+    return found
 
 
 def main() -> None:
@@ -309,11 +344,24 @@ def main() -> None:
     parser.add_argument("--places", type=int, default=10, help="how many are shown")
     parser.add_argument("--json", action="store_true", help="everything, as one object")
     options = parser.parse_args()
-    for places in (True,):
-        for step, counts in run(places, options.scheme).items():
-            print(step, f"{of_device(counts):,}", f"{sum(counts.own.values()):,}")
-            for name, own in counts.own.most_common(options.places):
-                print(f"   {own:14,} {counts.calls[name]:9,} {name}")
+    whole = run(False, options.scheme)
+    parts = run(True, options.scheme)
+    sums = {step: of_device(counts) for step, counts in whole.items()}
+    calls: collections.Counter[str] = collections.Counter()
+    for step in UPDATE:
+        calls.update(parts[step].calls)
+    places = net(parts, UPDATE)
+    for name in OWN.values():  # what a heap of the usual size costs
+        places[name] = sum(whole[step].own[name] for step in UPDATE)
+    found = [(name, n, calls[name]) for name, n in places.most_common() if n]
+    if options.json:
+        print(json.dumps({"scheme": options.scheme, "instructions": sums, "places": found}))
+        return
+    for step, n in [*sums.items(), ("the update: all but the first start", sum(sums[step] for step in UPDATE))]:
+        print(f"{n / 1e6:10,.1f} M  {step}")
+    print("\nThe most expensive places of the update: instructions, calls")
+    for name, n, count in found[: options.places]:
+        print(f"{n / 1e6:10,.1f} M {count:9,}  {name}")
 
 
 if __name__ == "__main__":
