@@ -17,7 +17,8 @@ _IS_FILE = 0x8000
 class RomFS:
     """A read-only file system over `device` (readblocks with offset). Raises OSError 19 when there is none on it.
 
-    What is damaged raises OSError 5. All that stays in memory is a window of 64 bytes on the directories.
+    What is damaged raises OSError 5. All that stays in memory is a window of 64 bytes on the directories, and where the
+    one is in which something was looked for last: an import looks four times for each module.
     """
 
     def __init__(self, device):
@@ -29,7 +30,8 @@ class RomFS:
             if self._byte(i) != b"\xd2\xcd\x31"[i]:
                 raise OSError(19)
         size, start = self._number(3)
-        self._root = start, start + size
+        self._root = self._place = _DIRECTORY, start, start + size
+        self._folder = ""  # the path of the directory at `_place`
         if start + size > self._size:
             raise OSError(19)
 
@@ -57,11 +59,13 @@ class RomFS:
         kind, start, end = self._find(path)
         if kind != _DIRECTORY:
             raise OSError(20)
-        for name, kind, first, last in self._entries(start, end):
+        for at, size, kind, first, last in self._entries(start, end):
             try:
-                name = str(name, "utf-8")
+                name = str(self._name(at, size), "utf-8")
             except ValueError:
                 raise OSError(5)
+            if kind == _FILE:
+                first, last = self._data(first, last)
             yield name, _IS_FILE if kind == _FILE else _IS_DIRECTORY, 0, last - first
 
     def open(self, path, mode):
@@ -88,7 +92,8 @@ class RomFS:
     def _number(self, at):
         value = 0
         for _ in range(5):
-            byte = self._byte(at)
+            i = at - self._from
+            byte = self._window[i] if 0 <= i < _WINDOW else self._byte(at)
             at += 1
             value = value << 7 | byte & 0x7F
             if byte < 0x80:
@@ -104,20 +109,18 @@ class RomFS:
         return kind, at, at + size
 
     def _entries(self, at, end):
-        """(name, kind, start, end) of what is in a directory: of its content, or of the file's data."""
+        """(where its name is, length of that, kind, start, end) of what is in a directory: of its content, or of the
+        records of the file."""
         while at < end:
-            kind, start, stop = self._record(at, end)
-            at = stop
-            if kind != _FILE and kind != _DIRECTORY:
-                continue
-            size, start = self._number(start)
-            if size > _NAME or start + size > stop:
-                raise OSError(5)
-            name = bytes([self._byte(start + i) for i in range(size)])
-            start += size
-            if kind == _FILE:
-                start, stop = self._data(start, stop)
-            yield name, kind, start, stop
+            kind, start, at = self._record(at, end)
+            if kind == _FILE or kind == _DIRECTORY:
+                size, start = self._number(start)
+                if size > _NAME or start + size > at:
+                    raise OSError(5)
+                yield start, size, kind, start + size, at
+
+    def _name(self, at, size):
+        return bytes([self._byte(at + i) for i in range(size)])
 
     def _data(self, at, end):
         """Start and end of a file's data, whose record is among those from `at` to `end`."""
@@ -128,27 +131,33 @@ class RomFS:
             if kind == _POINTER:
                 size, start = self._number(start)
                 start, _ = self._number(start)
-                if start + size > self._root[1]:
+                if start + size > self._root[2]:
                     break
                 return start, start + size
             at = stop
         raise OSError(5)
 
     def _find(self, path):
-        kind, (start, end) = _DIRECTORY, self._root
-        for part in path.split("/"):
-            if part in ("", "."):
-                continue
-            if kind != _DIRECTORY:
-                raise OSError(2)
-            wanted = part.encode()
-            for name, what, first, last in self._entries(start, end):
-                if name == wanted:
-                    kind, start, end = what, first, last
-                    break
-            else:
-                raise OSError(2)
-        return kind, start, end
+        """(kind, start, end) of the content of what is at `path`."""
+        path = path.strip("/")
+        if not path:
+            return self._root
+        folder, _, name = path.rpartition("/")
+        if folder != self._folder:
+            self._place = self._find(folder)
+            self._folder = folder
+        kind, start, end = self._place
+        if kind != _DIRECTORY:
+            raise OSError(2)
+        if name in ("", "."):
+            return self._place
+        name = name.encode()
+        for at, size, kind, first, last in self._entries(start, end):
+            if size == len(name) and self._name(at, size) == name:
+                if kind == _FILE:
+                    first, last = self._data(first, last)
+                return kind, first, last
+        raise OSError(2)
 
 
 class _File(io.IOBase):
