@@ -17,8 +17,8 @@ _IS_FILE = 0x8000
 class RomFS:
     """A read-only file system over `device` (readblocks with offset). Raises OSError 19 when there is none on it.
 
-    What is damaged raises OSError 5. All that stays in memory is a window of 64 bytes on the directories, and where the
-    one is in which something was looked for last: an import looks four times for each module.
+    What is damaged raises OSError 5. What stays in memory is a window of 64 bytes on the directories, and where was looked
+    last, for an import looks for `name`, `name.py`, `name.mpy`, and for that once more.
     """
 
     def __init__(self, device):
@@ -32,6 +32,8 @@ class RomFS:
         size, start = self._number(3)
         self._root = self._place = _DIRECTORY, start, start + size
         self._folder = ""  # the path of the directory at `_place`
+        self._stem = b"/"  # what was not there; how many names begin so, and where the first of them is
+        self._count = self._first = 0
         if start + size > self._size:
             raise OSError(19)
 
@@ -59,9 +61,9 @@ class RomFS:
         kind, start, end = self._find(path)
         if kind != _DIRECTORY:
             raise OSError(20)
-        for at, size, kind, first, last in self._entries(start, end):
+        for _, name, kind, first, last in self._entries(start, end):
             try:
-                name = str(self._name(at, size), "utf-8")
+                name = str(name, "utf-8")
             except ValueError:
                 raise OSError(5)
             if kind == _FILE:
@@ -109,18 +111,21 @@ class RomFS:
         return kind, at, at + size
 
     def _entries(self, at, end):
-        """(where its name is, length of that, kind, start, end) of what is in a directory: of its content, or of the
-        records of the file."""
+        """(where it is, name, kind, start, end) of what is in a directory: of its content, or of the file's records."""
         while at < end:
+            here = at
             kind, start, at = self._record(at, end)
             if kind == _FILE or kind == _DIRECTORY:
                 size, start = self._number(start)
                 if size > _NAME or start + size > at:
                     raise OSError(5)
-                yield start, size, kind, start + size, at
-
-    def _name(self, at, size):
-        return bytes([self._byte(at + i) for i in range(size)])
+                name = bytearray(size)
+                i = start - self._from
+                if i + size <= _WINDOW:  # as it mostly is
+                    name[:] = self._window[i : i + size]
+                else:
+                    self._read(start, name)
+                yield here, name, kind, start + size, at
 
     def _data(self, at, end):
         """Start and end of a file's data, whose record is among those from `at` to `end`."""
@@ -146,17 +151,28 @@ class RomFS:
         if folder != self._folder:
             self._place = self._find(folder)
             self._folder = folder
+            self._stem = b"/"
         kind, start, end = self._place
         if kind != _DIRECTORY:
             raise OSError(2)
         if name in ("", "."):
             return self._place
         name = name.encode()
-        for at, size, kind, first, last in self._entries(start, end):
-            if size == len(name) and self._name(at, size) == name:
-                if kind == _FILE:
-                    first, last = self._data(first, last)
-                return kind, first, last
+        stem, count, first = name, -1, end
+        if name.startswith(self._stem):
+            stem, count, start = self._stem, self._count, self._first
+        seen = 0
+        for at, other, kind, begin, stop in self._entries(start, end):
+            if other[: len(stem)] == stem:
+                if other == name:
+                    return (kind, begin, stop) if kind == _DIRECTORY else (kind,) + self._data(begin, stop)
+                seen += 1
+                if seen == 1:
+                    first = at
+                if seen == count:
+                    break
+        if count < 0:
+            self._stem, self._count, self._first = name, seen, first
         raise OSError(2)
 
 
