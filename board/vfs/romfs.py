@@ -31,7 +31,7 @@ class RomFS:
                 raise OSError(19)
         size, start = self._number(3)
         self._root = self._place = _DIRECTORY, start, start + size
-        self._folder = ""  # the path of the directory at `_place`
+        self._folder = b""  # the path of the directory at `_place`
         self._stem = b"/"  # what was not there; how many names begin so, and where the first of them is
         self._count = self._first = 0
         if start + size > self._size:
@@ -144,20 +144,21 @@ class RomFS:
 
     def _find(self, path):
         """(kind, start, end) of the content of what is at `path`."""
-        path = path.strip("/")
+        return self._at(path.encode().strip(b"/"))  # a str would be looked for among all names, each piece of it
+
+    def _at(self, path):
         if not path:
             return self._root
-        folder, _, name = path.rpartition("/")
+        folder, _, name = path.rpartition(b"/")
         if folder != self._folder:
-            self._place = self._find(folder)
+            self._place = self._at(folder)
             self._folder = folder
             self._stem = b"/"
         kind, start, end = self._place
         if kind != _DIRECTORY:
             raise OSError(2)
-        if name in ("", "."):
+        if name in (b"", b"."):
             return self._place
-        name = name.encode()
         stem, count, first = name, -1, end
         if name.startswith(self._stem):
             stem, count, start = self._stem, self._count, self._first

@@ -49,13 +49,11 @@ class Ccm:
         """`first` (16 bytes) and `data` under the key stream of `nonce`, counted from 0."""
         size = 16 + len(data)
         count = (size + 15) // 16
-        blocks = bytearray(16 * count)
-        head = b"\x02" + nonce
-        for i in range(count):
-            at = 16 * i
-            blocks[at : at + 13] = head
-            blocks[at + 14] = i >> 8
-            blocks[at + 15] = i & 0xFF
+        blocks = bytearray((b"\x02" + nonce + bytes(3)) * count)
+        for i in range(1, count):
+            if i > 255:
+                blocks[16 * i + 14] = i >> 8
+            blocks[16 * i + 15] = i & 0xFF
         stream = self._ecb.encrypt(blocks)
         text = int.from_bytes(first + bytes(data), "big") ^ int.from_bytes(stream[:size], "big")
         return text.to_bytes(size, "big")
