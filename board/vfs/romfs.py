@@ -115,7 +115,7 @@ class RomFS:
         while at < end:
             here = at
             kind, start, at = self._record(at, end)
-            if kind == _FILE or kind == _DIRECTORY:
+            if kind in (_FILE, _DIRECTORY):
                 size, start = self._number(start)
                 if size > _NAME or start + size > at:
                     raise OSError(5)

@@ -66,6 +66,7 @@ OWN = {
     "lfs2_": "LittleFS (C)",
     MARK: "",
 }
+OF_WHOLE = OWN["gc_collect"], OWN["mp_compile"]  # other than they are, among so much machine code
 SIM = "sim:"
 NOT_DEVICE = (SIM, "profile", "toll.")
 CALLS = 1000  # by which trampolines.py finds what a way into a function costs
@@ -351,7 +352,7 @@ def main() -> None:
     for step in UPDATE:
         calls.update(parts[step].calls)
     places = net(parts, UPDATE)
-    for name in OWN.values():  # what a heap of the usual size costs
+    for name in OF_WHOLE:
         places[name] = sum(whole[step].own[name] for step in UPDATE)
     found = [(name, n, calls[name]) for name, n in places.most_common() if n]
     if options.json:
