@@ -50,7 +50,7 @@ fuzz: $(VENV)/ready  ## damaged input for all that reads, by chance and led by c
 	  FUZZ_ROUNDS=$${FUZZ_ROUNDS:-$$(( $(MINUTES) * 6000 ))} python -m pytest -q host_tests/fuzz || failed=1; \
 	  python host_tests/fuzz/guided.py --minutes $(MINUTES) || failed=1; exit $$failed
 
-bench: $(VENV)/ready  ## speed and memory: a table, and build/bench.json beside it
+bench: $(VENV)/ready  ## all budgets, and others beside us: docs/performance.md (8 minutes); CHECK=1: instructions and memory only
 	@$(RUN) python host_tests/bench/run.py
 
 size: $(VENV)/ready  ## device code as .mpy and in 32-bit memory, resident and by phase, against the budgets
@@ -99,7 +99,7 @@ lint: $(VENV)/ready $(VENV)/typings/ready  ## ruff and mypy
 	  --custom-typeshed-dir $(VENV)/typings lib board/esp32 firmware
 
 # Programs that the tests drive and pip cannot bring, each with its package in Debian.
-PROGRAMS = coap-client-notls:libcoap3-bin openssl:openssl gnutls-cli:gnutls-bin ip:iproute2 tshark:tshark
+PROGRAMS = coap-client-notls:libcoap3-bin openssl:openssl gnutls-cli:gnutls-bin ip:iproute2 tshark:tshark valgrind:valgrind
 
 packages:
 	@missing=$$(for p in $(PROGRAMS); do command -v $${p%:*} >/dev/null || echo $${p#*:}; done); \

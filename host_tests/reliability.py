@@ -60,6 +60,7 @@ def main() -> int:
         code = subprocess.call([sys.executable, *command], cwd=ROOT, env={**os.environ, "FARGO_LONG": "1"})
         print(f"-- {name}: {'passed' if not code else 'FAILED'} in {time.monotonic() - began:.0f} s", flush=True)
         failed += [name] if code else []
+        _ran(name)
         if name == "bugs" and not code:
             found = [{"name": bug.name, "what": bug.what, "check": " ".join(bug.check)} for bug in bugs()]
             (BUILD / "bugs.json").write_text(json.dumps(found, indent=1))
@@ -69,21 +70,36 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _commits() -> dict[str, str]:
+    """What each proof was run on."""
+    path = BUILD / "commits.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _ran(name: str) -> None:
+    (BUILD / "commits.json").write_text(json.dumps(_commits() | {name: _commit()}, indent=1))
+
+
 def document() -> str:
     """The text of docs/reliability.md."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    commits = _commits()
     sections = [
         "# Reliability",
         "This page is written by `make reliability` from what the runs counted. "
-        f"{datetime.date.today()}, commit {commit.stdout.strip() or 'unknown'}, Python {platform.python_version()}, "
-        f"{os.cpu_count()} cores.",
+        f"{datetime.date.today()}, commit {_commit()}, Python {platform.python_version()}, {os.cpu_count()} cores.",
     ]
     for name, write in SECTIONS.items():
         path = BUILD / f"{name}.json"
         found = json.loads(path.read_text()) if path.exists() else None
         sections.append(write(found) if found else f"## {name.capitalize()}\n\nWas not run for this page.")
+        if found and commits.get(name, _commit()) != _commit():
+            sections.append(f"This part was run on commit {commits[name]}.")
     return "\n\n".join(sections) + "\n"
 
 

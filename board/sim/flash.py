@@ -76,8 +76,14 @@ class Flash:
         data = data[: self._done(len(data))]
         for start in range(0, len(data), PAGE):
             page = data[start : start + PAGE]
+            view = self._page[: len(page)]
+            self._get(at + start, view)
+            if view == self._blank[: len(page)] and not stuck:  # as it should be
+                self._file.seek(at + start)
+                self._file.write(page)
+                continue
             new = int.from_bytes(page, "big")
-            old = self._old(at + start, len(page))
+            old = int.from_bytes(view, "big")
             if new & ~old:
                 print("flash: bits at 0x%x are to be set without an erase" % (at + start))
             if stuck:

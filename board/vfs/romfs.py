@@ -17,8 +17,9 @@ _IS_FILE = 0x8000
 class RomFS:
     """A read-only file system over `device` (readblocks with offset). Raises OSError 19 when there is none on it.
 
-    What is damaged raises OSError 5. What stays in memory is a window of 64 bytes on the directories, and where was looked
-    last, for an import looks for `name`, `name.py`, `name.mpy`, and for that once more.
+    What is damaged raises OSError 5. All that stays in memory is a window of 64 bytes on the directories, where that
+    directory is that was looked into last, and where in it names begin with what was not there: an import asks for `name`,
+    `name.py`, `name.mpy`, and for that once more.
     """
 
     def __init__(self, device):
@@ -26,16 +27,17 @@ class RomFS:
         self._size = device.ioctl(4, 0) * _BLOCK
         self._window = bytearray(_WINDOW)
         self._from = -_WINDOW  # where the window is
-        for i in range(3):
-            if self._byte(i) != b"\xd2\xcd\x31"[i]:
-                raise OSError(19)
-        size, start = self._number(3)
-        self._root = self._place = _DIRECTORY, start, start + size
-        self._folder = b""  # the path of the directory at `_place`
-        self._stem = b"/"  # what was not there; how many names begin so, and where the first of them is
-        self._count = self._first = 0
-        if start + size > self._size:
+        self._at = 0  # the next byte to look at
+        self._look()
+        if self._window[:3] != b"\xd2\xcd\x31":
             raise OSError(19)
+        self._at = 3
+        size = self._number()
+        self._root = self._at, self._at + size
+        if self._at + size > self._size:
+            raise OSError(19)
+        self._folder, self._bounds = b"", self._root
+        self._stem, self._count = b"/", 0  # what was not there, and how many names in the directory begin with it
 
     # What MicroPython asks of a file system
 
@@ -61,13 +63,15 @@ class RomFS:
         kind, start, end = self._find(path)
         if kind != _DIRECTORY:
             raise OSError(20)
-        for _, name, kind, first, last in self._entries(start, end):
+        while entry := self._entry(start, end):
+            _, name, kind, first, start = entry
+            last = start
+            if kind == _FILE:
+                first, last = self._data(first, last)
             try:
                 name = str(name, "utf-8")
             except ValueError:
                 raise OSError(5)
-            if kind == _FILE:
-                first, last = self._data(first, last)
             yield name, _IS_FILE if kind == _FILE else _IS_DIRECTORY, 0, last - first
 
     def open(self, path, mode):
@@ -83,95 +87,104 @@ class RomFS:
     def _read(self, at, buf):
         self._device.readblocks(at // _BLOCK, buf, at % _BLOCK)
 
-    def _byte(self, at):
-        if not 0 <= at - self._from < _WINDOW:
-            if at >= self._size:
+    def _look(self):
+        """Have the window show the next byte; its index there."""
+        if not 0 <= self._at - self._from < _WINDOW:
+            if self._at >= self._size:
                 raise OSError(5)
-            self._from = min(at, self._size - _WINDOW)
+            self._from = min(self._at, self._size - _WINDOW)
             self._read(self._from, self._window)
-        return self._window[at - self._from]
+        return self._at - self._from
 
-    def _number(self, at):
+    def _number(self):
         value = 0
         for _ in range(5):
-            i = at - self._from
-            byte = self._window[i] if 0 <= i < _WINDOW else self._byte(at)
-            at += 1
+            i = self._at - self._from
+            byte = self._window[i if 0 <= i < _WINDOW else self._look()]
+            self._at += 1
             value = value << 7 | byte & 0x7F
             if byte < 0x80:
-                return value, at
+                return value
         raise OSError(5)
 
     def _record(self, at, end):
-        """(kind, start and end of the payload) of the record at `at`, which must end by `end`."""
-        kind, at = self._number(at)
-        size, at = self._number(at)
-        if at + size > end:
+        """(kind, end) of the record at `at`, which must end by `end`. Its payload is next."""
+        self._at = at
+        kind = self._number()
+        size = self._number()
+        if self._at + size > end:
             raise OSError(5)
-        return kind, at, at + size
+        return kind, self._at + size
 
-    def _entries(self, at, end):
-        """(where it is, name, kind, start, end) of what is in a directory: of its content, or of the file's records."""
+    def _entry(self, at, end, stem=b""):
+        """(where it is, name, kind, start and end of its records) of the first entry from `at` on whose name begins with
+        `stem`, or None."""
         while at < end:
             here = at
-            kind, start, at = self._record(at, end)
-            if kind in (_FILE, _DIRECTORY):
-                size, start = self._number(start)
-                if size > _NAME or start + size > at:
-                    raise OSError(5)
-                name = bytearray(size)
-                i = start - self._from
-                if i + size <= _WINDOW:  # as it mostly is
-                    name[:] = self._window[i : i + size]
-                else:
-                    self._read(start, name)
-                yield here, name, kind, start + size, at
+            kind, at = self._record(at, end)
+            if kind != _FILE and kind != _DIRECTORY:
+                continue
+            size = self._number()
+            if size > _NAME or self._at + size > at:
+                raise OSError(5)
+            if size >= len(stem):
+                name = self._name(size)
+                if name[: len(stem)] == stem:
+                    return here, name, kind, self._at, at
+        return None
+
+    def _name(self, size):
+        name = bytearray(size)
+        if size:
+            i = self._look()
+            if i + size <= _WINDOW:
+                name[:] = self._window[i : i + size]
+            else:
+                self._read(self._at, name)
+            self._at += size
+        return name
 
     def _data(self, at, end):
         """Start and end of a file's data, whose record is among those from `at` to `end`."""
         while at < end:
-            kind, start, stop = self._record(at, end)
+            kind, at = self._record(at, end)
             if kind == _VERBATIM:
-                return start, stop
+                return self._at, at
             if kind == _POINTER:
-                size, start = self._number(start)
-                start, _ = self._number(start)
-                if start + size > self._root[2]:
+                size = self._number()
+                start = self._number()
+                if start + size > self._root[1]:
                     break
                 return start, start + size
-            at = stop
         raise OSError(5)
 
     def _find(self, path):
-        """(kind, start, end) of the content of what is at `path`."""
-        return self._at(path.encode().strip(b"/"))  # a str would be looked for among all names, each piece of it
+        """(kind, start, end): of a directory's records, or of a file's data."""
+        return self._place(path.encode().strip(b"/"))  # MicroPython looks for each new str among all that it has
 
-    def _at(self, path):
-        if not path:
-            return self._root
+    def _place(self, path):
+        if path in (b"", b"."):
+            return (_DIRECTORY,) + self._root
         folder, _, name = path.rpartition(b"/")
+        if name == b".":
+            return self._place(folder)
         if folder != self._folder:
-            self._place = self._at(folder)
-            self._folder = folder
-            self._stem = b"/"
-        kind, start, end = self._place
-        if kind != _DIRECTORY:
-            raise OSError(2)
-        if name in (b"", b"."):
-            return self._place
-        stem, count, first = name, -1, end
+            kind, start, end = self._place(folder)
+            if kind != _DIRECTORY:
+                raise OSError(2)
+            self._folder, self._bounds, self._stem = folder, (start, end), b"/"
+        at, end = self._bounds
+        stem, count = name, -1  # not known
         if name.startswith(self._stem):
-            stem, count, start = self._stem, self._count, self._first
-        seen = 0
-        for at, other, kind, begin, stop in self._entries(start, end):
-            if other[: len(stem)] == stem:
-                if other == name:
-                    return (kind, begin, stop) if kind == _DIRECTORY else (kind,) + self._data(begin, stop)
-                seen += 1
-                if seen == 1:
-                    first = at
-                if seen == count:
-                    break
+            stem, count, at = self._stem, self._count, self._first
+        seen, first = 0, end
+        while seen != count and (entry := self._entry(at, end, stem)):
+            here, other, kind, start, at = entry
+            if other == name:
+                return (kind,) + (self._data(start, at) if kind == _FILE else (start, at))
+            if not seen:
+                first = here
+            seen += 1
         if count < 0:
             self._stem, self._count, self._first = name, seen, first
         raise OSError(2)

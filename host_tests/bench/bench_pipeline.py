@@ -1,9 +1,8 @@
-"""How fast payload bytes come in: 1 MB by CoAP and by HTTPS under MicroPython, through a link of 20 ms.
+"""How fast payload bytes come in: by CoAP, by HTTPS and by bare TCP under MicroPython, through a link of 20 ms.
 
 Prints one line of JSON per transport: KB/s with the flash model off, and, with `--flash`, with a flash that blocks the
 interpreter for the time that erasing and programming take, double buffered as the installer does it; `ratio` is the
-flash
-model's own time / total time (1 would be: the network costs nothing).
+flash model's own time / total time (1 would be: the network costs nothing). Every 4 KB are hashed, as a chunk is.
 """
 
 from __future__ import annotations
@@ -11,12 +10,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
+import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
-import time
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ ERASE_MS, PROGRAM_MS = 45, 12  # of one 4 KB chunk on a 4 MB flash: typical figu
 WINDOW = 5760  # lwIP's TCP window on the chip
 
 DEVICE = """
-import asyncio, gc, json, sys, time
+import asyncio, hashlib, json, sys, time
 sys.path[:0] = [sys.argv[1] + "/lib", sys.argv[1]]
 from binascii import unhexlify
 from port import sleep_ms, ticks_diff, ticks_ms
@@ -57,9 +58,23 @@ class Trust:  # of a certificate by the authority; there is none of its own
 
     closed = opened
 
+class Raw:  # the peer: TCP and nothing else, whose server sends at once
+    async def start(self, url, at, size, etag):
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+
+    async def readinto(self, view):
+        at = 0
+        while at < len(view):
+            at += await self.reader.readinto(view[at:])
+
+    async def close(self):
+        self.writer.close()
+
 async def main():
     resolver = Resolver("")
-    if spec["url"].startswith("https"):
+    if spec["url"].startswith("tcp"):
+        source = Raw()
+    elif spec["url"].startswith("https"):
         from swupdate.install.https import HttpsSource
         source = HttpsSource(spec["url"], [unhexlify(spec["authority"])], resolver, Limits)
     else:
@@ -91,6 +106,7 @@ async def main():
             changed.clear()
             await changed.wait()
         which = full.pop(0)
+        hashlib.sha256(buffers[which]).digest()
         for ms in block_ms:  # nothing runs while the flash is busy
             start = ticks_ms()
             time.sleep_ms(ms)
@@ -131,35 +147,53 @@ def fetch(url: str, authority: bytes, size: int, block_ms: list[int], heap: str 
     return got
 
 
+@contextlib.contextmanager
+def plain_server(data: bytes) -> Iterator[int]:
+    """The port of a TCP server that sends `data` to whoever connects."""
+
+    def send() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=send, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
 def measure(rtt_ms: float = 20, size: int = SIZE, flash: bool = False, loss: float = 0) -> list[dict[str, Any]]:
-    """One result per transport; `size` is rounded up to whole chunks."""
+    """One result per transport; `size` is rounded up to whole chunks. With `loss`, TCP has none: it is the kernel's."""
     from fargo.authority import Authority
     from fargo.serve import Server
     from link import Link
 
     size = -(-size // CHUNK) * CHUNK
+    data = random.Random(1).randbytes(size)
     results = []
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         files = Path(folder) / "files"
         files.mkdir()
-        (files / "payload").write_bytes(os.urandom(size))
+        (files / "payload").write_bytes(data)
         authority = Authority(Path(folder) / "authority")
         server = stack.enter_context(Server(files, authority))
         assert server.https_port and server.coaps_port
         link = stack.enter_context(Link(rtt_ms=rtt_ms, loss=loss, window=WINDOW))
-        for name, url in (
-            ("coaps", f"coaps://127.0.0.1:{link.udp(server.coaps_port)}/payload"),
-            ("https", f"https://127.0.0.1:{link.tcp(server.https_port)}/payload"),
-        ):
-            result: dict[str, Any] = {
-                "bench": "pipeline",
-                "transport": name,
-                "rtt_ms": rtt_ms,
-                "loss": loss,
-                "bytes": size,
-            }
-            plain = fetch(url, authority.ca_der(), size, [])
-            result["kB_s"] = round(size / 1024 / plain["ms"] * 1000, 1)
+        urls = {
+            "coaps": f"coaps://127.0.0.1:{link.udp(server.coaps_port)}/payload",
+            "https": f"https://127.0.0.1:{link.tcp(server.https_port)}/payload",
+        }
+        if not loss:
+            urls["tcp"] = f"tcp:{link.tcp(stack.enter_context(plain_server(data)))}"
+        for name, url in urls.items():
+            result = {"bench": "pipeline", "transport": name, "rtt_ms": rtt_ms, "loss": loss, "bytes": size}
+            if not loss or not flash:
+                plain = fetch(url, authority.ca_der(), size, [])
+                result["kB_s"] = round(size / 1024 / plain["ms"] * 1000, 1)
             if flash:
                 got = fetch(url, authority.ca_der(), size, [ERASE_MS, PROGRAM_MS])
                 result["flash_ms"], result["total_ms"] = got["flash_ms"], got["ms"]
@@ -177,7 +211,7 @@ def main() -> None:
     parser.add_argument("--flash", action="store_true", help="with the flash model too")
     options = parser.parse_args()
     for result in measure(options.rtt, options.size, options.flash, options.loss):
-        print(json.dumps({"at": round(time.time()), **result}))
+        print(json.dumps(result))
 
 
 if __name__ == "__main__":

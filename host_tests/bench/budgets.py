@@ -1,4 +1,4 @@
-"""The budgets of size and memory. `make size` and `make bench` compare with these; the numbers stand nowhere else."""
+"""All budgets: what `make size` and `make bench` compare with. The numbers stand nowhere else."""
 
 from __future__ import annotations
 
@@ -28,6 +28,34 @@ BUDGETS = {
     "left behind": Budget("heap that a phase keeps when it was left", 0),
     "live": Budget("live heap, owned and idle, 3 sessions, 2 observers", 60 * KB, 102 * KB),
     "heap": Budget("Python heap in all, at the worst moment, with an app of 20 KB .mpy", 112 * KB, 240 * KB),
+}
+
+
+class Mark(NamedTuple):
+    """`limit` (in `unit`) that `what` may not pass, or with `least` has to reach. It is shown, and nothing fails by it."""
+
+    what: str
+    limit: float
+    unit: str = ""
+    least: bool = False
+
+    def kept(self, value: float) -> bool:
+        """Whether `value` is good."""
+        return value >= self.limit if self.least else value <= self.limit
+
+
+MARKS = {
+    "app": Mark("of 112 KB left at the worst moment of an update, that app aboard", 0, "B", least=True),
+    "session": Mark("heap per open DTLS session", 2 * KB, "B"),
+    "update": Mark("a whole update on the 64-bit unix port, heap", 256, "KB"),
+    "pipeline": Mark("the flash's own time / download by", 0.9, least=True),
+    "coaps": Mark("CoAPs at 20 ms, flash model off, 6 outstanding at most", 250, "KB/s", least=True),
+    "handshake": Mark("DTLS handshake, in P-256 multiplications,", 2.5),
+    "pair": Mark("delta of MicroPython for ESP8266, 1.9.4 to 1.10", 13.0, "%"),
+    "line": Mark("one line of the demo's app changed, payload", 4 * KB, "B"),
+    "envelope": Mark("envelope verified, heap beside the code", 8 * KB, "B"),
+    "request": Mark("secured GET of /oc/swu, a whole device,", 2000, "/s", least=True),
+    "notification": Mark("heap growth per notification", 0, "B"),
 }
 
 

@@ -61,9 +61,9 @@ class Rig:
     `app`: text of its `app.py`. `chip`: (bytes alive, names) of the simulated chip's own modules, before `boot.py` runs.
     """
 
-    def __init__(self, home: Path, app: str) -> None:
+    def __init__(self, home: Path, app: str, address: str = "127.9.2.2") -> None:
         lamp = ROOT / "examples/lamp"
-        self.stage = Stage(home, lamp, address="127.9.2.2", layout="small", firmware_size=100_000)
+        self.stage = Stage(home, lamp, address=address, layout="small", firmware_size=100_000)
         image = self.stage.app_image
         self.stage.app_image = lambda change=None: image({"app.py": app, **(change or {})})  # type: ignore[method-assign]
         self._flashes = {}

@@ -1,42 +1,88 @@
-"""`make bench`: every figure in one table, and build/bench.json beside it. A bench that cannot run fails all."""
+"""`make bench`: every figure in one table, build/bench.json with all of them, and docs/performance.md from that.
+
+Memory and size are measured first, several beside each other; then, one after the other and with nothing beside them,
+what takes time: RUNS times each, of which the median counts. A bench that cannot run fails all. With CHECK=1 (or
+--check) only what does not depend on the machine: gate.py. --renew writes the numbers that it compares with. --only
+names benches, whose figures replace the ones in build/bench.json, or says `write`: docs/performance.md from what is
+there.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import platform
+import statistics
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from budgets import BUDGETS, past
-from rich.console import Console
-from rich.table import Table
+import gate
+import machine
+import peers
+import performance
+import table
+from budgets import past
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-BENCHES = (
-    ("cbor, crypto (MicroPython)", ["micropython", "-X", "heapsize=1m", str(HERE / "bench_cbor.py")]),
-    ("CoAP", [sys.executable, str(HERE / "bench_coap.py")]),
-    ("DTLS", [sys.executable, str(HERE / "bench_dtls.py")]),
-    ("pipeline", [sys.executable, str(HERE / "bench_pipeline.py"), "--size", "400000", "--flash"]),
-    ("update", [sys.executable, str(HERE / "bench_update.py")]),
-    ("memory, 32 bits", [sys.executable, str(HERE / "bench_memory.py")]),
-    ("size", [sys.executable, str(HERE / "size.py")]),
-)
+FIGURES = ROOT / "build/bench.json"
+RUNS = 5
+ABREAST = 4
+SIZE = "300000"  # bytes of a download
 
 
-def results_of(name: str, command: list[str]) -> list[dict[str, Any]]:
+class Bench(NamedTuple):
+    """`timed`: its figures depend on what else runs."""
+
+    command: list[str]
+    timed: bool = True
+
+
+def _python(script: str, *arguments: str, timed: bool = True) -> Bench:
+    return Bench([sys.executable, str(HERE / script), *arguments], timed)
+
+
+def _micropython(script: str) -> Bench:
+    return Bench(["micropython", "-X", "heapsize=1m", str(HERE / script)])
+
+
+# The longest first of those that run beside each other.
+BENCHES = {
+    "memory of updates by coaps": _python("bench_memory.py", "3", "update by coaps", timed=False),
+    "memory of updates by https": _python("bench_memory.py", "4", "update by https", timed=False),
+    "memory at rest": _python("bench_memory.py", "5", "at rest", "check", timed=False),
+    "memory of sessions": _python("bench_memory.py", "6", "another session", "ownership", timed=False),
+    "update": _python("bench_update.py", timed=False),
+    "size": _python("size.py", timed=False),
+    "delta": _python("bench_delta.py", timed=False),
+    "gate": _python("gate.py", timed=False),
+    "envelope": _python("bench_envelope.py", timed=False),
+    "codec, crypto": _micropython("bench_cbor.py"),
+    "codec, CPython": _python("bench_cbor.py"),
+    "records": _micropython("bench_records.py"),
+    "CoAP": _python("bench_coap.py"),
+    "DTLS": _python("bench_dtls.py"),
+    "requests": _python("bench_update.py", "--rates"),
+    "pipeline": _python("bench_pipeline.py", "--size", SIZE, "--flash"),
+    "pipeline with loss": _python("bench_pipeline.py", "--size", SIZE, "--flash", "--loss", "0.01"),
+}
+
+
+def once(name: str) -> list[dict[str, Any]]:
     """The JSON lines that a bench prints. Ends the program when it fails."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'tools'}:{ROOT / 'host_tests'}:{ROOT}"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=900)
+    folders = ("lib", "tools", "host_tests", ".")
+    environment = {**os.environ, "PYTHONPATH": ":".join(str(ROOT / folder) for folder in folders)}
+    environment["PYTHONHASHSEED"] = "0"
+    done = subprocess.run(
+        BENCHES[name].command, capture_output=True, text=True, env=environment, check=False, timeout=900
+    )
     if done.returncode:
         sys.exit(f"the bench {name} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    found = []
-    for line in done.stdout.splitlines():
-        if line.startswith("{"):
-            found.append(json.loads(line))
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if name == "size":
         found = [{"bench": "size", **json.loads((ROOT / "build/size.json").read_text())["figures"]}]
     if not found:
@@ -44,93 +90,97 @@ def results_of(name: str, command: list[str]) -> list[dict[str, Any]]:
     return found
 
 
-def verdict(value: float, budget: float, most: bool) -> str:
-    """Whether `value` keeps its budget."""
-    return "kept" if (value <= budget if most else value >= budget) else "MISSED"
-
-
-def rows(results: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
-    """(what, figure, budget, verdict) of what has a budget, and what is worth reading without one."""
-    found: list[tuple[str, str, str, str]] = []
-    for r in results:
-        if r["bench"] == "coap_get":
-            for n in (1, 16):
-                found.append((f"lib/coap alone, 270 bytes, {n} outstanding", f"{r[f'per_s_{n}']:,}/s", "", ""))
-        elif r["bench"] == "swu_get":
-            for n in (1, 16):
-                rate = r[f"per_s_{n}"]
-                text = f"coaps GET of /oc/swu, whole device, {n} outstanding"
-                found.append((text, f"{rate:,}/s", "2,000/s", verdict(rate, 2000, False)))
-        elif r["bench"] == "dtls":
-            found.append(("P-256 multiplication", f"{r['multiplication_ms']} ms", "", ""))
-            for name in ("anon", "ecdhe_psk", "psk_ccm8", "certificates"):
-                cost = r[f"handshake_{name}_multiplications"]
-                found.append((f"handshake, {name}", f"{cost} multiplications", "2.5", verdict(cost, 2.5, True)))
-            heap = r["heap_per_session"]
-            found.append(("heap of a session", f"{heap:,} B", "2,048 B", verdict(heap, 2048, True)))
-            for n in (1, 16):
-                rate = r[f"coaps_per_s_{n}"]
-                found.append((f"lib/coap over lib/dtls alone, 270 bytes, {n} outstanding", f"{rate:,}/s", "", ""))
-            found.append(("secured GET of /oc/swu, memory allocated", f"{r['request_bytes']:,} B", "", ""))
-            count = r["request_instructions"]
-            text = f"{count:,}" if count else "not counted: valgrind is missing (apt-get install valgrind)"
-            found.append(("secured GET of /oc/swu, instructions", text, "", ""))
-        elif r["bench"] == "pipeline":
-            name = f"{r['transport']}, {r['rtt_ms']:.0f} ms round trip"
-            found.append((f"download by {name}", f"{r['kB_s']:.0f} KB/s", "", ""))
-            if "ratio" in r:
-                found.append(
-                    (f"flash model / total, {name}", f"{r['ratio']:.2f}", "0.90", verdict(r["ratio"], 0.9, False))
-                )
-        elif r["bench"] == "update":
-            heap = r["smallest_heap_kb"]
-            found.append(("a whole update, -X heapsize", f"{heap} KB", "256 KB", verdict(heap, 256, True)))
-            for phase, size in sorted(r["live_bytes"].items()):
-                found.append((f"live heap, {phase} (unix port)", f"{size:,} B", "", ""))
-        elif r["bench"] == "memory32":
-            if "missing" in r:
-                found.append(("MEMORY WITH 32-BIT WORDS WAS NOT MEASURED", f"it takes {r['missing']}", "", ""))
-                continue
-            budget = BUDGETS["heap"]
-            found.append(
-                (budget.what, f"{r['worst']:,} B", f"{budget.most:,} B", verdict(r["worst"], budget.most, True))
-            )
-            for name, size in r["smallest"].items():
-                found.append((f"smallest heap, {name}, 32 bits, with the app", f"{size:,} B", "", ""))
-        elif r["bench"] == "size":
-            for key, budget in BUDGETS.items():
-                if key in r:
-                    found.append(
-                        (budget.what, f"{r[key]:,} B", f"{budget.most:,} B", verdict(r[key], budget.most, True))
-                    )
+def merged(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """One result of several: the median of each figure that differs, and under "spread" its least and its most."""
+    result: dict[str, Any] = {}
+    spread: dict[str, list[float]] = {}
+    for key, value in runs[0].items():
+        values = [run[key] for run in runs]
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and len(set(values)) > 1:
+            result[key] = statistics.median(values)
+            spread[key] = [min(values), max(values)]
         else:
-            for key, value in r.items():
-                if key != "bench" and isinstance(value, (int, float)):
-                    found.append((f"{r['bench']}: {key}", f"{value:,}", "", ""))
+            result[key] = value
+    if len(runs) > 1:
+        result["runs"], result["spread"] = len(runs), spread
+    return result
+
+
+def measure(names: list[str], runs: int) -> dict[str, list[dict[str, Any]]]:
+    """The results of these benches."""
+    began = time.monotonic()
+
+    def say(name: str) -> None:
+        print(f"{time.monotonic() - began:4.0f} s  {name}", file=sys.stderr)
+
+    def untimed(name: str) -> list[dict[str, Any]]:
+        found = once(name)
+        say(name)
+        return found
+
+    found = {}
+    quiet = [name for name in names if not BENCHES[name].timed]
+    with ThreadPoolExecutor(ABREAST) as pool:
+        found = dict(zip(quiet, pool.map(untimed, quiet), strict=True))
+    for name in names:
+        if BENCHES[name].timed:
+            each = [once(name) for _ in range(runs)]
+            found[name] = [merged(list(lines)) for lines in zip(*each, strict=True)]
+            say(name)
     return found
 
 
-def main() -> None:
+def save(names: list[str], runs: int) -> None:
+    """Measure these; what a part of them replaces in build/bench.json is said there, with its own machine."""
+    here = {**machine.describe(), "runs": runs}
+    began = time.monotonic()
+    try:
+        peers.fetch()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"The peers were not fetched: {getattr(error, 'stderr', '') or error}", file=sys.stderr)
+    found = measure(names, runs)
+    here["minutes"] = round((time.monotonic() - began) / 60, 1)
+    figures = {"machine": here, "results": found}
+    if len(names) < len(BENCHES) and FIGURES.exists():
+        figures = json.loads(FIGURES.read_text())
+        figures["results"].update(found)
+        later = figures["machine"].setdefault("later", {})
+        later.update(dict.fromkeys(names, {key: here[key] for key in ("date", "commit", "runs", "load")}))
+    FIGURES.parent.mkdir(exist_ok=True)
+    FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def main() -> int:
     """The command."""
-    results = []
-    for name, command in BENCHES:
-        print(f"{name} ...", file=sys.stderr)
-        results += results_of(name, command)
-    table = Table(title="Figures of this machine, in one run")
-    for column in ("what", "figure", "budget", ""):
-        table.add_column(column, justify="left" if column in ("what", "") else "right")
-    for row in rows(results):
-        table.add_row(*row)
-    Console().print(table)
-    machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
-    build = ROOT / "build"
-    build.mkdir(exist_ok=True)
-    (build / "bench.json").write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
-    print("build/bench.json has them all.")
-    over, failed = past({"heap": max((r["worst"] for r in results if "worst" in r), default=0)})
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", default=bool(os.environ.get("CHECK")))
+    parser.add_argument("--renew", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=[*BENCHES, "write"], metavar="BENCH", default=list(BENCHES))
+    parser.add_argument("--runs", type=int, default=RUNS)
+    options = parser.parse_args()
+    if options.renew:
+        gate.renew()
+        return 0
+    if options.check:
+        return gate.check()
+    names = [name for name in options.only if name != "write"]
+    if names:
+        save(names, options.runs)
+    if not FIGURES.exists():
+        sys.exit("There are no figures yet: make bench")
+    figures = json.loads(FIGURES.read_text())
+    sections = table.sections([result for some in figures["results"].values() for result in some])
+    if names:
+        table.show(sections)
+    performance.write(figures["machine"], sections)
+    print(
+        f"{FIGURES.relative_to(ROOT)} has all figures, {performance.DOCUMENT.relative_to(ROOT)} is written from them."
+    )
+    over, failed = past({"heap": table.worst([r for some in figures["results"].values() for r in some])})
     if failed:
         sys.exit(f"past the budget: {'; '.join(over)}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

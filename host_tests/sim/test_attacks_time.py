@@ -6,7 +6,7 @@ import time
 import aiocoap
 import pytest
 from sim.attack_rig import recipe, refused, serve, signed
-from sim.rig import ISAC, ISVV, SWU, WAIT, TimeServer, timestamp
+from sim.rig import ISAC, ISVV, SWU, UPGRADE, WAIT, TimeServer, timestamp
 
 HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
 
@@ -118,6 +118,24 @@ async def test_freeze_by_setting_the_clock_back(make):
             assert await believes(rig, client, -DAY) is None
             await refused(rig, client, expiring(rig, -HOUR), "version 2.0.0 has expired")
             await refused(rig, client, expiring(rig, HOUR), "version 2.0.0 expires, and the time is not known", 4)
+
+
+async def test_freeze_of_what_was_validated(make):
+    """It may expire before it is asked to be installed: then it is not."""
+    with TimeServer() as server:
+        rig = make(board={"ntp_port": server.port})
+        async with rig.client() as client:
+            await until_it_believes(rig, client, 0)
+            url = expiring(rig, HOUR)
+            assert (await client.run(url, ISVV))["swupdatestate"] == "sva"
+            server.shift = 2 * HOUR
+            await restarted(rig)
+            reason = "version 2.0.0 expires, and the time is not known"
+            while reason.endswith("known"):  # the new time is on its way
+                swu = await client.run(url, UPGRADE)
+                reason = await client.reason()
+            assert (reason, swu["swupdateresult"]) == ("version 2.0.0 has expired", 8)  # OCF: of an upgrade
+            assert swu["swupdatestate"] == "idle" and await client.version() == "1.0.0"
 
 
 # A lying clock

@@ -13,6 +13,7 @@ def read(app):
         app.readblocks(app.ioctl(4, 0) - 1, buf, 0)
         label, _ = decode_prefix(buf, strict=True)
         whole = label["v"] > 0 and label["seq"] >= 0 and label["built"] >= 0 and label.get("trust", 0) >= 0
+        whole = whole and label.get("expires", 0) >= 0
         for size, digest in ((1, label["manifest"]), label["fw"], label["app"]):
             whole = whole and size > 0 and isinstance(digest, bytes) and len(digest) == 32
         return label if whole and isinstance(label["version"], str) else None

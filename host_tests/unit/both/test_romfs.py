@@ -247,3 +247,18 @@ def test_a_lookup_reads_little():
     fs._device.reads = 0
     fs.stat("/module_39.mpy")
     assert fs._device.reads <= 90
+
+
+def test_a_second_lookup_in_a_directory_does_not_look_for_it_again():
+    entries = [file(b"module_%02d.mpy" % i, bytes(100)) for i in range(40)]
+    fs = mount(*entries, folder(b"a", file(b"x", b""), folder(b"b", file(b"f.py", b"1"), file(b"g.py", b"22"))))
+    assert fs.stat("/a/b/f.py")[6] == 1
+    fs._device.reads = 0
+    for path, size in (("/a/b/f.py", 1), ("/a/b/g.py", 2), ("a/b/g.py", 2)):
+        assert fs.stat(path)[6] == size
+    assert fs._device.reads <= 8
+    with raises(OSError):
+        fs.stat("/a/b/f.py/x")  # no directory, and what was looked into last is not taken for it
+    with raises(OSError):
+        fs.stat("/a/f.py")
+    assert fs.stat("/a/x")[6] == 0 and fs.stat("/a/b/./f.py")[6] == 1

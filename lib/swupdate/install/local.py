@@ -25,6 +25,8 @@ async def prepare(job, offer, progress):
     label = {"v": 1, "seq": offer.seq, "version": offer.version, "manifest": offer.manifest, "built": offer.built}
     if offer.trust:
         label["trust"] = offer.trust
+    if offer.expires:
+        label["expires"] = offer.expires
     for half in ("app", "fw"):
         part = offer.part(half)
         if part:

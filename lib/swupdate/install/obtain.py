@@ -12,7 +12,7 @@ _PIECE = const(1024)
 
 
 class Offer:
-    """A release that may be installed: `version`, `seq`, `manifest` (its digest), `built`, `parts`.
+    """A release that may be installed: `version`, `seq`, `manifest` (its digest), `built`, `expires`, `parts`.
 
     `trust`: the number of the trust store that it was verified with; `envelope`: of a newer trust store, which its own
     keys must have signed as well. Holds copies: the code that read and verified the manifest has left memory before the
@@ -23,6 +23,7 @@ class Offer:
     seq: int
     manifest: bytes
     built: int
+    expires: int
     trust: int
     parts: list
     envelope: object
@@ -103,13 +104,16 @@ async def obtain(job, progress):
 
 
 async def verify(job):
-    """Read the other slot once more, against its label. Raises Fault."""
+    """Read the other slot once more, against its label; it may have expired since. Raises Fault."""
     try:
         good = await _whole(job, None)
     except OSError as error:
         raise _flash(error)
     if not good:
         raise Fault("invalid", "what is in the other slot is not what was validated")
+    label = job.slots.label(job.slots.other)
+    with phase("swupdate.install.policy") as policy:
+        policy.fresh(job.clock, label["version"], label.get("expires", 0))
 
 
 def _flash(error):

@@ -40,7 +40,7 @@ def _offer(manifest, trust, envelope):
     offer = Offer()
     offer.trust = trust
     offer.version, offer.seq, offer.manifest = manifest.version, manifest.seq, manifest.digest
-    offer.built = manifest.built
+    offer.built, offer.expires = manifest.built, manifest.expires
     offer.parts = []
     for component in manifest.components:
         part = Part()

@@ -50,13 +50,18 @@ def judge(job, data, digest, must=True, damaged=False):
         raise Fault("invalid", "the trust store has more than %d bytes" % _LARGEST_TRUST)
     if not store:
         _suits(job, manifest)
-    if manifest.expires:
-        now = job.clock.now()
-        if max(now, job.clock.floor) > manifest.expires:
-            raise Fault("invalid", "version %s has expired" % manifest.version)
-        if not now:  # the network's fault, and tried again: the time may just be on its way
-            raise Fault("lost", "version %s expires, and the time is not known" % manifest.version)
+    fresh(job.clock, manifest.version, manifest.expires)
     return manifest
+
+
+def fresh(clock, version, expires):
+    """Refuse what has expired (`expires`: Unix seconds, 0 for never). Raises Fault."""
+    if expires:
+        now = clock.now()
+        if max(now, clock.floor) > expires:
+            raise Fault("invalid", "version %s has expired" % version)
+        if not now:  # the network's fault, and tried again: the time may just be on its way
+            raise Fault("lost", "version %s expires, and the time is not known" % version)
 
 
 def _suits(job, manifest):
