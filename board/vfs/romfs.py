@@ -128,21 +128,14 @@ class RomFS:
             if size > _NAME or self._at + size > at:
                 raise OSError(5)
             if size >= len(stem):
-                name = self._name(size)
+                i = self._at - self._from
+                name = self._window[i : i + size]
+                if len(name) < size:
+                    name = bytearray(size)
+                    self._read(self._at, name)
                 if name[: len(stem)] == stem:
-                    return here, name, kind, self._at, at
+                    return here, name, kind, self._at + size, at
         return None
-
-    def _name(self, size):
-        name = bytearray(size)
-        if size:
-            i = self._look()
-            if i + size <= _WINDOW:
-                name[:] = self._window[i : i + size]
-            else:
-                self._read(self._at, name)
-            self._at += size
-        return name
 
     def _data(self, at, end):
         """Start and end of a file's data, whose record is among those from `at` to `end`."""

@@ -9,6 +9,12 @@ _PIECE = const(512)  # is read back at a time
 _TRIES = const(2)
 
 
+def _blank(piece):
+    """Whether there is nothing but 0xFF: the first is, and each is what the one before is. Comparing is one call."""
+    view = memoryview(piece)
+    return piece[0] == 0xFF and view[1:] == view[:-1]
+
+
 class SlotWriter:
     """Writes the other slot of `slots`: all but what makes it look whole (swupdate.install.first).
 
@@ -85,9 +91,3 @@ class SlotWriter:
     def other(self, half):
         """The partition of `half` that is written."""
         return self._slots.partition(self._slots.other, half)
-
-
-def _blank(piece):
-    """Whether there is nothing but 0xFF: the first is, and each is what the one before is. Comparing is one call."""
-    view = memoryview(piece)
-    return piece[0] == 0xFF and view[1:] == view[:-1]
