@@ -4,11 +4,13 @@ An owned simulated board, its flash without a time of its own, obtains firmware 
 them, and MicroPython runs under valgrind's callgrind meanwhile. The device is run twice. Once as it is, but that what
 is the simulated chip's own (Python here, hardware or C on a board) is told apart: the sums are of that run. And once with a
 piece of machine code before each function of the device's (trampolines.py): the places are of that one. A place's
-instructions are its own and those of the C functions that it calls, not of the Python functions that it calls; going
-through the machine code costs some 10 % more, mostly in what calls much. What the collector of memory, the import of
-modules, the compiler, Mbed TLS and LittleFS spend is not their callers', and is counted by itself.
+instructions are its own and those of the C functions that it calls, not of the Python functions that it calls. What the
+way through the machine code costs is measured and taken off; what is left is good to a tenth, less so where arguments
+have defaults. What the collector of memory, the import of modules, the compiler, Mbed TLS and LittleFS spend is not
+their callers', and is counted by itself; the collector's share has the chip's garbage in it, too.
 
-Counts are of one x86-64 machine code and repeat within about 2 %: timers and the network have a say.
+Counts are of one x86-64 machine code with words of 64 bits, and repeat within about 2 %: timers and the network have a
+say. It takes about four minutes.
 """
 
 from __future__ import annotations
