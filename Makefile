@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test day powercut reliability fuzz bench size heap32 sim image flash emulate lint clean packages firmware mip
+.PHONY: help demo test day powercut reliability fuzz bench profile size heap32 sim image flash emulate lint clean packages firmware mip
 SEEDS ?= 1 2 3
 MINUTES ?= 5
 ABREAST ?= 4
@@ -52,6 +52,9 @@ fuzz: $(VENV)/ready  ## damaged input for all that reads, by chance and led by c
 
 bench: $(VENV)/ready  ## all budgets, and others beside us: docs/performance.md (8 minutes); CHECK=1: instructions and memory only
 	@$(RUN) python host_tests/bench/run.py
+
+profile: $(VENV)/ready  ## where the instructions of an update go: SCHEME=https or coaps; wants valgrind (4 minutes)
+	@$(RUN) python host_tests/bench/profile_update.py --scheme $(or $(SCHEME),https)
 
 size: $(VENV)/ready  ## device code as .mpy and in 32-bit memory, resident and by phase, against the budgets
 	@$(RUN) python host_tests/bench/size.py

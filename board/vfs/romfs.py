@@ -17,8 +17,9 @@ _IS_FILE = 0x8000
 class RomFS:
     """A read-only file system over `device` (readblocks with offset). Raises OSError 19 when there is none on it.
 
-    What is damaged raises OSError 5. All that stays in memory is a window of 64 bytes on the directories, and where that
-    directory is that was looked into last: an import asks several times for what may be in one.
+    What is damaged raises OSError 5. All that stays in memory is a window of 64 bytes on the directories, where that
+    directory is that was looked into last, and where in it names begin with what was not there: an import asks for `name`,
+    `name.py`, `name.mpy`, and for that once more.
     """
 
     def __init__(self, device):
@@ -35,7 +36,8 @@ class RomFS:
         self._root = self._at, self._at + size
         if self._at + size > self._size:
             raise OSError(19)
-        self._folder, self._bounds = "", self._root
+        self._folder, self._bounds = b"", self._root
+        self._stem, self._count = b"/", 0  # what was not there, and how many names in the directory begin with it
 
     # What MicroPython asks of a file system
 
@@ -62,7 +64,7 @@ class RomFS:
         if kind != _DIRECTORY:
             raise OSError(20)
         while entry := self._entry(start, end):
-            name, kind, first, start = entry
+            _, name, kind, first, start = entry
             last = start
             if kind == _FILE:
                 first, last = self._data(first, last)
@@ -114,34 +116,26 @@ class RomFS:
             raise OSError(5)
         return kind, self._at + size
 
-    def _entry(self, at, end, wanted=None):
-        """(name, kind, start and end of its records) of the first entry from `at` on, or of that with the name `wanted`.
-
-        None when there is none.
-        """
+    def _entry(self, at, end, stem=b""):
+        """(where it is, name, kind, start and end of its records) of the first entry from `at` on whose name begins with
+        `stem`, or None."""
         while at < end:
+            here = at
             kind, at = self._record(at, end)
             if kind != _FILE and kind != _DIRECTORY:
                 continue
             size = self._number()
             if size > _NAME or self._at + size > at:
                 raise OSError(5)
-            if wanted is None or size == len(wanted):
-                name = self._name(size)
-                if wanted is None or name == wanted:
-                    return name, kind, self._at, at
+            if size >= len(stem):
+                i = self._at - self._from
+                name = self._window[i : i + size]
+                if len(name) < size:
+                    name = bytearray(size)
+                    self._read(self._at, name)
+                if name[: len(stem)] == stem:
+                    return here, name, kind, self._at + size, at
         return None
-
-    def _name(self, size):
-        name = bytearray(size)
-        if size:
-            i = self._look()
-            if i + size <= _WINDOW:
-                name[:] = self._window[i : i + size]
-            else:
-                self._read(self._at, name)
-            self._at += size
-        return name
 
     def _data(self, at, end):
         """Start and end of a file's data, whose record is among those from `at` to `end`."""
@@ -159,24 +153,34 @@ class RomFS:
 
     def _find(self, path):
         """(kind, start, end): of a directory's records, or of a file's data."""
-        path = path.strip("/")
-        if path in ("", "."):
+        return self._place(path.encode().strip(b"/"))  # MicroPython looks for each new str among all that it has
+
+    def _place(self, path):
+        if path in (b"", b"."):
             return (_DIRECTORY,) + self._root
-        folder, _, name = path.rpartition("/")
-        if name == ".":
-            return self._find(folder)
+        folder, _, name = path.rpartition(b"/")
+        if name == b".":
+            return self._place(folder)
         if folder != self._folder:
-            kind, start, end = self._find(folder)
+            kind, start, end = self._place(folder)
             if kind != _DIRECTORY:
                 raise OSError(2)
-            self._folder, self._bounds = folder, (start, end)
-        entry = self._entry(self._bounds[0], self._bounds[1], name.encode())
-        if not entry:
-            raise OSError(2)
-        _, kind, start, end = entry
-        if kind == _FILE:
-            start, end = self._data(start, end)
-        return kind, start, end
+            self._folder, self._bounds, self._stem = folder, (start, end), b"/"
+        at, end = self._bounds
+        stem, count = name, -1  # not known
+        if name.startswith(self._stem):
+            stem, count, at = self._stem, self._count, self._first
+        seen, first = 0, end
+        while seen != count and (entry := self._entry(at, end, stem)):
+            here, other, kind, start, at = entry
+            if other == name:
+                return (kind,) + (self._data(start, at) if kind == _FILE else (start, at))
+            if not seen:
+                first = here
+            seen += 1
+        if count < 0:
+            self._stem, self._count, self._first = name, seen, first
+        raise OSError(2)
 
 
 class _File(io.IOBase):

@@ -53,7 +53,8 @@ class Ccm:
         count = (len(data) + 31) // 16
         stream = bytearray((b"\x02" + nonce + bytes(3)) * count)
         for i in range(1, count):
-            stream[16 * i + 14] = i >> 8
+            if i > 255:
+                stream[16 * i + 14] = i >> 8
             stream[16 * i + 15] = i & 0xFF
         self._ecb.encrypt(stream, stream)
         stream = memoryview(stream)[: 16 + len(data)]

@@ -1,6 +1,6 @@
 """The curve P-256 (SP 800-186): its numbers, and sums of its points."""
 
-from port import const, sleep_ms
+from port import const, sleep_ms, urandom
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -38,10 +38,22 @@ def number(data):
     return int.from_bytes(data, "big")
 
 
+def inverse(a, m):
+    """1 / a modulo the prime m, for 0 < a < m, by Euclid's algorithm: its time depends on a."""
+    b, u, v = m, 1, 0
+    while a > 1:
+        q, r = divmod(b, a)
+        b, a = a, r
+        u, v = v - q * u, u
+    return u % m
+
+
 def affine(point):
     """(x, y) of a point that is not infinity."""
     x, y, z = point
-    z = pow(z, P - 2, P)
+    # z tells of the factor, and a time would of z: what is inverted is random.
+    blind = number(urandom(32)) % P or 1
+    z = inverse(z * blind % P, P) * blind % P
     zz = z * z % P
     return x * zz % P, y * zz * z % P
 

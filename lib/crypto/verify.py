@@ -2,7 +2,7 @@
 
 from port import const
 
-from crypto.curve import G, N, P, add, double, last, last_async, number, on_curve
+from crypto.curve import G, N, P, add, double, inverse, last, last_async, number, on_curve
 
 _BITS = const(256)
 
@@ -34,7 +34,7 @@ def _verify(public, digest, signature):
     for i in range(1, 16):
         table[i] = add(table[i - 1], key) if i & 3 else add(table[i - 4], G)
         yield False
-    s = pow(s, N - 2, N)
+    s = inverse(s, N)
     u, v = number(digest) * s % N, r * s % N
     yield False
     point = None

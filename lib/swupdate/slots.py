@@ -55,7 +55,8 @@ class Slots:
 
     def partition(self, slot, half):
         """The partition of `half` "fw" or "app" of `slot`."""
-        return self._board.partition(slot if half == "fw" else "app" + slot[3:])
+        # No label is put together: MicroPython would look for each among all names, and this is asked for every sector.
+        return self._board.partition(slot if half == "fw" else "app_0" if slot == "ota_0" else "app_1")
 
     def size(self, half):
         """Bytes that `half` of a slot can hold; the label takes the last sector of "app"."""

@@ -4,7 +4,7 @@ import hashlib
 
 from check import Turns, unhex
 from crypto import equal
-from crypto.curve import add, affine, double, on_curve
+from crypto.curve import add, affine, double, inverse, on_curve
 from crypto.p256 import POINTS
 from crypto.verify import verify, verify_async
 
@@ -339,3 +339,10 @@ def test_the_constants_of_the_comb_are_sums_of_the_generator():
                 point = add(point, affine(teeth[i]) + (1,))
         x, y = affine(point)
         assert POINTS[64 * t - 64 : 64 * t] == x.to_bytes(32, "big") + y.to_bytes(32, "big")
+
+
+def test_inverses():
+    for m in (P, N):
+        for a in (1, 2, 3, m - 1, m - 2, m // 2, m // 2 + 1, 1 << 255, (1 << 128) - 1, G[0], G[1]):
+            found = inverse(a, m)
+            assert 0 < found < m and found * a % m == 1, a

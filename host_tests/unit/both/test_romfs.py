@@ -111,6 +111,41 @@ def test_a_file_is_read_in_pieces():
     assert fs.open("/d/z", "r").read() == "after"
 
 
+def test_what_was_looked_for_before_makes_no_difference():
+    here = {b"ab.mpy": b"1", b"abc.mpy": b"2", b"a": b"3", b"ab.txt": b"4", b"b": b"5"}
+    entries = [file(name, here[name]) for name in (b"ab.mpy", b"abc.mpy", b"a", b"ab.txt", b"b")]
+    data = image(file(b"ab", b"6"), folder(b"d", *entries), file(b"ab.mpy", b"7"))
+    expected = {"/d/" + str(name, "utf-8"): content for name, content in here.items()}
+    expected.update({"/ab": b"6", "/ab.mpy": b"7"})
+    for name in ("ab", "ab.py", "abc", "", "a.", "z", "ab.mpy.", "bb"):
+        expected["/d/" + name if name else "/none/ab"] = None
+    expected["/d/d/ab"] = expected["/abc"] = None
+
+    def content(fs, path):
+        try:
+            return fs.open(path, "rb").read()
+        except OSError as error:
+            assert error.args[0] == 2
+            return None
+
+    for first in expected:
+        for second in expected:
+            fs = RomFS(Device(data))
+            found = [content(fs, path) for path in (first, second, first)]
+            assert found == [expected[first], expected[second], expected[first]], (first, second)
+
+
+def test_an_import_reads_a_directory_once():
+    device = Device(image(folder(b"d", *[file(b"m%d.mpy" % i, bytes(80)) for i in range(40)])))
+    fs = RomFS(device)
+    before = device.reads
+    for path in ("/d/m20", "/d/m20.py"):
+        with raises(OSError):
+            fs.stat(path)
+    assert fs.stat("/d/m20.mpy")[6] == len(fs.open("/d/m20.mpy", "rb").read()) == 80
+    assert device.reads - before < 50, device.reads
+
+
 def test_what_is_not_there_and_what_cannot_be_done():
     fs = mount(file(b"f", b"1"), folder(b"d"))
     for function, path, code in (
