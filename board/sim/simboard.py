@@ -36,6 +36,7 @@ class SimBoard:
     `usb`: it has a serial port, `port`, which carries its log and its REPL. `pins`: (pin, level, when) of all its outputs.
     `join_ms`: how long joining takes. `journal`: a file that gets every flash operation. `log`: called with every line
     that the device prints.
+    `busy`: (when in seconds of time.monotonic(), for how many seconds, at which byte) of every operation of the flash.
     `lines`: all lines; `times`: when each came, in seconds of time.monotonic(). `resets`: the causes of all starts.
     `dead`: the bootloader found nothing to start. It uses no file but the flash and one beside it for each start's settings.
     """
@@ -93,7 +94,7 @@ class SimBoard:
         self.resets: list[str] = []  # the causes of all starts, oldest first
         self.operations = 0  # of the flash, since power on, as of the last time the watchdog was fed
         self.feeds = 0
-        self.busy: list[tuple[float, float, int]] = []  # when the flash began to block, seconds, and at which byte
+        self.busy: list[tuple[float, float, int]] = []
         self.dead = False
         self._news = threading.Condition()
         self._on = False
