@@ -43,6 +43,7 @@ from time_server import TimeServer  # noqa: E402
 from board.sim.simboard import SimBoard  # noqa: E402
 
 FIRMWARE = 100_000
+SLOW = {"read_s": 300, "connect_s": 300, "lag_s": 600}  # settings for a device that is
 LAYOUT = """
 nvs,data,nvs,0x9000,0x4000
 otadata,data,ota,0xd000,0x2000
@@ -180,7 +181,9 @@ class Rig:
     def __init__(self, home: Path, places: bool) -> None:
         self.home, self.places = home, places
         lamp = ROOT / "examples/lamp"
-        self.stage = Stage(home / "stage", lamp, address="127.9.3.2", layout=LAYOUT, firmware_size=FIRMWARE)
+        self.stage = Stage(
+            home / "stage", lamp, address="127.9.3.2", layout=LAYOUT, firmware_size=FIRMWARE, settings=SLOW
+        )
         self.chip = home / "chip"
         shutil.copytree(ROOT / "board/sim", self.chip)
         for path in self.chip.glob("*.py"):
