@@ -1,9 +1,9 @@
 """How much of a download is the flash's own time: whole updates of the simulated board, fetched by HTTPS and by CoAPs.
 
 The board is behind an air (host_tests/air.py) of 20 ms that loses 1 % of the packets each way, and hears nothing while its
-flash is busy. One line of JSON per transport, of `--runs` downloads the median (and the spread): `ratio`, what the flash
-model takes for the sectors of the payload / the time from the first request for the payload to the last of its sectors; and
-`kB_s`, without the flash model and without loss. The other slot is full of something else, so every sector is erased.
+flash is busy. One line of JSON per transport, of `--runs` downloads the median: `ratio`, what the flash model takes for
+the sectors of the payload / the time from the first request for the payload to the last of its sectors; and `kB_s`,
+without the flash model and without loss. The other slot is full of something else, so every sector is erased.
 It takes root (namespaces) and /dev/net/tun.
 """
 
@@ -40,7 +40,6 @@ from netns import NoNamespaces  # noqa: E402
 
 SIZE = 400_000
 FLASH_MS = 45, 12  # erasing a sector and programming 4 KB on a 4 MB flash: typical figures of data sheets
-RATIO, RATE = 0.9, 250  # the marks: of both transports, and KB/s of CoAPs
 FORMS = "full", "packed", "delta"
 VERSION = "1.1.0"
 
@@ -146,25 +145,13 @@ def measure(
                 air.seed(run)
                 with_flash.append(desk.download(scheme, FLASH_MS, loss))
                 without.append(desk.download(scheme, (0, 0), 0)[1])
-            ratios = [flash / total for flash, total in with_flash]
             yield {
                 "bench": "installer", "transport": name, "form": form, "rtt_ms": rtt_ms, "loss": loss, "bytes": size,
-                "runs": runs, "ratio": round(statistics.median(ratios), 3),
-                "ratio_spread": [round(min(ratios), 3), round(max(ratios), 3)],
+                "ratio": round(statistics.median(flash / total for flash, total in with_flash), 3),
                 "kB_s": round(size / 1024 / statistics.median(without), 1),
                 "flash_ms": round(with_flash[0][0] * 1000),
                 "total_ms": round(statistics.median(total for _, total in with_flash) * 1000),
             }  # fmt: skip
-
-
-def missed(result: dict[str, Any]) -> list[str]:
-    """The marks that it does not reach, in words."""
-    found = []
-    if result["ratio"] < RATIO:
-        found.append(f"MISSED: {result['transport']}: flash model / total is {result['ratio']}, not {RATIO}")
-    if result["transport"] == "coaps" and result["form"] == "full" and result["kB_s"] < RATE:
-        found.append(f"MISSED: coaps: {result['kB_s']} KB/s without the flash, not {RATE}")
-    return found
 
 
 def main() -> None:
@@ -182,10 +169,10 @@ def main() -> None:
                 lambda: list(measure(options.rtt, options.size, options.loss, options.runs, options.form))
             ).result():
                 print(json.dumps(result))
-                for text in missed(result):
-                    print(text)
     except NoNamespaces as error:
-        raise SystemExit(f"the installer cannot be measured: {error}") from None
+        print(f"the installer cannot be measured: {error}", file=sys.stderr)
+        for name in ("coaps", "https"):
+            print(json.dumps({"bench": "installer", "transport": name, "missing": "root, and /dev/net/tun"}))
 
 
 if __name__ == "__main__":

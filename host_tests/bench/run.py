@@ -67,8 +67,8 @@ BENCHES = {
     "CoAP": _python("bench_coap.py"),
     "DTLS": _python("bench_dtls.py"),
     "requests": _python("bench_update.py", "--rates"),
-    "pipeline": _python("bench_pipeline.py", "--size", SIZE, "--flash"),
-    "pipeline with loss": _python("bench_pipeline.py", "--size", SIZE, "--flash", "--loss", "0.01"),
+    "pipeline": _python("bench_pipeline.py", "--size", SIZE),
+    "installer": _python("bench_installer.py", "--size", SIZE, "--runs", "1"),
 }
 
 

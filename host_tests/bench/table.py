@@ -111,12 +111,10 @@ def _budgets(found: Found) -> list[Row]:
     dtls = found.one("dtls")
     rows.append(_mark("session", dtls, "heap_per_session"))
     rows.append(_mark("update", found.one("update"), "smallest_heap_kb"))
-    for loss in (0, 0.01):
-        for transport in ("coaps", "https"):
-            suffix = f"{transport}, 20 ms" + (", 1 % of datagrams lost" if loss and transport == "coaps" else "")
-            if not loss or transport == "coaps":
-                rows.append(_mark("pipeline", found.one("pipeline", transport=transport, loss=loss), "ratio", suffix))
-    rows.append(_mark("coaps", found.one("pipeline", transport="coaps", loss=0), "kB_s"))
+    for transport in ("coaps", "https"):
+        suffix = f"{transport}, 20 ms, 1 % of packets lost"
+        rows.append(_mark("pipeline", found.one("installer", transport=transport), "ratio", suffix))
+    rows.append(_mark("coaps", found.one("installer", transport="coaps"), "kB_s"))
     for name in ("anon", "ecdhe_psk", "psk_ccm8", "certificates"):
         rows.append(_mark("handshake", dtls, f"handshake_{name}_multiplications", name.replace("_", " ")))
     pair = found.one("delta_pair")
@@ -206,6 +204,8 @@ def _more(found: Found) -> list[Row]:
             "kB_s",
             "KB/s",
         )
+    for transport in ("coaps", "https"):
+        add(f"the same by a whole device, by {transport}", found.one("installer", transport=transport), "kB_s", "KB/s")
     for r in found.all("memory32"):
         for name, size in r.get("smallest", {}).items():
             rows.append(Row(f"smallest heap with 32-bit words: {name}", _text(size, "B")))
