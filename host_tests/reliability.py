@@ -117,6 +117,11 @@ def _powercut(tallies: list[dict[str, Any]]) -> str:
     rows = [[t["scenario"], t["geometry"], *(t[name] for name in names), len(t["problems"])] for t in tallies]
     sums = [sum(t[name] for t in tallies) for name in names]
     rows.append(["**all**", "", *sums, sum(len(t["problems"]) for t in tallies)])
+    commits: dict[str, list[str]] = {}
+    for t in tallies:
+        commits.setdefault(t.get("commit") or "unknown", []).append(f"{t['scenario']} on {t['geometry']}")
+    told = "; ".join(f"{commit}: {', '.join(what)}" for commit, what in commits.items())
+    where = f"\n\nThey were not all run on one commit. {told}." if len(commits) > 1 else ""
     return f"""## Power cuts
 
 Each scenario was run once on the simulated board, whose flash wrote a journal: *N* operations (sectors erased, and
@@ -137,7 +142,7 @@ Where there are fewer first cuts than three for each operation (less those state
 a sample, spread over the run; so are second cuts. `make powercut` without a limit does all first cuts, and in
 `update` on `frozen` cuts again after every operation of every recovery.
 
-`make powercut` repeats it. `host_tests/powercut/run.py --scenario update --geometry odd --second 2` tries others."""
+`make powercut` repeats it. `host_tests/powercut/run.py --scenario update --geometry odd --second 2` tries others.{where}"""
 
 
 def _bugs(found: list[dict[str, str]]) -> str:

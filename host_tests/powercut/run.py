@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -45,6 +46,7 @@ class Tally:
     repeated: int = 0
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
+    commit: str = ""
 
     def __str__(self) -> str:
         tried = f"{self.cuts} cuts, {self.torn} torn, {self.second} second"
@@ -205,9 +207,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write what was tried there")
     arguments = parser.parse_args()
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a server that is stopped on purpose complains
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     tallies = []
     for plan in plans(arguments):
         tallies.append(run(plan, arguments.seed, arguments.workers, arguments.stop))
+        tallies[-1].commit = commit
         print(tallies[-1], flush=True)
         if arguments.json:
             arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,13 @@ def test_a_class_and_what_it_inherits_from_share_no_name():
     assert len(set.union(*new)) == 6
 
 
+def test_a_name_of_the_app_is_no_short_one():
+    """Its class may inherit from one of ours, and its objects have attributes that ours know nothing of."""
+    text = "class One:\n    def __init__(self):\n        self._hidden = self.public = 1\n"
+    assert {"_1", "a0"} <= set(re.findall(r"\w+", short(one=text)["one"]))
+    assert not {"_1", "a0"} & set(re.findall(r"\w+", short(one=text, mentioned={"_1", "a0"})["one"]))
+
+
 def test_what_two_modules_call_alike_stays_alike():
     found = short(one="class One:\n    _inner = 5\n", two="import one\ndef look(thing):\n    return thing._inner\n")
     assert re.findall(r"_\w", found["one"]) == re.findall(r"_\w", found["two"])

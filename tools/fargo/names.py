@@ -55,7 +55,7 @@ def shorten(
     for module, tree in trees.items():
         if module not in open_to_apps:
             _Parameters(tree, keywords).rename()
-    short = _Names(trees, public).short()
+    short = _Names(trees, public).short(mentioned)
     short = {old: new for old, new in short.items() if old not in mentioned}
     for tree in trees.values():
         _Renamer(short).visit(tree)
@@ -130,9 +130,9 @@ class _Names:
             elif isinstance(node, ast.Module):
                 self._of_modules |= {name for inner in node.body for name in _bound(inner)}
 
-    def short(self) -> dict[str, str]:
-        """Old -> new. Two names, save public ones of objects, are the same new one when no module, and no module that a
-        class inherits from, has both."""
+    def short(self, foreign: Collection[str]) -> dict[str, str]:
+        """Old -> new, which is none of the `foreign` names. Two names, save public ones of objects, are the same new one
+        when no module, and no module that a class inherits from, has both."""
         free = self._made - self._kept
         public = {name for name in free - self._kept_public if _PUBLIC.match(name)}
         of_objects = public & self._of_objects
@@ -140,11 +140,15 @@ class _Names:
         short: dict[str, str] = {}
         taken: dict[str, set[str]] = defaultdict(set)
         for name in sorted(shared, key=lambda name: (-len(self._where[name]), name)):
-            new = next(new for new in _series() if not any(new in taken[family] for family in self._where[name]))
+            new = next(
+                new
+                for new in _series()
+                if new not in foreign and not any(new in taken[family] for family in self._where[name])
+            )
             short[name] = new
             for family in self._where[name]:
                 taken[family].add(new)
-        unused = (new for new in _letters() if new not in self._where)
+        unused = (new for new in _letters() if new not in self._where and new not in foreign)
         for name in sorted(of_objects, key=lambda name: (-len(self._where[name]), name)):
             short[name] = next(unused)
         return short
