@@ -94,8 +94,8 @@ async def main(device):
 
 
 async def test_2_not_enough_memory(make, tmp_path):
-    """An app that holds nearly all memory and gives none back. LwM2M 774."""
-    (tmp_path / "app.py").write_text(GREEDY.replace("KEEP", "84000"))
+    """An app that holds nearly all memory and gives none back: an UPDATE still fits, an update does not. LwM2M 774."""
+    (tmp_path / "app.py").write_text(GREEDY.replace("KEEP", "63000"))
     rig = make(app=tmp_path)
     await rig.log("bytes are left")
     rig.stage.release("1.1.0", 2)
