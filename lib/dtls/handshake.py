@@ -287,7 +287,7 @@ async def conduct(transport, handshake):
             code = caught.code
     except MemoryError as caught:
         reserve.let_go()  # for the next attempt
-        error = OSError(str(caught))
+        error = caught
     except Exception as caught:  # noqa: BLE001 - an error of this side's must not end the endpoint
         print_exception(caught)
         code = _INTERNAL_ERROR
