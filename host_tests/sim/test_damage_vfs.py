@@ -82,9 +82,8 @@ async def test_a_file_of_vfs_is_damaged(past, name, how):
 @pytest.mark.parametrize("how", some(list(TRUNCATED), 2))
 async def test_rescue_is_damaged(past, how):
     """It is not needed by an app that runs: the device serves and is updated."""
-    past.again(
-        change(past, "vfs", lambda fs: put(fs, "rescue.py", TRUNCATED[how](files(past.rig, "vfs")["rescue.py"])))
-    )
+    whole = files(past.again(), "vfs")["rescue.py"]
+    past.again(change(past, "vfs", lambda fs: put(fs, "rescue.py", TRUNCATED[how](whole))))
     await survives(past)
 
 
