@@ -164,21 +164,25 @@ class Download:
             if self._grown >= self.window < self._most:
                 self.window += 1
                 self._grown = 0
-            for late in self._slots:
-                if isinstance(late, _Request) and late.turn < request.turn:
-                    late.overtaken += 1
-                    if late.overtaken == _OVERTAKEN:
-                        self._shrink(self.window * 2 // 3)
-                        late.exchange.cancel()
-                        late.again()
             try:
                 state = self._place(request.block, slot, reply)
             except TransferError as error:
                 state = error
         self._slots[slot] = state
         self._event.set()
-        if state is not None:
+        if isinstance(state, int):
+            self._overtake(request.turn)
             self._pump()
+
+    def _overtake(self, turn):
+        """What was asked for before `turn` is late."""
+        for late in self._slots:
+            if isinstance(late, _Request) and late.turn < turn:
+                late.overtaken += 1
+                if late.overtaken == _OVERTAKEN:
+                    self._shrink(self.window * 2 // 3)
+                    late.exchange.cancel()
+                    late.again()
 
     def _shrink(self, window):
         self.window = max(window, 1)
