@@ -278,6 +278,49 @@ async def test_an_answer_counts_even_if_there_is_no_memory_to_ask_again_for_what
         assert failed and len(server.asked) == 41
 
 
+async def test_who_reads_hears_that_there_was_no_memory_to_ask():
+    for which in range(3, 9):
+        server = Server(body(10_000))
+        rig = Rig(server, lambda number, data: None if number == 7 else 0)
+        asked = []
+
+        def patience(tries, asked=asked, which=which):
+            asked.append(tries)
+            if len(asked) == which:
+                raise MemoryError
+            return 50
+
+        rig.download.patience = patience
+        async with rig as download:
+            with raises(MemoryError):
+                await download.start()
+                await wait_for(take(download, 10_000), 5)
+            assert len(asked) >= which
+
+
+async def test_a_request_that_could_not_be_sent_at_once_is_none_that_is_left_behind():
+    for which in range(1, 11):
+        server = Server(body(10_000))
+        tried = []
+
+        def fate(_number, data, tried=tried, which=which):
+            if data[1] == 1 and data[0] >> 4 == 4:
+                tried.append(data)
+                if len(tried) == which:
+                    raise MemoryError
+            return 5
+
+        rig = Rig(server, fate)
+        rig.client.ack_timeout = 50
+        async with rig as download:
+            try:
+                await download.start()
+                assert await wait_for(take(download, 10_000), 5) == server.body
+            except MemoryError:
+                pass
+            assert len(tried) >= which
+
+
 async def test_object_changes_under_way():
     server = Server(body(30_000))
     async with Rig(server) as download:
