@@ -159,7 +159,8 @@ async def test_a_look_at_a_sector_that_fails_once_is_taken_again():
                 other = rig.slots.partition("ota_1", half)
                 other.writeblocks(1, b"old " * 1024, 0)
                 writer = SlotWriter(rig.slots, clean)
-                writer.other = lambda half, found=Reluctant(other, at): found
+                look = Reluctant(other, at)
+                writer.other = lambda half, look=look: look
                 await writer.write(half, 1, APP[:SECTOR])
                 buf = bytearray(SECTOR)
                 other.readblocks(1, buf)
