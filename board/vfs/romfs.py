@@ -158,7 +158,7 @@ class RomFS:
         if path in (b"", b"."):
             return (_DIRECTORY,) + self._root
         folder, _, name = path.rpartition(b"/")
-        if name == b".":
+        if name in (b"", b"."):
             return self._place(folder)
         if folder != self._folder:
             kind, start, end = self._place(folder)

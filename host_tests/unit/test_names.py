@@ -239,9 +239,42 @@ def test_what_an_app_mentions_keeps_its_name(tmp_path):
     assert "dtls/transport.py" in found and "transport_.py" not in found
     assert "import dtls.transport" in found["node_.py"].read_text()
     assert "self.updater.state" in found["node_.py"].read_text()
-    (app / "store_.py").write_text("")
-    with pytest.raises(Failure, match="would hide Fargo's own store_.py"):
-        bundle.shortened(bundle.device_files(app), tmp_path / "short")
+    for name in ("store_.py", "store_.mpy"):
+        (app / name).write_text("")
+        with pytest.raises(Failure, match="would hide Fargo's own store_.py"):
+            bundle.shortened(bundle.device_files(app), tmp_path / "short")
+        (app / name).unlink()
+    for name, own in (("cbor.py", "cbor/__init__.py"), ("board.mpy", "board.py")):
+        (app / name).write_text("")
+        with pytest.raises(Failure, match=f"would hide Fargo's own {own}"):
+            bundle.device_files(app)
+        (app / name).unlink()
+
+
+APP = """
+from cbor import encode_into as put
+from coap.message import Response as Answer
+from crypto.curve import inverse as upside_down
+from ocf.resource import Refused
+
+assert put(buf=bytearray(9), value=1) == 1 and upside_down(a=2, m=5) == 3
+assert Answer(code=0x45, etag=b"x").etag == b"x"
+try:
+    raise Refused(code=0x80, text="why")
+except Refused as error:
+    print(error.code, error.text)
+"""
+
+
+def test_an_app_may_give_what_it_imports_another_name_and_parameters_theirs(tmp_path):
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "app.py").write_text(APP)
+    bundle.shortened(bundle.device_files(app), tmp_path / "short")
+    command = ["micropython", "-X", "heapsize=4m", app / "app.py"]
+    environment = {**os.environ, "MICROPYPATH": f"{tmp_path / 'short'}:.frozen"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout == "128 why\n", done.stderr + done.stdout
 
 
 def identifiers(text):

@@ -9,7 +9,7 @@ without such a hint asks again after four of them, then twice as late each time.
 
 from asyncio import Event
 
-from port import const, ticks_diff, ticks_ms
+from port import const, ticks_diff, ticks_ms, urandom
 
 from coap.exchange import Exchange, Timeout, TransferError, request_options
 
@@ -102,8 +102,8 @@ class Download:
         for slot in range(self._most):
             request = self._slots[slot]
             self._slots[slot] = None
-            if isinstance(request, _Request) and request.exchange:
-                request.exchange.cancel()
+            if isinstance(request, _Request):
+                request.cancel()
 
     async def available(self):
         """Wait for the next bytes: how many `readinto` can give at once, or 0 at the end. Raises as `start` does."""
@@ -135,7 +135,7 @@ class Download:
             self._slots[self._ask % self._most] = request
             self._ask += 1
             free -= 1
-            request.send()
+            request.ask()
 
     def patience(self, tries):
         """Milliseconds to wait for an answer to a request made for the `tries`th time again."""
@@ -164,21 +164,25 @@ class Download:
             if self._grown >= self.window < self._most:
                 self.window += 1
                 self._grown = 0
-            for late in self._slots:
-                if isinstance(late, _Request) and late.turn < request.turn:
-                    late.overtaken += 1
-                    if late.overtaken == _OVERTAKEN:
-                        self._shrink(self.window * 2 // 3)
-                        late.exchange.cancel()
-                        late.again()
             try:
                 state = self._place(request.block, slot, reply)
             except TransferError as error:
                 state = error
         self._slots[slot] = state
         self._event.set()
-        if state is not None:
+        if isinstance(state, int):
+            self._overtake(request.turn)
             self._pump()
+
+    def _overtake(self, turn):
+        """What was asked for before `turn` is late."""
+        for late in self._slots:
+            if isinstance(late, _Request) and late.turn < turn:
+                late.overtaken += 1
+                if late.overtaken == _OVERTAKEN:
+                    self._shrink(self.window * 2 // 3)
+                    late.cancel()
+                    late.again()
 
     def _shrink(self, window):
         self.window = max(window, 1)
@@ -238,22 +242,39 @@ class _Request:
         self.block = block
         self.tries = 0
         self.began = ticks_ms()
-        self.exchange = None
+        self.token = None  # of the exchange that is under way
+
+    def cancel(self):
+        exchange = self.download._endpoint.tokens.get(self.token)
+        if exchange:
+            exchange.cancel()
 
     def again(self):
         self.tries += 1
-        self.send()
+        self.ask()
 
-    def send(self):
+    def ask(self):
+        """Ask for the block. Raises MemoryError, of which whoever reads hears too when nothing will be sent."""
+        try:
+            self._send()
+        except MemoryError as error:
+            download = self.download
+            if self.token not in download._endpoint.tokens:
+                download._slots[self.block % download._most] = error
+                download._event.set()
+            raise
+
+    def _send(self):
         download = self.download
         self.turn = download._turn = download._turn + 1
         self.overtaken = 0
         options = download._options + [(_BLOCK2, self.block << 4 | download._szx)]
         if download.size is None:
             options.append((_SIZE2, 0))
-        self.exchange = Exchange(
+        self.token = urandom(8)
+        Exchange(
             download._endpoint, download._peer, _GET, options,
-            timeout_ms=download.patience(self.tries), done=self._done,
+            timeout_ms=download.patience(self.tries), done=self._done, token=self.token,
         )  # fmt: skip
 
     def _done(self, exchange):

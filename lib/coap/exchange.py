@@ -73,8 +73,8 @@ class Exchange:
         self._event = Event()
         mid = endpoint.next_mid()
         data = endpoint.out[: pack(endpoint.out, kind, code, mid, self.token, options, payload)]
-        endpoint.tokens[self.token] = self
         self._timer = endpoint.after(timeout_ms, self.finish, Timeout("no answer"))
+        endpoint.tokens[self.token] = self  # from now on it has an end, whatever fails
         if kind == _CON:
             self._mid = mid
             endpoint.send_con(peer, mid, data, self._sent)

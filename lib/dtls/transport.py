@@ -96,7 +96,7 @@ class DtlsTransport:
     # Sessions
 
     async def connect(self, address, timeout_ms=20_000):
-        """A Session with the server at `address`. Raises OSError (Alert when it or this side refuses, ETIMEDOUT), MemoryError."""
+        """A Session with the server at `address`. Raises OSError (Alert when one side refuses, ETIMEDOUT), MemoryError."""
         with phase("dtls.client") as client:
             return await client.connect(self, address, timeout_ms)
 

@@ -3,7 +3,7 @@
 from cbor.decoder import decode_prefix
 from port import const
 
-_SIZE = const(256)  # what is read of the label's sector: swupdate.install.writer writes no more
+_SIZE = const(288)  # what is read of the label's sector: swupdate.install.writer writes no more
 
 
 def read(app):

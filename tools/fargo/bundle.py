@@ -42,9 +42,10 @@ def shortened(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
     for name, path in found.items():
         if name.endswith(".py"):
             mentioned |= _mentioned(name, path.read_text())
+    others = dict(found)
     for name, text in _short(tuple((name, path.read_bytes()) for name, path in ours.items()), frozenset(mentioned)):
-        if name in found:
-            raise Failure(f"{found[name]} would hide Fargo's own {name}", "rename it")
+        for other, path in others.items():
+            _keep_apart(path, other, name)
         found[name] = folder / name
         found[name].parent.mkdir(parents=True, exist_ok=True)
         found[name].write_text(text)
@@ -54,6 +55,13 @@ def shortened(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
 def called(files: Iterable[str], mentioned: Collection[str] = _IMPORTED) -> dict[str, str]:
     """What Fargo's modules are called in an image whose app imports only what is `mentioned`: by their long names."""
     return flat.called([flat.module(name) for name in files], mentioned)
+
+
+def _keep_apart(path: Path, name: str, own: str) -> None:
+    """Refuse the app's `path`, `name` in the image, when it or Fargo's `own` file could not be imported any more."""
+    code = name.endswith((".py", ".mpy")) and own.endswith(".py")
+    if name == own or code and flat.module(name) == flat.module(own):
+        raise Failure(f"{path} would hide Fargo's own {own}", "rename it")
 
 
 def _mentioned(name: str, text: str) -> set[str]:
@@ -125,7 +133,7 @@ def device_files(app: Path, frozen: bool = False) -> dict[str, Path]:
         name = str(path.relative_to(app))
         if not path.is_file() or "__pycache__" in path.parts or name.startswith("."):
             continue
-        if name in own:
-            raise Failure(f"{path} would hide Fargo's own {name}", "rename it")
+        for other in own:
+            _keep_apart(path, name, other)
         files[name] = path
     return files

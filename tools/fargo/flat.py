@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 def module(name: str) -> str:
     """The module that the file `name` of an app image is."""
-    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return name.removesuffix(".py").removesuffix(".mpy").removesuffix("/__init__").replace("/", ".")
 
 
 def called(modules: Iterable[str], kept: Collection[str] = ()) -> dict[str, str]:

@@ -52,6 +52,7 @@ def shorten(
     have, but for private ones, and those that are `mentioned`.
     """
     keywords = {node.arg for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.keyword)}
+    keywords |= set(mentioned)
     for module, tree in trees.items():
         if module not in open_to_apps:
             _Parameters(tree, keywords).rename()
@@ -84,6 +85,7 @@ def mentions(text: str) -> set[str]:
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            found |= {alias.name for alias in node.names}  # it may be called otherwise there
     return found
 
 

@@ -6,8 +6,8 @@ from check import raises
 from coap.client import Timeout, TransferError
 from coap.download import Download, Failed
 from coap.endpoint import Endpoint
-from coap.message import Refused, Response
-from port import sleep_ms, ticks_add, ticks_diff, ticks_ms
+from coap.message import Refused, Response, parse
+from port import sleep_ms, ticks_add, ticks_diff, ticks_ms, wait_for
 
 
 class Network:
@@ -255,6 +255,70 @@ async def test_a_block_that_was_overtaken_is_asked_for_again_at_once():
         assert ticks_diff(ticks_ms(), began) < 1_500
         assert server.asked.count(lost[0]) == 2 and len(server.asked) == 41
         assert min(seen[20:]) == 4
+
+
+async def test_an_answer_counts_even_if_there_is_no_memory_to_ask_again_for_what_it_overtook():
+    server = Server(body(40_000))
+    lost, failed = [], []
+
+    def fate(_number, data):
+        if data[1] == 0x45 and len(server.asked) == 36 and not lost:
+            lost.append(server.asked[-1])
+            return None
+        if data[1] == 1 and lost and not failed and parse(data).block2 >> 4 << 10 == lost[0]:
+            failed.append(len(server.asked))
+            raise MemoryError  # as a session's `seal` does
+        return 10
+
+    rig = Rig(server, fate)
+    rig.client.ack_timeout = 100
+    async with rig as download:
+        await download.start()
+        assert await wait_for(take(download, 40_000), 10) == server.body
+        assert failed and len(server.asked) == 41
+
+
+async def test_who_reads_hears_that_there_was_no_memory_to_ask():
+    for which in range(3, 9):
+        server = Server(body(10_000))
+        rig = Rig(server, lambda number, data: None if number == 7 else 0)
+        asked = []
+
+        def patience(tries, asked=asked, which=which):
+            asked.append(tries)
+            if len(asked) == which:
+                raise MemoryError
+            return 50
+
+        rig.download.patience = patience
+        async with rig as download:
+            with raises(MemoryError):
+                await download.start()
+                await wait_for(take(download, 10_000), 5)
+            assert len(asked) >= which
+
+
+async def test_a_request_that_could_not_be_sent_at_once_is_none_that_is_left_behind():
+    for which in range(1, 11):
+        server = Server(body(10_000))
+        tried = []
+
+        def fate(_number, data, tried=tried, which=which):
+            if data[1] == 1 and data[0] >> 4 == 4:
+                tried.append(data)
+                if len(tried) == which:
+                    raise MemoryError
+            return 5
+
+        rig = Rig(server, fate)
+        rig.client.ack_timeout = 50
+        async with rig as download:
+            try:
+                await download.start()
+                assert await wait_for(take(download, 10_000), 5) == server.body
+            except MemoryError:
+                pass
+            assert len(tried) >= which
 
 
 async def test_object_changes_under_way():

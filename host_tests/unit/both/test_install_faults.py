@@ -150,6 +150,37 @@ async def test_an_operation_that_fails_once_is_tried_again():
         assert rig.fetched(".bin") == len(FW) + len(APP), at
 
 
+async def test_a_look_at_a_sector_that_fails_once_is_taken_again():
+    for half in ("fw", "app"):
+        for clean in (True, False):
+            for at in range(24):
+                rig = Rig(full())
+                rig.reserve()
+                other = rig.slots.partition("ota_1", half)
+                other.writeblocks(1, b"old " * 1024, 0)
+                writer = SlotWriter(rig.slots, clean)
+                look = Reluctant(other, at)
+                writer.other = lambda half, look=look: look
+                await writer.write(half, 1, APP[:SECTOR])
+                buf = bytearray(SECTOR)
+                other.readblocks(1, buf)
+                assert buf == APP[:SECTOR], (half, clean, at)
+
+
+class Reluctant:
+    """A partition of which a look, the `at`th from now on, fails."""
+
+    def __init__(self, partition, at):
+        self.left = at
+        self.ioctl, self.writeblocks, self.read = partition.ioctl, partition.writeblocks, partition.readblocks
+
+    def readblocks(self, block, buf, offset=0):
+        self.left -= 1
+        if self.left == -1:
+            raise OSError(-0x6001, "ESP_ERR_FLASH_OP_FAIL")
+        self.read(block, buf, offset)
+
+
 async def bad_sectors(what, why):
     """A sector that is `what` ("refuses" or "weak"), each of them: result 3, and no slot that looks valid."""
     places = [("app", "app_1", sector) for sector in (0, 1, 2, 3, LABEL)]
@@ -273,8 +304,9 @@ def test_the_longest_label_fits():
     rig = Rig()
     label = dict(rig.running)
     label.update({"seq": (1 << 64) - 1, "version": "ä" * 32, "built": (1 << 64) - 1})
+    label.update({"trust": (1 << 64) - 1, "expires": (1 << 64) - 1})
     label.update({"fw": [(1 << 32) - 1, bytes(32)], "app": [(1 << 32) - 1, bytes(32)]})
-    assert len(cbor.dumps(label)) <= 256
+    assert len(cbor.dumps(label)) <= 288
     sector = bytearray(SECTOR)
     pack_label(label, sector)
     rig.slots.partition("ota_1", "app").writeblocks(APP_SIZE // SECTOR - 1, sector)

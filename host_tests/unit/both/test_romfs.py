@@ -147,7 +147,7 @@ def test_an_import_reads_a_directory_once():
 
 
 def test_what_is_not_there_and_what_cannot_be_done():
-    fs = mount(file(b"f", b"1"), folder(b"d"))
+    fs = mount(file(b"f", b"1"), folder(b"d", file(b"f", b"2"), folder(b"e", file(b"g", b"3"))))
     for function, path, code in (
         (fs.stat, "/x", 2),
         (fs.stat, "/f/x", 2),
@@ -162,7 +162,9 @@ def test_what_is_not_there_and_what_cannot_be_done():
         with raises(OSError) as caught:
             function(path)
         assert caught.value.args[0] == code, path
-    fs.chdir("/d")
+    for path in ("/d//./f", "d/e//g", "//d/./e/./g/"):
+        assert fs.stat(path)[6] == 1, path
+    fs.chdir("/d//")
     assert fs.getcwd() == "/"
     fs.mount(True, False)
     fs.umount()

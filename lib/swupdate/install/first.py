@@ -10,7 +10,7 @@ _HEAD = const(36)  # of an image: its header, the first segment's, and what the 
 _DESCRIPTION_MAGIC = b"\x32\x54\xcd\xab"  # esp_app_desc_t
 _ROMFS_MAGIC = b"\xd2\xcd\x31"
 _CHUNK = const(4096)
-_LABEL_SIZE = const(256)  # as much of it is read by swupdate.label
+_LABEL_SIZE = const(288)  # as much of it is read by swupdate.label
 
 
 def pack_label(label, sector):

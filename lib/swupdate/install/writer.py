@@ -48,8 +48,15 @@ class SlotWriter:
         if index < 1:
             raise ValueError("the first sector is written last")
         other = self.other(half)
-        if not self._clean or not self.blank(other, index):
-            self.twice(lambda: other.ioctl(6, index) == 0, half, index)
+        blank = True
+
+        def erase():
+            nonlocal blank
+            blank = self._clean and self.blank(other, index)
+            return blank or other.ioctl(6, index) == 0
+
+        self.twice(erase, half, index)
+        if not blank:
             await turn()
         self.put(half, index, chunk, True)
 
@@ -65,19 +72,19 @@ class SlotWriter:
         """Erase and program a sector, as far as that is needed: not what is known to be `blank`."""
         other = self.other(half)
         view = memoryview(chunk)
-        blank = blank or self._clean and self.blank(other, index)
+        sparing = blank or self._clean
 
         def put():
-            nonlocal blank
-            if not blank:
+            nonlocal blank, sparing
+            if not blank and not (sparing and self.blank(other, index)):
                 other.ioctl(6, index)
             end = _CHUNK
-            while blank and end:  # an end that stays blank is not programmed
+            while sparing and end:  # an end that stays blank is not programmed
                 self._piece[:] = view[end - _PIECE : end]
                 if not _blank(self._piece):
                     break
                 end -= _PIECE
-            blank = False
+            blank = sparing = False
             if end:
                 other.writeblocks(index, view[:end], 0)
             for at in range(0, _CHUNK, _PIECE):
