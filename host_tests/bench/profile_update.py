@@ -37,6 +37,7 @@ sys.path[:0] = [str(ROOT / part) for part in ("lib", "tools", "host_tests", ".")
 
 from fargo import bundle, watch  # noqa: E402
 from fargo.client import DeviceClient, connect  # noqa: E402
+from fargo.flash import LAYOUTS  # noqa: E402
 from fargo.stage import Stage  # noqa: E402
 from time_server import TimeServer  # noqa: E402
 
@@ -44,17 +45,14 @@ from board.sim.simboard import SimBoard  # noqa: E402
 
 FIRMWARE = 100_000
 SLOW = {"read_s": 300, "connect_s": 300, "lag_s": 600}  # settings for a device that is
-LAYOUT = """
-nvs,data,nvs,0x9000,0x4000
-otadata,data,ota,0xd000,0x2000
-phy_init,data,phy,0xf000,0x1000
-ota_0,app,ota_0,0x10000,0x20000
-ota_1,app,ota_1,0x30000,0x20000
-vfs,data,fat,0x50000,0x10000
-app_0,data,0x40,0x60000,0x50000
+# A "small" flash, with more room for the app.
+LAYOUT = (
+    LAYOUTS["small"].partition("app_0")[0]
+    + """app_0,data,0x40,0x60000,0x50000
 app_1,data,0x41,0xb0000,0x50000
 data,data,0x42,0x100000,0x20000
-"""  # of a "small" flash, with more room for the app
+"""
+)
 HEAP = {True: "64m", False: "448k"}  # the machine code takes much
 IDLE = 3  # seconds, in which a device that is at rest has its share
 PAUSE = 5  # seconds between two looks at the device

@@ -160,9 +160,9 @@ def _peers(found: Found) -> list[Row]:
     for ours, theirs in (("cbc", "cbc"), ("ccm_8", "gcm")):
         what = f"DTLS records of 1 KB, {ours.replace('_', '-').upper()}; MicroPython's tls, {theirs.upper()}, C"
         rows.append(_beside(what, records, records, f"{ours}_per_s", f"tls_{theirs}_per_s"))
-    tcp = found.one("pipeline", transport="tcp", loss=0)
+    tcp = found.one("pipeline", transport="tcp")
     for transport in ("coaps", "https"):
-        ours = found.one("pipeline", transport=transport, loss=0)
+        ours = found.one("pipeline", transport=transport)
         what = f"download by {transport}, 20 ms, no flash; TCP and SHA-256"
         rows.append(_beside(what, ours, tcp, "kB_s", unit="KB/s", digits=2))
     pair = found.one("delta_pair")
@@ -200,7 +200,7 @@ def _more(found: Found) -> list[Row]:
     for transport in ("coaps", "https", "tcp"):
         add(
             f"download by {transport}, 20 ms, no flash",
-            found.one("pipeline", transport=transport, loss=0),
+            found.one("pipeline", transport=transport),
             "kB_s",
             "KB/s",
         )

@@ -46,9 +46,7 @@ class _Flattener(ast.NodeTransformer):
 
     def visit_Import(self, node: ast.Import) -> ast.AST:  # noqa: N802 - ast calls it
         for alias in node.names:
-            new = self._names.get(alias.name, alias.name)
-            if new != alias.name:
-                alias.name = new
+            alias.name = self._names.get(alias.name, alias.name)
         return node
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | list[ast.stmt]:  # noqa: N802
