@@ -28,9 +28,10 @@ _OFFER = (*_WORK, "swupdate.install.offer")
 _OPEN = ("firmware.resolver", "swupdate.install.https", "port._stream_micropython")
 _BRING = (*_WORK, "swupdate.install.bring")
 _HTTPS = (*_BRING, *_OPEN)
-_COAP_WORK = (*_WORK, "firmware.resolver", "firmware.coap_source")
-_COAP = (*_BRING, "firmware.resolver", "firmware.coap_source")
-_CONNECT = (*_COAP_WORK, "firmware.coap_connect", "dtls.client", "firmware.trust")
+_COAP_SOURCE = ("firmware.resolver", "firmware.coap_source")
+_COAP = (*_COAP_SOURCE, "coap.download")
+_AHEAD = ("swupdate.work", "firmware.job", "firmware.ahead")  # before the rest of what fetches
+_CONNECT = (*_AHEAD, "firmware.trust", "firmware.coap_connect", "dtls.client")
 # What is in memory together, by the roots of the phases.
 PHASES = {
     "start, provisioned": (*_START, "firmware.provision"),
@@ -73,7 +74,8 @@ PHASES = {
     "update, terms": ("swupdate.work", "firmware.job", "firmware.terms", "swupdate.trust"),
     "update, opening": (*_HTTPS, "firmware.sources"),
     "update, URL": (*_HTTPS, "swupdate.install.connect", "swupdate.install.reference", "swupdate.url"),
-    "update, name": (*_HTTPS, "swupdate.install.connect", "swupdate.install.dns", "swupdate.itself"),
+    "update, name": (*_AHEAD, "swupdate.install.dns", "swupdate.itself"),
+    "update, redirected": (*_HTTPS, "swupdate.install.connect", "swupdate.install.dns", "swupdate.itself"),
     "update, asking": (*_OFFER, *_OPEN),
     "update, envelope": (*_OFFER, "swupdate.install.signatures", "swupdate.install.manifest"),
     "update, signatures": (*_OFFER, "swupdate.install.signatures", "crypto.cose"),
@@ -92,11 +94,14 @@ PHASES = {
     "update by CoAP, handshake": (*_CONNECT, "crypto.p256"),
     "update by CoAP, certificates": (*_CONNECT, "dtls.certificates", "crypto.x509"),
     "update by CoAP, signing": (*_CONNECT, "dtls.certificates", "crypto.ecdsa", "crypto.der"),
-    "update by CoAP, envelope": (*_OFFER, "firmware.resolver", "firmware.coap_source", "firmware.coap_get"),
-    "update by CoAP, connection lost": (*_COAP, "firmware.coap_lost"),
-    "update by CoAP, what is there": (*_COAP, "swupdate.install.local"),
-    "update by CoAP, payload": (*_COAP, "swupdate.install.payload"),
-    "update by CoAP, windows": (*_COAP, "swupdate.install.windows"),
+    "update by CoAP, refused": (*_CONNECT, "firmware.coap_lost"),
+    "update by CoAP, URL": (*_BRING, *_COAP_SOURCE, "firmware.coap_target", "swupdate.install.reference", "swupdate.url"),
+    "update by CoAP, envelope": (*_OFFER, *_COAP, "firmware.coap_get"),
+    "update by CoAP, connection lost": (*_BRING, *_COAP, "firmware.coap_lost"),
+    "update by CoAP, what is there": (*_BRING, *_COAP_SOURCE, "swupdate.install.local"),
+    "update by CoAP, tables": (*_BRING, *_COAP, "swupdate.install.tables"),
+    "update by CoAP, payload": (*_BRING, *_COAP, "swupdate.install.payload"),
+    "update by CoAP, windows": (*_BRING, *_COAP, "swupdate.install.windows"),
 }
 
 

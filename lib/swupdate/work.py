@@ -64,21 +64,28 @@ async def _once(updater, what, url):
     job = updater.make_job(url)
     if updater.state["tries"]:
         job.found = lambda done: _found(updater, done)
+    try:
+        if what == "obtain" and updater.pause:
+            await updater.pause()
+        if what != "install":
+            await job.connect()
+        return await _done(updater, what, job)
+    finally:
+        job.close()
+        if what == "obtain" and updater.resume:
+            await updater.resume()
+
+
+async def _done(updater, what, job):
     with phase("swupdate.install.obtain") as install:
         if what == "install":
             done = install.verify(job)
             if hasattr(done, "send"):
                 await done
-            return ("verified", slots.other)
+            return ("verified", updater.slots.other)
         if what == "check":
             return ("checked", _offer(await install.check(job)))
-        try:
-            if updater.pause:
-                await updater.pause()
-            return ("obtained", _offer(await install.obtain(job, updater.progress)))
-        finally:
-            if updater.resume:
-                await updater.resume()
+        return ("obtained", _offer(await install.obtain(job, updater.progress)))
 
 
 def _found(updater, done):
