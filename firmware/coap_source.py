@@ -14,8 +14,8 @@ class CoapSource:
 
     `url` is what relative URLs are resolved against; `resolver` has `async resolve(name) -> numeric address`, and may
     refuse it; `limits` may have `read_s` (15), how long a handshake or a block may take, and what Pace takes from it.
-    The code of downloads is in memory from the first session to `close`. Every method may raise Fault: "lost", "status"
-    (4.04 is 404), "url", "scheme".
+    The code of downloads is in memory from a first request to `rest` or `close`. Every method may raise Fault: "lost",
+    "status" (4.04 is 404), "url", "scheme".
     """
 
     def __init__(self, url, resolver, transport, limits=None, endpoint=None):
@@ -64,11 +64,16 @@ class CoapSource:
         except OSError as error:
             raise _fault(error) from None
 
+    def rest(self):
+        """Nothing is asked for soon: the code of downloads leaves memory."""
+        self._forget()
+        code, self._code = self._code, None
+        if code:
+            code.__exit__()
+
     async def close(self):
         """Close the transport, if it is the Source's own: the Source cannot be used again."""
-        self._forget()
-        if self._code:
-            self._code.__exit__()
+        self.rest()
         if self._own:
             self._endpoint.close()
         if self._task:

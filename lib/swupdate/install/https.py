@@ -112,6 +112,9 @@ class HttpsSource:
         if not self._left and not self._keep:
             await self.close()
 
+    def rest(self):
+        """Nothing is asked for soon."""
+
     async def close(self):
         """Close the connection; the Source can be used again."""
         stream, self._stream = self._stream, None
