@@ -6,10 +6,7 @@ import asyncio
 
 from coap.endpoint import Endpoint
 from port import phase, wait_for
-from port.sockets import address
 from swupdate.faults import Fault
-
-from firmware.resolver import Resolver
 
 
 async def begin(job, node):
@@ -23,16 +20,27 @@ async def begin(job, node):
     with phase("swupdate.url") as urls:
         _scheme, host, port, _rest = urls.parse(job.url.partition("#")[0], (scheme,))
     name = host[:-1] if scheme == "https" and host[-1:] == "." else host  # as whoever connects will ask for it
-    resolver = Resolver(node.board.dns(), node.board.address())
-    try:
-        found = await wait_for(resolver.resolve(name), job.limits.connect_s)
-    except asyncio.TimeoutError:  # noqa: UP041 - another class on MicroPython
-        raise Fault("lost", "the server cannot be reached within %d s" % job.limits.connect_s) from None
-    job.known = name, found
+    job.known = name, await _find(name, node.board, job.limits.connect_s)
     if scheme == "coaps":
-        with phase("firmware.sources") as sources:
-            transport = sources.transport(job.credentials(host))
+        transport = _transport(job.credentials(host))
         job.endpoint = Endpoint(transport, out=node.ocf.out)
         asyncio.create_task(job.endpoint.run())  # ends when the job is closed
         with phase("firmware.coap_connect") as coap:
-            await coap.connect(transport, address(found, port), job.limits.read_s * 1000)
+            await coap.connect(transport, job.known[1], port, job.limits.read_s * 1000)
+
+
+# Each of these has what it needs in memory for itself alone.
+
+
+async def _find(name, board, seconds):
+    """The address of `name`."""
+    try:
+        with phase("firmware.resolver") as code:
+            return await wait_for(code.Resolver(board.dns(), board.address()).resolve(name), seconds)
+    except asyncio.TimeoutError:  # noqa: UP041 - another class on MicroPython
+        raise Fault("lost", "the server cannot be reached within %d s" % seconds) from None
+
+
+def _transport(credentials):
+    with phase("firmware.sources") as sources:
+        return sources.transport(credentials)

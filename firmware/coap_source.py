@@ -4,7 +4,6 @@ import asyncio
 
 from coap.endpoint import Endpoint
 from port import phase
-from port.sockets import address
 from swupdate.faults import Fault
 from swupdate.install.pace import Pace
 
@@ -97,10 +96,9 @@ class CoapSource:
             self._task = asyncio.create_task(self._endpoint.run())
         with phase("firmware.coap_target") as coap:
             host, port, path, query = coap.target(self._base, url, transport.secure)
-        peer = address(await self._resolver.resolve(host), port)
-        if transport.secure:
-            with phase("firmware.coap_connect") as coap:
-                peer = await coap.connect(transport, peer, self._timeout)
+        host = await self._resolver.resolve(host)
+        with phase("firmware.coap_connect") as coap:
+            peer = await coap.connect(transport, host, port, self._timeout)
         if not self._code:
             code = phase("coap.download")
             code.__enter__()

@@ -19,10 +19,10 @@ from device import EXAMPLES, run_device
 from dtls.certificates import unpack
 from dtls.certificates import verify as verify_signed
 from dtls.cookie import Cookies, Opening
-from dtls.handshake import Handshake
+from dtls.handshake import SUITES, Handshake
 from dtls.hello import ClientHello
+from dtls.keys import derive
 from dtls.record import Alert, Session, records
-from dtls.suites import SUITES, derive
 from dtls.wire import Reader, extensions
 from port import ticks_ms
 from recipe import Recipe

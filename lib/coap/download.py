@@ -17,6 +17,7 @@ _GET = const(1)
 _CONTENT = const(0x45)
 _BLOCK2 = const(23)
 _SIZE2 = const(28)
+_BLOCK = const(1024)
 _WINDOW = const(6)  # what the chip's queue of datagrams holds
 _MAX_BLOCKS = const(1 << 20)  # what a Block2 option can number
 _OVERTAKEN = const(3)  # answers to later requests after which one is taken for lost
@@ -46,7 +47,7 @@ class Download:
         self._options = request_options(path, query)
         self._timeout = timeout_ms
         self._most = window
-        self._ring = memoryview(bytearray(window << 10))
+        self._ring = [None] * window  # 1 KB for each slot that was ever needed: so large a piece may not be there
         # By block number modulo `window`: None, the Request under way, the length that arrived, or what went wrong.
         self._slots = [None] * window
         self._szx = 6
@@ -89,8 +90,8 @@ class Download:
             bits = self._szx + 4
             block = self._at >> bits
             slot = block % self._most
-            start = (slot << 10) + self._at - (block << bits)
-            view[done : done + count] = self._ring[start : start + count]
+            start = self._at - (block << bits)
+            view[done : done + count] = memoryview(self._ring[slot])[start : start + count]
             done += count
             self._at += count
             if self._at >> bits != block:
@@ -131,8 +132,9 @@ class Download:
         while free > 0 and self._ask < first + self._most and self._ask < _MAX_BLOCKS:
             if self._end is not None and self._ask << bits >= max(self._end, 1):
                 break
-            request = _Request(self, self._ask)
-            self._slots[self._ask % self._most] = request
+            slot = self._ask % self._most
+            self._ring[slot] = self._ring[slot] or bytearray(_BLOCK)
+            request = self._slots[slot] = _Request(self, self._ask)
             self._ask += 1
             free -= 1
             request.ask()
@@ -229,8 +231,7 @@ class Download:
             self.size = offset + length
         if self._end is None:
             self._end = self.size
-        slot <<= 10
-        self._ring[slot : slot + length] = payload
+        self._ring[slot][:length] = payload
         return length
 
 

@@ -2,7 +2,6 @@
 
 from port import phase, print_exception, sleep_ms, urandom
 
-from swupdate import arming
 from swupdate.faults import Fault
 
 
@@ -21,8 +20,13 @@ async def attempt(updater, what, builtin, settings):
     except Exception as error:  # noqa: BLE001 - whatever it is, the device goes on and says so
         print_exception(error)
         fault = Fault("install", "%s: %s" % (type(error).__name__, error))
-    valid = what == "install" and fault.cause != "invalid" and arming.valid(updater.slots, updater.slots.other)
+    valid = what == "install" and fault.cause != "invalid" and _valid(updater.slots)
     return ("failed", fault.result(), fault.text, valid)
+
+
+def _valid(slots):
+    with phase("swupdate.arming") as arming:
+        return arming.valid(slots, slots.other)
 
 
 async def _try(updater, what, builtin, settings):
