@@ -18,6 +18,8 @@ _CONTENT = const(0x45)
 _BLOCK2 = const(23)
 _SIZE2 = const(28)
 _BLOCK = const(1024)
+_DATAGRAM = const(1500)
+_BESIDE = const(4)  # datagrams that are being received, opened and read while a block waits in its slot
 _WINDOW = const(6)  # what the chip's queue of datagrams holds
 _MAX_BLOCKS = const(1 << 20)  # what a Block2 option can number
 _OVERTAKEN = const(3)  # answers to later requests after which one is taken for lost
@@ -46,10 +48,10 @@ class Download:
         self._peer = peer
         self._options = request_options(path, query)
         self._timeout = timeout_ms
-        self._most = window
-        self._ring = [None] * window  # 1 KB for each slot that was ever needed: so large a piece may not be there
-        # By block number modulo `window`: None, the Request under way, the length that arrived, or what went wrong.
+        # By block number modulo `_most`: None, the Request under way, the length that arrived, or what went wrong.
         self._slots = [None] * window
+        self._most = 0  # slots that there is memory for
+        self._ring = []  # a block for each slot
         self._szx = 6
         self.window = 1  # requests outstanding at most, now
         self._grown = 0
@@ -73,6 +75,7 @@ class Download:
         self._sure = etag is not None
         self._at = offset
         self._end = None if length is None else offset + length
+        self._make_room()
         self._ask = offset >> self._szx + 4
         first = not self._trip
         await self.available()
@@ -100,11 +103,23 @@ class Download:
 
     def close(self):
         """Forget what is under way and what has arrived; `start` may follow."""
-        for slot in range(self._most):
+        for slot in range(len(self._slots)):
             request = self._slots[slot]
             self._slots[slot] = None
             if isinstance(request, _Request):
                 request.cancel()
+
+    def _make_room(self):
+        """A block for each slot, as long as there is memory for what comes in beside them; for one of them in any case."""
+        while len(self._ring) < len(self._slots):
+            try:
+                beside = [bytearray(_DATAGRAM) for _ in range(_BESIDE)] if self._ring else None  # noqa: F841
+                self._ring.append(bytearray(_BLOCK))
+            except MemoryError:
+                if not self._ring:
+                    raise
+                break
+        self._most = len(self._ring)
 
     async def available(self):
         """Wait for the next bytes: how many `readinto` can give at once, or 0 at the end. Raises as `start` does."""
@@ -133,7 +148,6 @@ class Download:
             if self._end is not None and self._ask << bits >= max(self._end, 1):
                 break
             slot = self._ask % self._most
-            self._ring[slot] = self._ring[slot] or bytearray(_BLOCK)
             request = self._slots[slot] = _Request(self, self._ask)
             self._ask += 1
             free -= 1
