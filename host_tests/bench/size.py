@@ -26,6 +26,7 @@ _START = ("firmware.start",)
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
 _OFFER = (*_WORK, "swupdate.install.offer")
 _OPEN = ("firmware.resolver", "swupdate.install.https", "port._stream_micropython")
+_REQUEST = ("swupdate.install.request", "swupdate.install.connect")
 _BRING = (*_WORK, "swupdate.install.bring")
 _HTTPS = (*_BRING, *_OPEN)
 _COAP_SOURCE = ("firmware.resolver", "firmware.coap_source")
@@ -42,7 +43,11 @@ PHASES = {
     "start, time": (*_START, "firmware.seen"),
     "start, onboarding": (*_START, "ocf.onboarding"),
     "start, security": (*_START, "ocf.security.load"),
-    "start, update": (*_START, "swupdate.boot", "swupdate.machine", "swupdate.trust"),
+    "start, what was recorded": (*_START, "swupdate.boot", "swupdate.recorded", "swupdate.machine"),
+    "start, what runs": (*_START, "swupdate.boot", "swupdate.reconcile", "swupdate.trust"),
+    "start, records": (*_START, "swupdate.boot", "swupdate.recorded", "cbor.decoder"),
+    "start, floor": (*_START, "swupdate.boot", "swupdate.floor", "swupdate.trust"),
+    "start, update": (*_START, "swupdate.boot", "swupdate.feeding"),
     "start, sockets": (*_START, "port.sockets", "port.group"),
     "handshake, hello": ("dtls.server", "dtls.hello", "ocf.security.credentials"),
     "handshake": ("dtls.server", "ocf.security.credentials"),
@@ -82,20 +87,21 @@ PHASES = {
     "update, was ready": ("swupdate.work", "swupdate.arming"),
     "update, terms": ("swupdate.work", "firmware.job", "firmware.terms", "swupdate.trust"),
     "update, opening": (*_HTTPS, "firmware.sources"),
-    "update, URL": (*_HTTPS, "swupdate.install.connect", "swupdate.install.reference", "swupdate.url"),
+    "update, URL": (*_HTTPS, "swupdate.install.request", "swupdate.install.reference", "swupdate.url"),
     "update, name": (*_AHEAD, "swupdate.install.dns", "swupdate.itself"),
-    "update, redirected": (*_HTTPS, "swupdate.install.connect", "swupdate.install.dns", "swupdate.itself"),
-    "update, asking": (*_OFFER, *_OPEN),
+    "update, redirected": (*_HTTPS, *_REQUEST, "swupdate.install.dns", "swupdate.itself"),
+    "update, asking": (*_OFFER, *_OPEN, "swupdate.install.request"),
     "update, envelope": (*_OFFER, "swupdate.install.signatures", "swupdate.install.manifest"),
     "update, signatures": (*_OFFER, "swupdate.install.signatures", "crypto.cose"),
     "update, conditions": (*_OFFER, "swupdate.install.policy"),
     "update, tables": (*_HTTPS, "swupdate.install.tables"),
     "update, what is there": (*_HTTPS, "swupdate.install.local"),
     "update, what is last": (*_HTTPS, "swupdate.install.first"),
-    "update, connection lost": (*_HTTPS, "swupdate.install.lost"),
+    "update, connection lost": (*_HTTPS, "swupdate.install.request", "swupdate.install.lost"),
     "update, payload": (*_HTTPS, "swupdate.install.payload"),
     "update, windows": (*_HTTPS, "swupdate.install.windows"),
     "update, trust store": (*_WORK, *_OPEN, "swupdate.install.trust"),
+    "update, trust store, asking": (*_WORK, *_OPEN, "swupdate.install.trust", "swupdate.install.request"),
     "update, its keys": (*_WORK, "swupdate.install.trust", "crypto.curve"),
     "update, its signatures": (*_WORK, "swupdate.install.trust", "swupdate.install.signatures", "crypto.cose"),
     "update, it is kept": (*_WORK, "swupdate.install.trust", "swupdate.trust"),
