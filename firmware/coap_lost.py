@@ -1,8 +1,14 @@
-"""Why a transfer by CoAP failed, in words. A phase."""
+"""Why a connection or a transfer by CoAP failed, in words. A phase."""
 
 from port import const
 from swupdate.faults import Fault
 
+_ALERTS = {  # RFC 5246 section 7.2, RFC 4279 section 6
+    20: "the keys of both sides differ",
+    51: "the keys of both sides differ",
+    40: "it has no key and no certificate for this Device",
+    115: "it does not know this Device",
+}
 _ERROR = const(0x80)  # 4.00 and above; alerts of DTLS have smaller codes
 
 
@@ -17,3 +23,10 @@ def fault(error):
     if type(error).__name__ == "TransferError":
         return Fault("lost", "the transfer failed: %s" % error)
     return Fault("lost", "the server was lost: %s" % error)
+
+
+def refused(error, trust):
+    """The Fault for an OSError of a handshake; `trust`: the credentials, which may know more."""
+    why = error if hasattr(error, "code") else "no answer"
+    why = getattr(trust, "refused", "") or _ALERTS.get(getattr(error, "code", None), why)
+    return Fault("lost", "no secured connection with the server: %s" % why)

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from coap.download import Download
 from coap.endpoint import Endpoint
 from port import phase
 from swupdate.faults import Fault
@@ -10,24 +9,22 @@ from swupdate.install.pace import Pace
 
 
 class CoapSource:
-    """A Source over CoAP, through `transport`, which it closes.
+    """A Source over CoAP, through `transport`, which it closes; or through an `endpoint` that runs already, and stays open.
 
     `url` is what relative URLs are resolved against; `resolver` has `async resolve(name) -> numeric address`, and may
-    refuse it; `limits` may have `read_s` (15), how long a handshake or a block may take, and what Pace takes from it;
-    `trust` the credentials of the transport, which say why a server was `refused`. Every method may raise Fault: "lost",
+    refuse it; `limits` may have `read_s` (15), how long a handshake or a block may take, and what Pace takes from it.
+    The code of downloads is in memory from a first request to `rest` or `close`. Every method may raise Fault: "lost",
     "status" (4.04 is 404), "url", "scheme".
     """
 
-    def __init__(self, url, resolver, transport, limits=None, trust=None):
+    def __init__(self, url, resolver, transport, limits=None, endpoint=None):
         self._base = url
         self._resolver = resolver
         self._timeout = getattr(limits, "read_s", 15) * 1000
         self._pace = Pace(limits)
-        self._transport = transport
-        self._trust = trust
-        self._endpoint = Endpoint(transport)
-        self._task = None
-        self._peer = self._url = self._download = None
+        self._own = endpoint is None
+        self._endpoint = endpoint or Endpoint(transport)
+        self._task = self._url = self._download = self._code = None
 
     async def get(self, url, limit):
         """The object at `url`, whole, at most `limit` bytes: a bytearray."""
@@ -66,10 +63,18 @@ class CoapSource:
         except OSError as error:
             raise _fault(error) from None
 
-    async def close(self):
-        """Close the transport: the Source cannot be used again."""
+    def rest(self):
+        """Nothing is asked for soon: the code of downloads leaves memory."""
         self._forget()
-        self._endpoint.close()
+        code, self._code = self._code, None
+        if code:
+            code.__exit__()
+
+    async def close(self):
+        """Close the transport, if it is the Source's own: the Source cannot be used again."""
+        self.rest()
+        if self._own:
+            self._endpoint.close()
         if self._task:
             try:
                 await self._task
@@ -86,15 +91,25 @@ class CoapSource:
         if url == self._url:
             return self._download
         self._forget()
-        if self._task is None:
+        transport = self._endpoint.transport
+        if self._own and self._task is None:
             self._task = asyncio.create_task(self._endpoint.run())
-        with phase("firmware.coap_connect") as connect:
-            self._peer, path, query = await connect.connect(
-                self._base, url, self._resolver, self._transport, self._peer, self._timeout, self._trust
-            )
-        self._download = Download(self._endpoint, self._peer, path, query, timeout_ms=self._timeout)
+        with phase("firmware.coap_target") as coap:
+            host, port, path, query = coap.target(self._base, url, transport.secure)
+        host = await self._resolver.resolve(host)
+        with phase("firmware.coap_connect") as coap:
+            peer = await coap.connect(transport, host, port, self._timeout)
+        if not self._code:
+            code = phase("coap.download")
+            code.__enter__()
+            self._code = code
+        self._download = self._made(peer, path, query)
         self._url = url
         return self._download
+
+    def _made(self, peer, path, query):
+        with phase("coap.download") as coap:
+            return coap.Download(self._endpoint, peer, path, query, timeout_ms=self._timeout)
 
 
 def _fault(error):

@@ -44,6 +44,7 @@ class Job:
     """The job of docs/architecture.md (swupdate.install), out of the parts of `node` (firmware.node)."""
 
     buffers = None
+    known = endpoint = None  # see firmware.ahead
 
     def __init__(self, node, url):
         self.url = url
@@ -61,14 +62,29 @@ class Job:
         """Make the two buffers of the payload, early: when all code is loaded the heap may have no such pieces left."""
         self.buffers = (bytearray(_CHUNK), bytearray(_CHUNK))
 
+    async def connect(self):
+        """Find the server, and begin a session with one of CoAP, while there is no code that fetches. Raises Fault."""
+        with phase("firmware.ahead") as ahead:
+            await ahead.begin(self, self._node)
+
+    def close(self):
+        """End what `connect` began."""
+        if self.endpoint:
+            self.endpoint.close()
+            self.endpoint = None
+
     def open(self, url):
         """A Source for `url`. Raises Fault."""
+        if self.endpoint and not self.endpoint.transport.sessions:  # the server has said goodbye
+            self.close()
         with phase("firmware.sources", "board_start") as (sources, start):
             board = self._node.board
             return sources.open_source(
-                url, self.trust, board.dns(), self.limits, self._credentials, board.address(), start.spare()
+                url, self.trust, board.dns(), self.limits, self.credentials, board.address(), start.spare(), self.known,
+                self.endpoint,
             )  # fmt: skip
 
-    def _credentials(self, host):
+    def credentials(self, host):
+        """Those of this Device as a Client of `host`."""
         with phase("firmware.trust") as trust:
             return trust.ServerTrust(host, self._node.security, self.trust, self.clock)

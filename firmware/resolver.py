@@ -6,15 +6,19 @@ from port import phase
 class Resolver:
     """Names through the name server `server`; the code for it is in memory only while a name is asked for.
 
-    `own`: the address of this Device, where nothing is fetched from (None: everywhere is elsewhere).
+    `own`: the address of this Device, where nothing is fetched from (None: everywhere is elsewhere). `known`: (name,
+    address) of what was resolved before, or None.
     """
 
-    def __init__(self, server, own=None):
+    def __init__(self, server, own=None, known=None):
         self._server = server
         self._own = own
+        self._known = known
 
     async def resolve(self, name):
         """The numeric address of `name`. Raises Fault "lost"; "url" when it is this Device itself, or no single host."""
+        if self._known and self._known[0] == name:
+            return self._known[1]
         with phase("swupdate.install.dns", "swupdate.itself") as (dns, itself):
             found = await dns.resolve(name, self._server)
             if self._own is not None:

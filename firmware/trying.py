@@ -29,8 +29,13 @@ async def run(node):
     async def prove():
         """Verify an envelope the way that the next update will come."""
         job = node.job(url)
-        with reserve, phase("swupdate.install.obtain") as install:
-            await install.prove(job)
+        with reserve:
+            try:
+                await job.connect()
+                with phase("swupdate.install.obtain") as install:
+                    await install.prove(job)
+            finally:
+                job.close()
 
     health = asyncio.create_task(ask_health())
     trial = node.trial = Trial(

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 # Phases on a device; here they stay, for loading them a thousand times takes longer than the handshakes.
+import crypto.chain
 import crypto.ecdsa
 import crypto.verify  # noqa: F401
 import dtls.certificates

@@ -7,7 +7,8 @@ repeats them. `Peer` is the product's transport. `async with World()` is the che
 import asyncio
 import sys
 
-import crypto.ecdsa  # what is loaded for a moment elsewhere stays here: the heap's growth is the test's
+import crypto.chain  # what is loaded for a moment elsewhere stays here: the heap's growth is the test's
+import crypto.ecdsa
 import crypto.verify  # noqa: F401
 import dtls.certificates
 import dtls.client

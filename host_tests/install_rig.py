@@ -99,6 +99,9 @@ class Source:
         self._left -= size
         server.sent[self._name] = server.sent.get(self._name, 0) + size
 
+    def rest(self):
+        assert not self._busy and not self._left, "rests in the middle of a range"
+
     async def close(self):
         assert not self._busy, "closed while it is read from"
         assert not self._closed

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pcap
-from dtls import suites as dtls_suites
+from dtls import keys as dtls_keys
 from dtls.record import Session
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -95,16 +95,16 @@ class Association:
 
         Of what it makes it otherwise, the premaster secret, no recording of two others can tell.
         """
-        original = dtls_suites.prf
+        original = dtls_keys.prf
 
         def prf(secret: bytes, label: bytes, seed: bytes, n: int) -> bytes:
             return self.master if label.endswith(b"master secret") else original(secret, label, seed, n)
 
-        dtls_suites.prf = prf
+        dtls_keys.prf = prf
         try:
             yield
         finally:
-            dtls_suites.prf = original
+            dtls_keys.prf = original
 
     def session(self, server: bool) -> Session:
         """A Session of one side with the keys of this association."""
@@ -112,7 +112,7 @@ class Association:
         session.suite = self.suite
         session.randoms = self.server_random + self.client_random
         with self.master_secret():
-            dtls_suites.derive(session, b"", bytes(32), server)
+            dtls_keys.derive(session, b"", bytes(32), server)
         return session
 
 

@@ -15,8 +15,8 @@ import time
 sys.path.insert(0, (__file__.rpartition("/")[0] or ".") + "/../../lib")
 
 import tls  # noqa: E402
+from dtls.keys import derive  # noqa: E402
 from dtls.record import Session  # noqa: E402
-from dtls.suites import derive  # noqa: E402
 
 SIZE = 1024
 RECORDS = 2000

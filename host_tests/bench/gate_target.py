@@ -20,8 +20,8 @@ from cbor.decoder import decode  # noqa: E402
 from coap.endpoint import Endpoint  # noqa: E402
 from coap.message import Response, pack  # noqa: E402
 from crypto import p256  # noqa: E402
+from dtls.keys import derive  # noqa: E402
 from dtls.record import Session, records  # noqa: E402
-from dtls.suites import derive  # noqa: E402
 from ocf.device import Device  # noqa: E402
 from ocf.pstat import RFNOP, Pstat  # noqa: E402
 from ocf.security import Security  # noqa: E402

@@ -11,7 +11,7 @@ import dtls.record
 from cbor.decoder import DecodeError, Tag, decode, decode_prefix
 from coap import message as coap
 from coap.block import Blocks
-from crypto import der, pem, x509
+from crypto import certificate, der, pem, x509
 from crypto.cose import verify_sign1
 from crypto.ecdsa import sign
 from crypto.p256 import key_pair
@@ -19,10 +19,10 @@ from device import EXAMPLES, run_device
 from dtls.certificates import unpack
 from dtls.certificates import verify as verify_signed
 from dtls.cookie import Cookies, Opening
-from dtls.handshake import Handshake
+from dtls.handshake import SUITES, Handshake
 from dtls.hello import ClientHello
+from dtls.keys import derive
 from dtls.record import Alert, Session, records
-from dtls.suites import SUITES, derive
 from dtls.wire import Reader, extensions
 from port import ticks_ms
 from recipe import Recipe
@@ -286,7 +286,7 @@ def run_ecdsa_der(data):
 
 
 def run_x509(data):
-    found = x509.parse(data)
+    found = certificate.parse(data)
     assert len(found.public) == 64 and len(found.signature) == 64 and len(found.tbs) < len(data) <= 2048
     x509.names_host(found, "a.example")
     x509.uuid_of(found)

@@ -19,7 +19,7 @@ async def main(device):
 """
 PEER = (ROOT / "lib/port/_peer_micropython.py").read_text()
 OBTAIN = (ROOT / "lib/swupdate/install/obtain.py").read_text()
-HTTPS = (ROOT / "lib/swupdate/install/https.py").read_text()
+REQUEST = (ROOT / "lib/swupdate/install/request.py").read_text()
 
 
 def broken(text, old, new):
@@ -28,10 +28,10 @@ def broken(text, old, new):
     return text.replace(old, new)
 
 
-_GET = "        if head.status != 200:"
+_GET = "    if head.status != 200:"
 _PROVE = "    await check(job, None)"
 CANNOT_FETCH = {
-    "raises": {"swupdate/install/https.py": broken(HTTPS, _GET, "        raise ValueError('broken')\n" + _GET)},
+    "raises": {"swupdate/install/request.py": broken(REQUEST, _GET, "    raise ValueError('broken')\n" + _GET)},
     "has lost TLS": {"port/_peer_micropython.py": broken(PEER, "    import tls\n", "    raise OSError(5)\n")},
     "lacks a module": {"swupdate/install/obtain.py": "import no_such_module\n" + OBTAIN},
     "hangs": {

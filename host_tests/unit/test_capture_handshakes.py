@@ -10,10 +10,9 @@ import pytest
 from cbor.decoder import decode
 from coap.message import parse
 from crypto.prf import owner_psk
-from dtls.handshake import CURVE, Handshake
+from dtls.handshake import CURVE, SUITES, Handshake
 from dtls.hello import ClientHello
 from dtls.record import Alert, Session
-from dtls.suites import SUITES
 from dtls.wire import Reader, extensions
 from recording import (
     APPLICATION,

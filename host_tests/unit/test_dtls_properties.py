@@ -3,8 +3,8 @@
 import asyncio
 
 from dtls.handshake import Handshake
+from dtls.keys import derive
 from dtls.record import Alert, Session, records
-from dtls.suites import derive
 from dtls.wire import Reader, extensions, message, transmit, vector
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -24,7 +24,7 @@ ONLY_PORT = {
 # What no idle device may hold.
 PHASED = (
     "swupdate.install", "swupdate.machine", "swupdate.feeding", "swupdate.work", "firmware.start",
-    "crypto.p256", "crypto.curve", "crypto.verify", "crypto.x509",
+    "crypto.p256", "crypto.curve", "crypto.verify", "crypto.x509", "crypto.chain",
     "crypto.certificate", "crypto.der", "crypto.ecdsa", "crypto.cose", "crypto.prf", "dtls.server", "dtls.client",
     "dtls.handshake", "dtls.aead", "crypto.ccm", "dtls.certificates", "coap.client", "coap.download", "coap.transfer",
     "ocf.core", "ocf.update", "swupdate.declared",

@@ -6,7 +6,7 @@ import pytest
 import security_rig as rigs
 from certificates import CLIENT as FOR_CLIENTS
 from certificates import DAY, LEAF, MIDDLE, NOW, ROLE, ROOT, SERVER, Party
-from crypto import pem, x509
+from crypto import certificate, pem, x509
 from cryptography import x509 as peer
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -197,7 +197,7 @@ async def test_whose_certificate_is_believed():
     post(rig, owner, trustca(ROOT))
     trust = rig.security.trust
     key, uuid = await trust([LEAF.der, MIDDLE.der])
-    assert uuid == x509.uuid_of(x509.parse(LEAF.der)) and key == x509.parse(LEAF.der).public
+    assert uuid == x509.uuid_of(certificate.parse(LEAF.der)) and key == certificate.parse(LEAF.der).public
     stranger = Party("Stranger", ca=True)
     for chain in (
         [], [LEAF.der], [Party("uuid:" + OTHER, stranger).der], [Party("uuid:" + OTHER, stranger).der, stranger.der],

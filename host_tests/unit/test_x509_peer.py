@@ -27,7 +27,7 @@ from certificates import (
     name,
 )
 from check import raises
-from crypto import csr, der, p256, pem, x509
+from crypto import certificate, csr, der, p256, pem, x509
 from cryptography import x509 as peer
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -57,7 +57,7 @@ from hypothesis import strategies as st
     ids=lambda party: party.subject.rfc4514_string(),
 )
 def test_reads_what_the_peer_reads(party):
-    theirs, mine = party.certificate, x509.parse(party.der)
+    theirs, mine = party.certificate, certificate.parse(party.der)
     extensions = {extension.oid.dotted_string: extension.value for extension in theirs.extensions}
     numbers = theirs.public_key().public_numbers()
     assert mine.public == numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
@@ -101,7 +101,7 @@ def test_other_algorithms_are_refused():
         Party("x", ROOT, key=old),
     ):
         with raises(ValueError):
-            x509.parse(party.der)
+            certificate.parse(party.der)
 
 
 def test_unknown_critical_extension():
@@ -109,19 +109,19 @@ def test_unknown_critical_extension():
         peer.UnrecognizedExtension(peer.ObjectIdentifier("1.3.6.1.4.1.51414.1.0"), b"\x30\x00"),
         peer.NameConstraints([peer.DNSName("a.example")], None),
     ):
-        x509.parse(Party("x", ROOT, ca=True, extra=[(extension, False)]).der)
+        certificate.parse(Party("x", ROOT, ca=True, extra=[(extension, False)]).der)
         with raises(ValueError, "critical"):
-            x509.parse(Party("x", ROOT, ca=True, extra=[(extension, True)]).der)
+            certificate.parse(Party("x", ROOT, ca=True, extra=[(extension, True)]).der)
 
 
 def test_too_many_extensions_and_too_long():
     extra = [(peer.UnrecognizedExtension(peer.ObjectIdentifier(f"1.2.{n}"), b""), False) for n in range(20)]
-    x509.parse(Party("x", extra=extra[:13]).der)
+    certificate.parse(Party("x", extra=extra[:13]).der)
     with raises(ValueError, "too many"):
-        x509.parse(Party("x", extra=extra).der)
+        certificate.parse(Party("x", extra=extra).der)
     big = peer.UnrecognizedExtension(peer.ObjectIdentifier("1.2.3"), bytes(2048))
     with raises(ValueError, "too long"):
-        x509.parse(Party("x", extra=[(big, False)]).der)
+        certificate.parse(Party("x", extra=[(big, False)]).der)
 
 
 def test_two_common_names():
@@ -129,7 +129,7 @@ def test_two_common_names():
         [peer.NameAttribute(NameOID.COMMON_NAME, value) for value in ("uuid:" + UUID, "uuid:" + UUID[::-1])]
     )
     with raises(ValueError, "twice"):
-        x509.parse(Party(two, ROOT).der)
+        certificate.parse(Party(two, ROOT).der)
 
 
 FULL = Party("uuid:" + UUID, ROOT, ekus=(SERVER, CLIENT, ROLE), roles=[("Home", "oic.role.a"), (None, "oic.role.b")])
@@ -157,30 +157,30 @@ def test_nothing_may_follow_in_an_element():
         for data in grown(party.der):
             count += 1
             with raises(ValueError):
-                x509.parse(data)
+                certificate.parse(data)
         assert count > 20
     # A key of another length, and a signature with a bit too few
     with raises(ValueError):
-        x509.parse(plain.der.replace(b"\x03\x42\x00\x04", b"\x03\x42\x01\x04"))
+        certificate.parse(plain.der.replace(b"\x03\x42\x00\x04", b"\x03\x42\x01\x04"))
     outer = der.only(plain.der)
     head = outer.whole() + outer.whole()
     signature = bytes(outer.bits()[1])
-    assert x509.parse(der.encode(0x30, head, der.encode(3, b"\0", signature))).serial
+    assert certificate.parse(der.encode(0x30, head, der.encode(3, b"\0", signature))).serial
     for wrong in (der.encode(3, b"\1", signature[:-1], b"\0"), der.encode(3, b"\0", signature, b"\0")):
         with raises(ValueError):
-            x509.parse(der.encode(0x30, head, wrong))
+            certificate.parse(der.encode(0x30, head, wrong))
 
 
 def test_cut_anywhere():
     for party in (LEAF, ROOT, FULL):
         for size in range(len(party.der)):
             with raises(ValueError):
-                x509.parse(party.der[:size])
+                certificate.parse(party.der[:size])
 
 
 def read_or_refuse(data):
     try:
-        cert = x509.parse(data)
+        cert = certificate.parse(data)
     except ValueError:
         return
     assert len(cert.public) == len(cert.signature) == 64
@@ -211,7 +211,7 @@ def test_spliced_bytes_raise_nothing_but_value_error(data, place, gone, put):
 @settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes(data):
-    for read in (x509.parse, der.decode_signature, der.oid, x509.attribute):
+    for read in (certificate.parse, der.decode_signature, der.oid, certificate.attribute):
         try:
             read(data)
         except ValueError:

@@ -17,6 +17,9 @@ _GET = const(1)
 _CONTENT = const(0x45)
 _BLOCK2 = const(23)
 _SIZE2 = const(28)
+_BLOCK = const(1024)
+_DATAGRAM = const(1500)
+_BESIDE = const(4)  # datagrams that are being received, opened and read while a block waits in its slot
 _WINDOW = const(6)  # what the chip's queue of datagrams holds
 _MAX_BLOCKS = const(1 << 20)  # what a Block2 option can number
 _OVERTAKEN = const(3)  # answers to later requests after which one is taken for lost
@@ -45,10 +48,10 @@ class Download:
         self._peer = peer
         self._options = request_options(path, query)
         self._timeout = timeout_ms
-        self._most = window
-        self._ring = memoryview(bytearray(window << 10))
-        # By block number modulo `window`: None, the Request under way, the length that arrived, or what went wrong.
+        # By block number modulo `_most`: None, the Request under way, the length that arrived, or what went wrong.
         self._slots = [None] * window
+        self._most = 0  # slots that there is memory for
+        self._ring = []  # a block for each slot
         self._szx = 6
         self.window = 1  # requests outstanding at most, now
         self._grown = 0
@@ -72,6 +75,7 @@ class Download:
         self._sure = etag is not None
         self._at = offset
         self._end = None if length is None else offset + length
+        self._make_room()
         self._ask = offset >> self._szx + 4
         first = not self._trip
         await self.available()
@@ -89,8 +93,8 @@ class Download:
             bits = self._szx + 4
             block = self._at >> bits
             slot = block % self._most
-            start = (slot << 10) + self._at - (block << bits)
-            view[done : done + count] = self._ring[start : start + count]
+            start = self._at - (block << bits)
+            view[done : done + count] = memoryview(self._ring[slot])[start : start + count]
             done += count
             self._at += count
             if self._at >> bits != block:
@@ -99,11 +103,23 @@ class Download:
 
     def close(self):
         """Forget what is under way and what has arrived; `start` may follow."""
-        for slot in range(self._most):
+        for slot in range(len(self._slots)):
             request = self._slots[slot]
             self._slots[slot] = None
             if isinstance(request, _Request):
                 request.cancel()
+
+    def _make_room(self):
+        """A block for each slot, as long as there is memory for what comes in beside them; for one of them in any case."""
+        while len(self._ring) < len(self._slots):
+            try:
+                beside = [bytearray(_DATAGRAM) for _ in range(_BESIDE)] if self._ring else None  # noqa: F841
+                self._ring.append(bytearray(_BLOCK))
+            except MemoryError:
+                if not self._ring:
+                    raise
+                break
+        self._most = len(self._ring)
 
     async def available(self):
         """Wait for the next bytes: how many `readinto` can give at once, or 0 at the end. Raises as `start` does."""
@@ -131,8 +147,8 @@ class Download:
         while free > 0 and self._ask < first + self._most and self._ask < _MAX_BLOCKS:
             if self._end is not None and self._ask << bits >= max(self._end, 1):
                 break
-            request = _Request(self, self._ask)
-            self._slots[self._ask % self._most] = request
+            slot = self._ask % self._most
+            request = self._slots[slot] = _Request(self, self._ask)
             self._ask += 1
             free -= 1
             request.ask()
@@ -229,8 +245,7 @@ class Download:
             self.size = offset + length
         if self._end is None:
             self._end = self.size
-        slot <<= 10
-        self._ring[slot : slot + length] = payload
+        self._ring[slot][:length] = payload
         return length
 
 

@@ -2,7 +2,7 @@
 
 Extensions that are understood: basicConstraints, keyUsage, extendedKeyUsage, subjectAltName (roles and hosts). Another
 one is passed over, unless it is critical. Every refusal is a ValueError that says why. Who may have issued what is
-in `crypto.x509`.
+in `crypto.chain`.
 """
 
 from port import const
@@ -140,20 +140,3 @@ def _time(reader):
         month += 12
     days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719469
     return ((days * 24 + hour) * 60 + minute) * 60 + second
-
-
-def uuid_of(cert):
-    """The uuid in the certificate's CN ("uuid:" and 36 characters) in lower case. Raises ValueError."""
-    name = cert.name.lower()
-    parts = name[5:].split("-")
-    good = name[:5] == "uuid:" and [len(part) for part in parts] == [8, 4, 4, 4, 12]
-    check(good and not "".join(parts).strip("0123456789abcdef"), "CN is no uuid")
-    return name[5:]
-
-
-def names_host(cert, host):
-    """Whether the certificate is for the server `host` (DNS name or IPv4 address).
-
-    subjectAltName alone counts, and no name with an asterisk (RFC 9525 section 6). IPv6 addresses are not known here.
-    """
-    return host.lower().rstrip(".") in cert.alt_names

@@ -1,83 +1,67 @@
-"""X.509 for whoever has to trust: chains of certificates, and everything of `crypto.certificate`."""
+"""X.509 for whoever has to trust: chains of certificates.
 
-import hashlib
+What reads and judges them (`crypto.chain`), and what verifies their signatures, take turns in memory.
+"""
 
-from port import const
+from port import phase
 
-from crypto.certificate import Certificate, attribute, names_host, parse, uuid_of  # noqa: F401
-from crypto.der import check
-from crypto.verify import verify_async
 
-_DEEPEST = const(4)  # certificates of a chain
+class Leaf:
+    """Whom a chain is for: `public`, `name`, `alt_names` and `roles` of its first certificate (see `crypto.certificate`)."""
 
-# Bits of `key_usage`: the extension's bit 0 is the highest of 16.
-_DIGITAL_SIGNATURE = const(0x8000)
-_END_ENTITY = const(0x8800)  # digitalSignature and keyAgreement
-_KEY_CERT_SIGN = const(0x0400)
-_CRL_SIGN = const(0x0200)
+    public: bytes
+    name: str
+    alt_names: tuple
+    roles: tuple
 
 
 async def verify_chain(chain, anchors, purpose, now):
-    """The leaf of a chain that ends at an anchor; whoever holds its private key is who it names.
+    """The Leaf of a chain that ends at an anchor; whoever holds its private key is who it names.
 
     `chain`: list of DER, leaf first; `anchors`: list of DER of CAs that are trusted; `purpose`: "identity", "role",
     "mfg" (manufacturer) or "server"; `now`: unix seconds, None when the clock is not trusted: then no certificate is
     too old. Raises ValueError(why). One signature takes about a second on an ESP32; the loop goes on meanwhile.
     """
-    check(0 < len(chain) <= _DEEPEST, "chain of no or too many certificates")
-    leaf = cert = Certificate(chain[0])
-    _check_leaf(leaf, purpose, now)
-    depth = 0
-    while True:
-        why = "issuer is not trusted"
-        for der in anchors:
-            if cert.issuer in der:
-                try:
-                    await _check_issuer(cert, Certificate(der), depth, now)
-                    return leaf
-                except ValueError as error:
-                    why = str(error)
-        check(depth + 1 < len(chain), why)
-        issuer = Certificate(chain[depth + 1])
-        if purpose == "mfg":
-            check(
-                issuer.path_len == 0 and (issuer.key_usage or 0) & _CRL_SIGN,
-                "wrong CA between manufacturer and device",
-            )
-        await _check_issuer(cert, issuer, depth, now)
-        cert = issuer
-        depth += 1
+    leaf = Leaf()
+    await _verify(_judged(leaf, chain, anchors, purpose, now))
+    return leaf
 
 
-def _check_time(cert, now):
-    if now is not None:
-        check(cert.not_before <= now, "certificate is not valid yet")
-        check(now <= cert.not_after, "certificate has expired")
+def _judged(leaf, chain, anchors, purpose, now):
+    with phase("crypto.chain") as code:
+        return code.judge(leaf, chain, anchors, purpose, now)
 
 
-def _check_leaf(cert, purpose, now):
-    """What OCF demands of an end entity; of a plain server, what RFC 5280 demands."""
-    _check_time(cert, now)
-    usage = cert.key_usage
-    ekus = cert.ekus
-    good = "1.3.6.1.5.5.7.3.1" in ekus and "2.5.29.37.0" not in ekus  # serverAuth, anyExtendedKeyUsage
-    if purpose == "server":
-        right = usage is None or usage & _DIGITAL_SIGNATURE
-    else:
-        right = usage == _END_ENTITY
-        identity, role = ["1.3.6.1.4.1.44924.1." + number in ekus for number in "67"]
-        wanted = purpose == "role"
-        good = good and "1.3.6.1.5.5.7.3.2" in ekus and role == wanted and identity != wanted  # clientAuth
-    check(not cert.ca, "leaf is a CA")
-    check(right, "wrong key usage")
-    check(good, "wrong extended key usage")
+async def _verify(steps):
+    with phase("crypto.verify") as code:
+        for digest, signature, roots, issuer in steps:
+            why = "issuer is not trusted"
+            for root in roots:
+                if isinstance(root, str):
+                    why = root
+                elif await code.verify_async(root, digest, signature):
+                    return
+                else:
+                    why = "chain: wrong signature"
+            if not isinstance(issuer, bytes):
+                raise ValueError(issuer or why)
+            if not await code.verify_async(issuer, digest, signature):
+                raise ValueError("chain: wrong signature")
 
 
-async def _check_issuer(cert, issuer, depth, now):
-    """That `issuer` may issue and has issued `cert`, which has `depth` CAs between itself and the leaf."""
-    check(issuer.subject == cert.issuer, "chain: issuer does not follow")
-    check(issuer.ca and (issuer.key_usage or 0) & _KEY_CERT_SIGN, "chain: issuer is not a CA")
-    check(issuer.path_len is None or issuer.path_len >= depth, "chain: longer than a CA allows")
-    _check_time(issuer, now)
-    digest = hashlib.sha256(cert.tbs).digest()
-    check(await verify_async(issuer.public, digest, cert.signature), "chain: wrong signature")
+def uuid_of(cert):
+    """The uuid in the CN of a Leaf or Certificate ("uuid:" and 36 characters) in lower case. Raises ValueError."""
+    name = cert.name.lower()
+    parts = name[5:].split("-")
+    good = name[:5] == "uuid:" and [len(part) for part in parts] == [8, 4, 4, 4, 12]
+    if not good or "".join(parts).strip("0123456789abcdef"):
+        raise ValueError("CN is no uuid")
+    return name[5:]
+
+
+def names_host(cert, host):
+    """Whether a Leaf or Certificate is for the server `host` (DNS name or IPv4 address).
+
+    subjectAltName alone counts, and no name with an asterisk (RFC 9525 section 6). IPv6 addresses are not known here.
+    """
+    return host.lower().rstrip(".") in cert.alt_names

@@ -50,9 +50,14 @@ async def peer(credentials, body):
 
 async def sign(private, *parts):
     """The signature over `parts`, with its algorithm before it."""
-    with phase("crypto.ecdsa", "crypto.der") as (ecdsa, der):
-        signature = await ecdsa.sign_async(private, _digest(parts))
+    signature = await _signed(private, _digest(parts))
+    with phase("crypto.der") as der:
         return _ALGORITHM + vector(2, der.encode_signature(signature))
+
+
+async def _signed(private, digest):
+    with phase("crypto.ecdsa") as ecdsa:
+        return await ecdsa.sign_async(private, digest)
 
 
 async def verify(public, body, *parts):
@@ -63,13 +68,18 @@ async def verify(public, body, *parts):
     reader.end()
     if algorithm != _ALGORITHM:
         raise Alert(_HANDSHAKE_FAILURE)
-    with phase("crypto.verify", "crypto.der") as (code, der):
-        try:
-            signature = der.decode_signature(signature)
-        except ValueError:
-            raise Alert(_DECODE_ERROR)
+    signature = _decoded(signature)
+    with phase("crypto.verify") as code:
         if not await code.verify_async(public, _digest(parts), signature):
             raise Alert(_DECRYPT_ERROR)
+
+
+def _decoded(signature):
+    with phase("crypto.der") as der:
+        try:
+            return der.decode_signature(signature)
+        except ValueError:
+            raise Alert(_DECODE_ERROR)
 
 
 def _digest(parts):

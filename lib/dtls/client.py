@@ -3,17 +3,13 @@
 from asyncio import CancelledError, TimeoutError, wait_for
 from errno import ETIMEDOUT
 
-from port import const, phase, urandom
+from port import const, phase
 
-from dtls.handshake import CURVE, Handshake, agree, begin, forget, premaster
+from dtls.handshake import CURVE, SUITES, Handshake, agree, begin, forget, premaster
 from dtls.record import Alert, Session
-from dtls.suites import SUITES
-from dtls.wire import Reader, extensions, vector
+from dtls.wire import Reader, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
-_CLIENT_HELLO = const(1)
-_SERVER_HELLO = const(2)
-_HELLO_VERIFY_REQUEST = const(3)
 _CERTIFICATE = const(11)
 _SERVER_KEY_EXCHANGE = const(12)
 _CERTIFICATE_REQUEST = const(13)
@@ -23,32 +19,12 @@ _CLIENT_KEY_EXCHANGE = const(16)
 # Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
 _UNEXPECTED_MESSAGE = const(10)
 _HANDSHAKE_FAILURE = const(40)
-_ILLEGAL_PARAMETER = const(47)
 _DECODE_ERROR = const(50)
-_UNSUPPORTED_EXTENSION = const(110)
 _UNKNOWN_PSK_IDENTITY = const(115)
-# Extensions, and what is in them
-_GROUPS = const(10)
-_POINT_FORMATS = const(11)
-_SIGNATURES = const(13)
-_MASTER_SECRET = const(23)
-_RENEGOTIATION = const(0xFF01)
-_RENEGOTIATION_SCSV = const(0x00FF)
-_COOKIE = const(28)  # where the cookie begins in the record of a HelloVerifyRequest
-_IN_VAIN = const(2)  # times that ClientHello was sent again before another cookie is taken
 # Key exchange
 _ECDHE = const(1)
 _PSK = const(2)
 _BY_CERTIFICATE = const(4)
-
-# (number, data): the curve P-256, ECDSA with SHA-256, uncompressed points, the extended master secret
-_EXTENSIONS = (
-    (_GROUPS, b"\0\2\0\x17"),
-    (_SIGNATURES, b"\0\2\4\3"),
-    (_POINT_FORMATS, b"\1\0"),
-    (_MASTER_SECRET, b""),
-)
-_VERIFY = b"\x16\xfe\xfd\0\0\3"  # of a record: content type, version, epoch; and of a message: HelloVerifyRequest
 
 
 async def connect(transport, address, timeout_ms):
@@ -76,10 +52,10 @@ class ClientHandshake(Handshake):
 
     def __init__(self, session, send, credentials, key_pair):
         super().__init__(session, send)
-        self._credentials = credentials
+        self.credentials = credentials
         self._key_pair = key_pair
-        self._hello = None  # what comes before and after the cookie, until the server has chosen
-        self._cookie = b""
+        self._greeting = None  # the phase dtls.greeting, and what that keeps here: until the server has chosen
+        self.cookie = self.offer = None
 
     async def run(self):
         """From the first ClientHello to both Finished."""
@@ -97,65 +73,21 @@ class ClientHandshake(Handshake):
 
     async def _greet(self):
         """ClientHello, again with the cookie, until the server has chosen."""
-        session = self.session
-        random = urandom(32)
-        offered = self._credentials.suites()
-        suites = vector(2, *(n.to_bytes(2, "big") for n in offered), _RENEGOTIATION_SCSV.to_bytes(2, "big"))
-        parts = vector(2, *(n.to_bytes(2, "big") + vector(2, data) for n, data in _EXTENSIONS))
-        self._hello = b"\xfe\xfd" + random + b"\0", suites + b"\1\0" + parts
-        self._ask(b"")
-        kind, body = await self.expect(_HELLO_VERIFY_REQUEST, _SERVER_HELLO)
-        if kind == _HELLO_VERIFY_REQUEST:
-            reader = Reader(body)
-            reader.take(2)
-            cookie = reader.vector(1)
-            reader.end()
-            if not cookie:
-                raise Alert(_ILLEGAL_PARAMETER)
-            self._ask(cookie)
-            _, body = await self.expect(_SERVER_HELLO)
-        self._hello = None
-        reader = Reader(body)
-        version = reader.take(2)
-        session.randoms = reader.take(32) + random
-        reader.vector(1)
-        session.suite = reader.number(2)
-        if version != b"\xfe\xfd" or session.suite not in offered or reader.number(1):
-            raise Alert(_ILLEGAL_PARAMETER)
-        for number, data in extensions(reader):
-            if number == _MASTER_SECRET:
-                self.extended = True
-            elif number == _RENEGOTIATION:
-                if data != b"\0":
-                    raise Alert(_HANDSHAKE_FAILURE)
-            elif number != _POINT_FORMATS:
-                raise Alert(_UNSUPPORTED_EXTENSION)
-
-    def _ask(self, cookie):
-        """Send ClientHello with `cookie`."""
-        self._cookie = cookie
-        self._out = 1 if cookie else 0
-        self.transcript = bytearray()
-        self.add(_CLIENT_HELLO, vector(1, cookie).join(self._hello))
-        self.transmit()
+        with phase("dtls.greeting") as self._greeting:
+            try:
+                await self._greeting.greet(self)
+            finally:
+                self._greeting = None
 
     def take(self, record):
-        """As any handshake does; but a server that does not choose may ask for another cookie.
-
-        The first was not this server's, or has changed under way, or was for who was at this address before. It is not
-        taken at once: the server may choose in answer to the first yet, and then the transcript must have that.
-        """
-        if not (self._hello and self._cookie) or bytes(record[:5]) + bytes(record[13:14]) != _VERIFY:
+        """As any handshake does; but a server that has not chosen may ask for another cookie."""
+        if not (self._greeting and self._greeting.again(self, record)):
             super().take(record)
-        elif self._tries >= _IN_VAIN and not self._inbox and len(record) > _COOKIE:
-            cookie = bytes(record[_COOKIE:])
-            if record[_COOKIE - 1] == len(cookie) and cookie != self._cookie:
-                self._ask(cookie)
 
     async def _answer(self, kind, certificates):
         """Take the rest of the server's flight, and answer it up to the keys."""
         session = self.session
-        credentials = self._credentials
+        credentials = self.credentials
         key = chain = None
         identity = psk = b""
         if certificates:

@@ -5,11 +5,9 @@ from errno import ETIMEDOUT
 from hashlib import sha256
 
 from crypto import equal
-from crypto.prf import prf
 from port import const, phase, print_exception, reserve, ticks_diff, ticks_ms, wait_for
 
 from dtls.record import Alert
-from dtls.suites import derive
 from dtls.wire import message, transmit, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
@@ -46,6 +44,18 @@ _AGAIN = const(300)  # ms between two transmissions of a flight that the peer as
 
 
 CURVE = b"\x03\x00\x17"  # a named curve: secp256r1
+# Key exchange
+_ECDHE = const(1)
+_PSK = const(2)
+_BY_CERTIFICATE = const(4)
+# Cipher suites: number -> (key exchange, length of the CCM authenticator, or 0: CBC with HMAC-SHA256)
+SUITES = {
+    0xFF00: (_ECDHE, 0),  # ECDH_anon, AES_128_CBC_SHA256: a private number of OCF's
+    0xC037: (_ECDHE | _PSK, 0),  # RFC 5489
+    0xC0A8: (_PSK, 8),  # RFC 6655
+    0xC0AE: (_ECDHE | _BY_CERTIFICATE, 8),  # RFC 7251
+    0xC0AC: (_ECDHE | _BY_CERTIFICATE, 16),
+}
 
 
 class Handshake:
@@ -113,7 +123,8 @@ class Handshake:
 
     def derive(self, premaster, server):
         """The session's keys, once both sides' key exchange is in the transcript."""
-        derive(self.session, premaster, sha256(self.transcript).digest() if self.extended else None, server)
+        with phase("dtls.keys") as keys:
+            keys.derive(self.session, premaster, sha256(self.transcript).digest() if self.extended else None, server)
         if self._held:
             self._inbox.insert(0, self._held)
             self._held = None
@@ -123,8 +134,8 @@ class Handshake:
         return memoryview(self.transcript)[: self._before]
 
     def _verify_data(self, label, length):
-        seed = sha256(memoryview(self.transcript)[:length]).digest()
-        return prf(self.session.master, label, seed, 12)
+        with phase("dtls.keys") as keys:
+            return keys.verify_data(self.session, label, memoryview(self.transcript)[:length])
 
     # In
 

@@ -3,7 +3,7 @@
 from port import const
 
 from dtls.cookie import Opening
-from dtls.suites import SUITES
+from dtls.handshake import SUITES
 from dtls.wire import Reader, extensions
 
 # Extensions, and what is in them

@@ -2,10 +2,9 @@
 
 from port import const, phase, ticks_diff, ticks_ms, urandom
 
-from dtls.handshake import CURVE, Handshake, agree, begin, premaster
-from dtls.hello import ClientHello
+from dtls.cookie import Opening
+from dtls.handshake import CURVE, SUITES, Handshake, agree, begin, premaster
 from dtls.record import Alert
-from dtls.suites import SUITES
 from dtls.wire import Reader, message, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
@@ -39,13 +38,14 @@ def answer(transport, session, body, number):
 
     `number` is that of the message.
     """
-    hello = ClientHello(body)
-    if hello.choose(transport.credentials.suites()) is None:
-        transport.alert(session, _FATAL, _HANDSHAKE_FAILURE, 0)
-    elif _place(transport, session.address):
-        send = transport.datagrams.send
-        key_pair = transport.key_pair
-        begin(transport, ServerHandshake(session, send, transport.credentials, key_pair, hello, body, number))
+    credentials = transport.credentials
+    with phase("dtls.hello") as code:
+        hello = code.ClientHello(body)
+        if hello.choose(credentials.suites()) is None:
+            transport.alert(session, _FATAL, _HANDSHAKE_FAILURE, 0)
+        elif _place(transport, session.address):
+            send = transport.datagrams.send
+            begin(transport, ServerHandshake(session, send, credentials, transport.key_pair, hello, body, number))
 
 
 def _place(transport, address):
@@ -63,11 +63,15 @@ def _place(transport, address):
 class ServerHandshake(Handshake):
     """A handshake that a ClientHello with a good cookie has begun.
 
-    `credentials` as in docs/architecture.md; `key_pair()` is a coroutine that gives an ephemeral key.
+    `hello` is it (dtls.hello); `credentials` as in docs/architecture.md; `key_pair()` is a coroutine that gives an
+    ephemeral key.
     """
 
     def __init__(self, session, send, credentials, key_pair, hello, body, number):
-        super().__init__(session, send, hello)
+        super().__init__(session, send, Opening(body))  # nothing keeps the code of `hello` in memory
+        session.suite = hello.choose(credentials.suites())
+        self.extended = hello.extended
+        self._renegotiation, self._formats = hello.renegotiation, hello.formats
         self._credentials = credentials
         self._key_pair = key_pair
         self._in = number + 1
@@ -77,13 +81,10 @@ class ServerHandshake(Handshake):
     async def run(self):
         """From the ServerHello to the Client's Finished."""
         session = self.session
-        hello = self.hello
         credentials = self._credentials
-        suite = hello.choose(credentials.suites())
-        if suite is None:
+        if session.suite is None:
             raise Alert(_HANDSHAKE_FAILURE)
-        session.suite = suite
-        kind = SUITES[suite][0]
+        kind = SUITES[session.suite][0]
         private = public = None
         if kind & _ECDHE:
             private, public = await self._key_pair()
@@ -115,15 +116,13 @@ class ServerHandshake(Handshake):
     def _greet(self, kind):
         """ServerHello."""
         session = self.session
-        hello = self.hello
-        session.randoms = urandom(32) + hello.random
-        self.extended = hello.extended
+        session.randoms = urandom(32) + self.hello.random
         parts = []
-        if hello.renegotiation:
+        if self._renegotiation:
             parts.append(_extension(_RENEGOTIATION, b"\0"))
-        if hello.extended:
+        if self.extended:
             parts.append(_extension(_MASTER_SECRET, b""))
-        if hello.formats and kind & _ECDHE:
+        if self._formats and kind & _ECDHE:
             parts.append(_extension(_POINT_FORMATS, b"\1\0"))
         body = [b"\xfe\xfd", session.randoms[:32], b"\0", session.suite.to_bytes(2, "big"), b"\0"]
         if parts:

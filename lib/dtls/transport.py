@@ -222,14 +222,14 @@ class DtlsTransport:
         return key
 
     async def _tend(self):
-        """Give up sessions whose peer is silent, and make a key ahead."""
+        """Give up sessions whose peer is silent, and make a key ahead where Clients may come."""
         while True:
             try:
                 now = ticks_ms()
                 for session in list(self.sessions.values()):
                     if ticks_diff(now, session.used) > (_IDLE_KEPT if session.kept else _IDLE):
                         self.drop(session)
-                if self._key is None and not self.handshakes:
+                if self._key is None and self._cookies and not self.handshakes:
                     self._key = await self.key_pair()
             except MemoryError:
                 collect()

@@ -48,7 +48,6 @@ _FORBIDDEN = const(0x83)
 _UNAVAILABLE = const(0xA3)
 
 RESUMES = 3  # so often is an action taken up again after resets between which it got no further
-TRIES = 3  # so often is a slot armed for the same update
 
 
 def fresh():

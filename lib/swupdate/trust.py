@@ -62,8 +62,8 @@ def install(updater):
         raise Fault("flash", "the trust store could not be written: %s" % error)  # noqa: B904
     if not found:
         raise Fault("invalid", "the package that was ready is no longer there")
-    with phase("swupdate.boot") as boot:
-        updater.floor = boot.floor(updater.store, updater.nvs, updater.slots)
+    with phase("swupdate.floor") as code:
+        updater.floor = code.floor(updater.store, updater.nvs, updater.slots)
     return ("applied", updater.clock.now() or found["built"], "trust store %d is in force" % found["n"])
 
 

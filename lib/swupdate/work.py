@@ -2,7 +2,6 @@
 
 from port import phase, print_exception, sleep_ms, urandom
 
-from swupdate import arming
 from swupdate.faults import Fault
 
 
@@ -21,8 +20,13 @@ async def attempt(updater, what, builtin, settings):
     except Exception as error:  # noqa: BLE001 - whatever it is, the device goes on and says so
         print_exception(error)
         fault = Fault("install", "%s: %s" % (type(error).__name__, error))
-    valid = what == "install" and fault.cause != "invalid" and arming.valid(updater.slots, updater.slots.other)
+    valid = what == "install" and fault.cause != "invalid" and _valid(updater.slots)
     return ("failed", fault.result(), fault.text, valid)
+
+
+def _valid(slots):
+    with phase("swupdate.arming") as arming:
+        return arming.valid(slots, slots.other)
 
 
 async def _try(updater, what, builtin, settings):
@@ -64,21 +68,28 @@ async def _once(updater, what, url):
     job = updater.make_job(url)
     if updater.state["tries"]:
         job.found = lambda done: _found(updater, done)
+    try:
+        if what == "obtain" and updater.pause:
+            await updater.pause()
+        if what != "install":
+            await job.connect()
+        return await _done(updater, what, job)
+    finally:
+        job.close()
+        if what == "obtain" and updater.resume:
+            await updater.resume()
+
+
+async def _done(updater, what, job):
     with phase("swupdate.install.obtain") as install:
         if what == "install":
             done = install.verify(job)
             if hasattr(done, "send"):
                 await done
-            return ("verified", slots.other)
+            return ("verified", updater.slots.other)
         if what == "check":
             return ("checked", _offer(await install.check(job)))
-        try:
-            if updater.pause:
-                await updater.pause()
-            return ("obtained", _offer(await install.obtain(job, updater.progress)))
-        finally:
-            if updater.resume:
-                await updater.resume()
+        return ("obtained", _offer(await install.obtain(job, updater.progress)))
 
 
 def _found(updater, done):

@@ -9,6 +9,7 @@ from typing import Any
 
 # Phases on a device; here they stay, for another thread may be using them.
 import coap.transfer  # noqa: F401
+import crypto.chain  # noqa: F401
 import crypto.ecdsa  # noqa: F401
 import crypto.p256  # noqa: F401
 import crypto.verify  # noqa: F401
@@ -16,7 +17,7 @@ import dtls.certificates  # noqa: F401
 import dtls.client  # noqa: F401
 import dtls.server  # noqa: F401
 import port.group  # noqa: F401
-from crypto import pem, x509
+from crypto import certificate, pem, x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import load_der_x509_certificate
@@ -166,7 +167,7 @@ class ServerCredentials:
 
     async def trust(self, chain: list[bytes]) -> tuple[bytes | None, None]:
         """Whoever holds the key of the certificate, or nobody in particular."""
-        return (x509.parse(chain[0]).public if chain else None), None
+        return (certificate.parse(chain[0]).public if chain else None), None
 
     def opened(self, _session: Any) -> None:
         """Nothing hangs on it."""

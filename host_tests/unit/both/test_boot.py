@@ -1,7 +1,7 @@
 """`swupdate.boot`: what runs against what the record expected, in every combination; the record; the floor."""
 
 import cbor
-from swupdate import boot
+from swupdate import floor, reconcile, recorded
 from swupdate.machine import CM, fresh, step
 
 MINE, OTHER = b"\x11" * 32, b"\x22" * 32
@@ -31,8 +31,8 @@ def facts(running="ota_1", here=2, there=2, cause="reset", note=None, label=MINE
 
 def test_the_trial_runs():
     for here in (0, 1):
-        assert boot.reconcile(record(), facts(here=here)) == ("trial", "ota_1", "1.1.0", "")
-        event = boot.reconcile(fresh(), facts(here=here))
+        assert reconcile.reconcile(record(), facts(here=here)) == ("trial", "ota_1", "1.1.0", "")
+        event = reconcile.reconcile(fresh(), facts(here=here))
         assert event[:3] == ("trial", "ota_1", "1.1.0") and "record" in event[3]
 
 
@@ -40,7 +40,7 @@ def test_a_newer_version_was_flashed_by_cable():
     """Into the slot that did not run. An older one looks like a fall back, and so does one that is not confirmed."""
     idle = record(state="idle", running="idle", to="")
     other = b"\x33" * 32
-    event = boot.reconcile(idle, facts(label=other))
+    event = reconcile.reconcile(idle, facts(label=other))
     assert event == ("moved", "ota_1", "version 1.1.0 was flashed by cable")
     idle["result"] = 1
     state, _ = step(idle, event)
@@ -52,21 +52,21 @@ def test_a_newer_version_was_flashed_by_cable():
     mine = facts(label=MINE)  # it had been fetched, and nobody had approved it
     lost = facts(label=other, here=None, there=None)
     for case in (older, unknown, mine, lost, facts(label=other, here=4)):
-        assert boot.reconcile(idle, case)[0] == "rolled_back", case
+        assert reconcile.reconcile(idle, case)[0] == "rolled_back", case
 
 
 def test_confirmed_but_not_recorded():
-    assert boot.reconcile(record(), facts(here=None, there=None)) == ("confirmed", "ota_1", 7)
+    assert reconcile.reconcile(record(), facts(here=None, there=None)) == ("confirmed", "ota_1", 7)
     for here in (2, 0xFFFFFFFF):
-        assert boot.reconcile(record(), facts(here=here)) == ("confirmed", "ota_1", 7)
-        assert boot.reconcile(record(), facts(here=here, now=NOW)) == ("confirmed", "ota_1", NOW)
+        assert reconcile.reconcile(record(), facts(here=here)) == ("confirmed", "ota_1", 7)
+        assert reconcile.reconcile(record(), facts(here=here, now=NOW)) == ("confirmed", "ota_1", NOW)
 
 
 def test_what_runs_is_not_what_was_installed():
-    assert boot.reconcile(record(), facts(here=2, label=OTHER))[0] == "rolled_back"
-    assert boot.reconcile(record(), facts(here=2, label=None))[0] == "rolled_back"
+    assert reconcile.reconcile(record(), facts(here=2, label=OTHER))[0] == "rolled_back"
+    assert reconcile.reconcile(record(), facts(here=2, label=None))[0] == "rolled_back"
     for here in (3, 4):
-        event = boot.reconcile(record(), facts(here=here))
+        event = reconcile.reconcile(record(), facts(here=here))
         assert event[0] == "rolled_back" and "nothing else" in event[2]
 
 
@@ -79,64 +79,64 @@ def test_the_trial_failed():
         (1, "power", "bootloader"),
         (1, "reset", "bootloader"),
     ):
-        event = boot.reconcile(record(), facts("ota_0", here, cause=cause))
+        event = reconcile.reconcile(record(), facts("ota_0", here, cause=cause))
         assert event[:2] == ("rolled_back", "ota_0") and words in event[2], event
 
 
 def test_the_note_of_the_trial_is_the_reason():
     for here in (3, 4):
         for cause in ("power", "watchdog", "reset"):
-            event = boot.reconcile(record(), facts("ota_0", here, cause=cause, note="the app was not well"))
+            event = reconcile.reconcile(record(), facts("ota_0", here, cause=cause, note="the app was not well"))
             assert event == ("rolled_back", "ota_0", "the app was not well")
 
 
 def test_the_old_version_was_armed_to_go_back():
     for here in STATES:
         for note in (None, "why"):
-            event = boot.reconcile(record(), facts("ota_0", here, there=1, cause="power", note=note))
+            event = reconcile.reconcile(record(), facts("ota_0", here, there=1, cause="power", note=note))
             assert event == ("rolled_back", "ota_0", note or "it gave up in its trial")
 
 
 def test_a_power_cut_is_not_a_failure():
     for here in (3, 4):
         for tries in (1, 2):
-            assert boot.reconcile(record(tries=tries), facts("ota_0", here, cause="power")) == ("rearm", "ota_0")
-        event = boot.reconcile(record(tries=3), facts("ota_0", here, cause="power"))
+            assert reconcile.reconcile(record(tries=tries), facts("ota_0", here, cause="power")) == ("rearm", "ota_0")
+        event = reconcile.reconcile(record(tries=3), facts("ota_0", here, cause="power"))
         assert event[0] == "rolled_back" and "power" in event[2]
 
 
 def test_never_armed():
     for here in (0, 2, 0xFFFFFFFF, None):
         for cause in ("power", "watchdog", "reset"):
-            assert boot.reconcile(record(), facts("ota_0", here, cause=cause)) == ("rearm", "ota_0")
-            assert boot.reconcile(record(tries=3), facts("ota_0", here, cause=cause))[0] == "rolled_back"
+            assert reconcile.reconcile(record(), facts("ota_0", here, cause=cause)) == ("rearm", "ota_0")
+            assert reconcile.reconcile(record(tries=3), facts("ota_0", here, cause=cause))[0] == "rolled_back"
         for label in (OTHER, None):
-            event = boot.reconcile(record(), facts("ota_0", here, label=label))
+            event = reconcile.reconcile(record(), facts("ota_0", here, label=label))
             assert event[0] == "rolled_back" and "no longer there" in event[2]
     # Before arming the record names no slot: the work is taken up again.
-    assert boot.reconcile(record(to="", tries=0), facts("ota_0")) == ("resume", "ota_0")
+    assert reconcile.reconcile(record(to="", tries=0), facts("ota_0")) == ("resume", "ota_0")
 
 
 def test_a_power_cut_before_the_first_trial_tells_why_it_was_given_up():
-    assert "not started" in boot.reconcile(record(tries=3), facts("ota_0", 2, cause="power"))[2]
+    assert "not started" in reconcile.reconcile(record(tries=3), facts("ota_0", 2, cause="power"))[2]
 
 
 def test_a_trial_of_something_else_says_so():
-    assert "record" in boot.reconcile(record(), facts(here=1, label=OTHER))[3]
-    assert "record" in boot.reconcile(record(to="", slot=""), facts(here=1, label=OTHER))[3]
-    assert "ota_0 is damaged" in boot.reconcile(record(to=""), facts(here=1, label=OTHER))[3]
+    assert "record" in reconcile.reconcile(record(), facts(here=1, label=OTHER))[3]
+    assert "record" in reconcile.reconcile(record(to="", slot=""), facts(here=1, label=OTHER))[3]
+    assert "ota_0 is damaged" in reconcile.reconcile(record(to=""), facts(here=1, label=OTHER))[3]
 
 
 def test_otadata_was_lost():
-    event = boot.reconcile(record("idle", "idle", "", slot="ota_1"), facts("ota_0", None, None))
+    event = reconcile.reconcile(record("idle", "idle", "", slot="ota_1"), facts("ota_0", None, None))
     assert event[:2] == ("rolled_back", "ota_0") and "otadata" in event[2]
 
 
 def test_a_ready_package_is_gone():
     ready = record("sva", "idle", "")
-    assert boot.reconcile(ready, facts("ota_0")) == ("booted", "ota_0")
+    assert reconcile.reconcile(ready, facts("ota_0")) == ("booted", "ota_0")
     for label in (OTHER, None):
-        assert boot.reconcile(ready, facts("ota_0", label=label))[0] == "moved"
+        assert reconcile.reconcile(ready, facts("ota_0", label=label))[0] == "moved"
 
 
 def test_a_trust_store_that_is_ready():
@@ -145,19 +145,19 @@ def test_a_trust_store_that_is_ready():
     for digest, event in ((MINE, "booted"), (OTHER, "moved")):
         f = facts("ota_0", label=OTHER)
         f["trust"] = digest
-        assert boot.reconcile(ready, f)[0] == event
+        assert reconcile.reconcile(ready, f)[0] == event
         f["trust"] = MINE
-        assert boot.reconcile(record("upgrading", "upgrade", "", tries=0), f) == ("resume", "ota_0")
+        assert reconcile.reconcile(record("upgrading", "upgrade", "", tries=0), f) == ("resume", "ota_0")
 
 
 def test_nothing_happened():
-    assert boot.reconcile(fresh(), facts("ota_0")) == ("booted", "ota_0")
-    assert boot.reconcile(record("idle", "idle", ""), facts("ota_0")) == ("booted", "ota_0")
+    assert reconcile.reconcile(fresh(), facts("ota_0")) == ("booted", "ota_0")
+    assert reconcile.reconcile(record("idle", "idle", ""), facts("ota_0")) == ("booted", "ota_0")
 
 
 def test_interrupted_work():
     for state, running in (("idle", "isac"), ("nsa", "isac"), ("svv", "isvv"), ("svv", "upgrade"), ("sva", "upgrade")):
-        assert boot.reconcile(record(state, running, ""), facts("ota_0")) == ("resume", "ota_0")
+        assert reconcile.reconcile(record(state, running, ""), facts("ota_0")) == ("resume", "ota_0")
 
 
 def test_every_combination_has_an_event_that_tells_the_truth():
@@ -178,7 +178,7 @@ def test_every_combination_has_an_event_that_tells_the_truth():
 
 
 def one(was, f):
-    event = boot.reconcile(was, f)
+    event = reconcile.reconcile(was, f)
     after, effects = step(was, event)
     assert event[1] == f["running"] == after["slot"]
     back = was["state"] == "upgrading" and was["to"] not in ("", f["running"])
@@ -249,7 +249,7 @@ class Slots:
 
 def test_records_of_any_shape_load():
     store = Memory()
-    assert boot.load(store) == fresh()
+    assert recorded.load(store) == fresh()
     for bad in (
         b"",
         b"\xff",
@@ -262,11 +262,11 @@ def test_records_of_any_shape_load():
         b"\xff\xff",
     ):
         store.save("update", bad)
-        assert boot.load(store) == fresh(), bad
+        assert recorded.load(store) == fresh(), bad
     store.save(
         "update", cbor.dumps({"v": 2, "purl": "https://a", "when": "soon", "future": [1], "state": "nsa", "result": 4})
     )
-    loaded = boot.load(store)
+    loaded = recorded.load(store)
     expected = fresh()
     expected.update({"purl": "https://a", "state": "nsa", "result": 4})
     assert loaded == expected
@@ -274,29 +274,29 @@ def test_records_of_any_shape_load():
 
 def test_facts_come_from_slots_and_the_note():
     store = Memory()
-    assert boot.facts(Slots(3), "power", store, 9) == {
+    assert reconcile.facts(Slots(3), "power", store, 9) == {
         "running": "ota_0", "states": {"ota_0": 2, "ota_1": None},
         "labels": {"ota_0": Slots(3).label("ota_0"), "ota_1": None},
         "cause": "power", "note": None, "now": 9,
     }  # fmt: skip
     store.save("trial", cbor.dumps({"v": 1, "reason": "why"}))
-    assert boot.facts(Slots(3), "power", store, 9)["note"] == "why"
+    assert reconcile.facts(Slots(3), "power", store, 9)["note"] == "why"
     for bad in (b"\xff", b"\x80", cbor.dumps({"v": 9})):
         store.save("trial", bad)
-        assert boot.facts(Slots(3), "power", store, 9)["note"]
+        assert reconcile.facts(Slots(3), "power", store, 9)["note"]
 
 
 def test_the_floor_only_rises_and_only_when_confirmed():
     store, nvs = Memory(), NVS()
-    assert boot.floor(store, nvs, Slots(5, confirmed=False)) == 0
-    assert boot.floor(store, nvs, Slots(5)) == 5
-    assert boot.floor(store, nvs, Slots(3)) == 5
-    assert boot.floor(Memory(), nvs, Slots(3)) == 5, "the copy is enough"
-    assert boot.floor(store, NVS(), Slots(3)) == 5, "the record is enough"
-    assert boot.floor(store, None, Slots(9, confirmed=False)) == 5
+    assert floor.floor(store, nvs, Slots(5, confirmed=False)) == 0
+    assert floor.floor(store, nvs, Slots(5)) == 5
+    assert floor.floor(store, nvs, Slots(3)) == 5
+    assert floor.floor(Memory(), nvs, Slots(3)) == 5, "the copy is enough"
+    assert floor.floor(store, NVS(), Slots(3)) == 5, "the record is enough"
+    assert floor.floor(store, None, Slots(9, confirmed=False)) == 5
     store.save("floor", cbor.dumps({"seq": "x"}))
-    assert boot.floor(store, None, Slots(4)) == 4
+    assert floor.floor(store, None, Slots(4)) == 4
     store.save("floor", b"\xff")
     nvs2 = NVS()
-    assert boot.floor(store, nvs2, Slots(4)) == 4
-    assert boot.floor(Memory(), nvs, Slots(1 << 40)) == 1 << 40
+    assert floor.floor(store, nvs2, Slots(4)) == 4
+    assert floor.floor(Memory(), nvs, Slots(1 << 40)) == 1 << 40

@@ -3,7 +3,7 @@
 import hashlib
 
 from check import raises
-from crypto import csr, der, p256, pem, x509
+from crypto import certificate, csr, der, p256, pem
 from crypto.verify import verify
 from port import urandom
 
@@ -83,7 +83,7 @@ async def test_request():
     assert verify(public, hashlib.sha256(info).digest(), der.decode_signature(signature))
     reader = der.only(info)
     assert reader.unsigned() == 0
-    assert x509.attribute(reader.whole()) == name
+    assert certificate.attribute(reader.whole()) == name
     assert reader.whole() == der.P256 + public
     assert reader.read(0xA0) == b""
     reader.end()

@@ -295,7 +295,7 @@ async def test_certificate_verify_by_another_key_or_over_something_else():
         await refused(Forger(world.network, Credentials((CERT_CCM8,), OTHER), {VERIFY: lambda body: kept[0]}), DECRYPT)
         # The certificate of one, the key of another: a certificate alone proves nothing.
         thief = Forger(world.network, Credentials((CERT_CCM8,), stranger))
-        thief._credentials.own = Credentials(pair=OTHER).own[0], stranger[0]
+        thief.credentials.own = Credentials(pair=OTHER).own[0], stranger[0]
         await refused(thief, DECRYPT)
 
 

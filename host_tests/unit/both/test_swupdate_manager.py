@@ -157,6 +157,7 @@ class Rig:
         self.calls = []
         self.script = []
         self.hooks = []
+        self.ways = []  # connections that a job was told to begin, and to end
         self.rebooted = False
         settings.setdefault("backoff_ms", (1, 2))
         settings.setdefault("manufactured", 1700000000)
@@ -179,6 +180,12 @@ class Rig:
     def job(self, url):
         self.url = url
         return self
+
+    async def connect(self):
+        self.ways.append("connect")
+
+    def close(self):
+        self.ways.append("close")
 
     def newer(self):
         return self.slots.label(self.slots.running)["seq"] < 2
@@ -244,6 +251,7 @@ async def test_the_whole_update_and_its_trial():
         ("svv", 256, "upgrade", 0, 0), ("sva", 320, "upgrade", 0, 0), ("upgrading", 448, "upgrade", 0, 0),
     ]  # fmt: skip
     assert rig.calls == ["obtain", "verify"] and rig.hooks == ["pause", "resume"]
+    assert rig.ways == ["connect", "close", "close"]
     assert rig.updater.target(64)[0] == 0xA3 and rig.updater.update(URL, "isac", "now")[0] == 0xA3
 
     rig = rig.again(state=1)

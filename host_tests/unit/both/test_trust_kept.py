@@ -4,7 +4,7 @@ from cbor.decoder import decode
 from check import raises
 from install_rig import Rig
 from recipe import SECTOR, Recipe, dumps, key, payload, sha
-from swupdate import boot, trust
+from swupdate import floor, trust
 from swupdate.faults import Fault
 from swupdate.install import obtain
 
@@ -166,30 +166,30 @@ class Slots:
 def test_a_floor_that_is_set_holds_over_starts():
     rig, nvs = Rig(), Nvs()
     forward = Slots(900_000)
-    assert boot.floor(rig.store, nvs, forward) == 900_000
+    assert floor.floor(rig.store, nvs, forward) == 900_000
     put(rig, nvs, record(3, since=3, floor=50))
     for _ in range(3):
-        assert boot.floor(rig.store, nvs, forward) == 50
-    assert boot.floor(rig.store, nvs, Slots(60, 2)) == 50  # installed before, whatever its number
-    assert boot.floor(rig.store, nvs, Slots(51, 3)) == 51
-    assert boot.floor(rig.store, nvs, forward) == 51  # an older slot was started
+        assert floor.floor(rig.store, nvs, forward) == 50
+    assert floor.floor(rig.store, nvs, Slots(60, 2)) == 50  # installed before, whatever its number
+    assert floor.floor(rig.store, nvs, Slots(51, 3)) == 51
+    assert floor.floor(rig.store, nvs, forward) == 51  # an older slot was started
     put(rig, nvs, record(4, since=3, floor=50))  # the next says nothing of it
-    assert boot.floor(rig.store, nvs, Slots(51, 3)) == 51
+    assert floor.floor(rig.store, nvs, Slots(51, 3)) == 51
     kept = dict(rig.store.files)
     for lose in (rig.store.files, nvs.kept):
         lose.clear()
-        assert boot.floor(rig.store, nvs, forward) == 51
+        assert floor.floor(rig.store, nvs, forward) == 51
     assert rig.store.files["floor3"] == kept["floor3"]
     put(rig, nvs, record(5, since=5, floor=0))
-    assert boot.floor(rig.store, nvs, Slots(51, 3)) == 0
-    assert boot.floor(rig.store, nvs, Slots(7, 5)) == 7
+    assert floor.floor(rig.store, nvs, Slots(51, 3)) == 0
+    assert floor.floor(rig.store, nvs, Slots(7, 5)) == 7
 
 
 def test_without_one_nothing_begins_anew():
     rig, nvs = Rig(), Nvs()
-    assert boot.floor(rig.store, nvs, Slots(9)) == 9
+    assert floor.floor(rig.store, nvs, Slots(9)) == 9
     put(rig, nvs, record(1))
-    assert boot.floor(rig.store, nvs, Slots(3, 1)) == 9 and boot.floor(rig.store, nvs, Slots(10, 1)) == 10
+    assert floor.floor(rig.store, nvs, Slots(3, 1)) == 9 and floor.floor(rig.store, nvs, Slots(10, 1)) == 10
     assert decode(rig.store.files["floor"])["seq"] == 10
 
 

@@ -123,8 +123,13 @@ def _chain(s, data, usage):
             if usage != "cert":
                 if not all(one.ca for one in found):
                     raise ValueError("an authority's certificate is not a CA's")
-            elif found[0].public != (s.store.load("key") or b"")[32:] or certificate.uuid_of(found[0]) != s.uuid:
+            elif found[0].public != (s.store.load("key") or b"")[32:] or _uuid_of(found[0]) != s.uuid:
                 raise ValueError("the certificate is not for this Device's key and uuid")
         except ValueError as error:
             refuse("certificate: %s" % error)
     return chain
+
+
+def _uuid_of(cert):
+    with phase("crypto.x509") as x509:
+        return x509.uuid_of(cert)

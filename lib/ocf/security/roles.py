@@ -1,11 +1,10 @@
 """The roles that a Client shows by certificates, for as long as its session lasts. A phase."""
 
 from coap.message import Refused
-from crypto import pem, x509
-from port import const
+from crypto import x509
+from port import const, phase
 
 from ocf.security.certificates import now_of
-from ocf.security.credentials import proof
 from ocf.security.update import TOO_LARGE, known, refuse, set_roles
 
 _ROLES = const(4)  # role certificates of one session
@@ -25,10 +24,10 @@ async def post(s, body, request):
         texts.append(data["data"])
     session = request.peer
     found = list(getattr(session, "role_chains", ()))
-    more = proof(s, session, True)
+    more = _proof(s, session)
     try:
         for text in texts:
-            chain = pem.decode(text)
+            chain = _decoded(text)
             if chain in [old for old, _ in found]:
                 continue
             if len(found) >= _ROLES:
@@ -43,3 +42,13 @@ async def post(s, body, request):
         refuse("role certificate: %s" % error)
     session.proof = list(session.proof) + [p for p in more if p not in session.proof]
     set_roles(session, found)
+
+
+def _proof(s, session):
+    with phase("ocf.security.credentials") as code:
+        return code.proof(s, session, True)
+
+
+def _decoded(text):
+    with phase("crypto.pem") as pem:
+        return pem.decode(text)

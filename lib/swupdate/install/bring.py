@@ -14,6 +14,7 @@ async def write(job, offer, progress):
     source = job.open(job.url)
     try:
         await _tables(job, source, offer)
+        source.rest()
         with phase("swupdate.install.first") as first:
             first.begin(job)
         await _prepare(job, offer, progress)

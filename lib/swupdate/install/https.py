@@ -22,9 +22,6 @@ from swupdate.faults import Fault
 from swupdate.install.pace import Pace
 
 _LINE = const(512)
-_HEADERS = const(4096)
-_REDIRECTS = const(3)
-_DRAIN = const(1024)  # a shorter rest of an answer is read to keep the connection, a longer one closes it
 
 
 class HttpsSource:
@@ -58,12 +55,7 @@ class HttpsSource:
 
     async def get(self, url, limit):
         """The object at `url`, whole, at most `limit` bytes: a bytearray."""
-        head = await self._request(url, "")
-        if head.status != 200:
-            raise _lost("answered %d" % head.status)
-        if head.length > limit:
-            raise Fault("invalid", "%s has %d bytes, more than the %d that it may have" % (url, head.length, limit))
-        data = bytearray(head.length)
+        data = bytearray(await self._ask(url, limit))
         await self.readinto(memoryview(data))
         return data
 
@@ -78,23 +70,12 @@ class HttpsSource:
             if same == url and etag in (None, tag) and 0 <= skip <= self._left - length:
                 await self._skip(skip)
                 return tag
-        extra = "Range: bytes=%d-%d\r\n" % (offset, offset + length - 1)
-        if etag and etag[:1] == b'"':
-            extra += "If-Range: %s\r\n" % str(etag, "ascii")
-        head = await self._request(url, extra)
-        if etag and head.etag and head.etag != etag:
-            raise _lost("has another file at this address now")
-        if head.status == 206:
-            if head.range != (offset, offset + length - 1) or head.length != length:
-                raise _lost("sent another range than asked for", 416)
-        elif head.status != 200:
-            raise _lost("answered %d" % head.status)
-        elif head.length < offset + length:
-            raise _lost("has a file of %d bytes only" % head.length, 416)
-        else:
-            await self._skip(offset)
-            self._whole = url, head.etag, head.length
-        return head.etag
+        with phase("swupdate.install.request") as request:
+            return await request.part(self, url, offset, length, etag)
+
+    async def _ask(self, url, limit):
+        with phase("swupdate.install.request") as request:
+            return await request.whole(self, url, limit)
 
     async def readinto(self, view):
         """Fill `view` with the next bytes of the object."""
@@ -111,6 +92,9 @@ class HttpsSource:
             at += await self._timed(self._more(view[at:]), self._read_s, "sent nothing within %d s")
         if not self._left and not self._keep:
             await self.close()
+
+    def rest(self):
+        """Nothing is asked for soon."""
 
     async def close(self):
         """Close the connection; the Source can be used again."""
@@ -163,170 +147,6 @@ class HttpsSource:
         await self.close()
         raise fault
 
-    async def _request(self, url, extra):
-        """Ask for `url`, following redirects: the Head of an answer that is not one."""
-        if url != self._asked:
-            self._target = self._beside(url) or _target(self._base, url)
-            self._asked = url
-        target = self._target
-        self._whole = None
-        for _ in range(_REDIRECTS + 1):
-            base, host, port, path = target
-            if self._stream and (self._left > _DRAIN or self._server != (host, port)):
-                await self.close()
-            kept = self._stream
-            try:
-                await self._skip(self._left)
-                head = await self._exchange(host, port, path, extra)
-            except Fault:
-                if not kept:
-                    raise
-                # The server may have closed the kept connection just before: once more, on a new one.
-                head = await self._exchange(host, port, path, extra)
-            self._left = head.length
-            self._keep = head.keep
-            refused = head.refused or (head.length < 0 and "does not say how long its answer is")
-            if refused:
-                await self.close()
-            if head.status >= 400:
-                raise Fault("status", "the server answered %d" % head.status, head.status)
-            if head.location and head.status in (301, 302, 303, 307, 308):
-                target = _target(base, head.location)
-            elif refused:
-                raise _lost(refused)
-            else:
-                return head
-        raise _lost("redirects more than %d times" % _REDIRECTS)
 
-    def _beside(self, name):
-        """What a plain file name stands for, without the rules for URLs: they would come into memory with all the rest."""
-        for c in name:
-            if not ("a" <= c <= "z" or "0" <= c <= "9" or c in "-._"):
-                return None
-        if not name.strip("."):
-            return None
-        if self._home is None:
-            self._home = _target(self._base, "")
-        url, host, port, path = self._home
-        return url[: url.rindex("/") + 1] + name, host, port, path[: path.rindex("/") + 1] + name
-
-    async def _exchange(self, host, port, path, extra):
-        await self._timed(self._send(host, port, path, extra), self._connect_s, "cannot be reached within %d s")
-        return await self._timed(self._head(), self._read_s, "is silent or too slow: no whole answer within %d s")
-
-    async def _send(self, host, port, path, extra):
-        if self._stream is None:
-            self._low = self._high = 0
-            with phase("swupdate.install.connect") as connect:
-                self._stream = await connect.connect(self._resolver, host, port, self._authorities)
-            self._server = host, port
-        shown = "[%s]" % host if ":" in host else host
-        if port != 443:
-            shown += ":%d" % port
-        await self._stream.write(
-            (
-                "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: fargo\r\nAccept-Encoding: identity\r\n%s\r\n"
-                % (path, shown, extra)
-            ).encode()
-        )
-
-    async def _head(self):
-        budget = _HEADERS
-        head = None
-        self._pace.begin()
-        while True:
-            line = await self._line()
-            budget -= len(line) + 2
-            if budget < 0:
-                raise _lost("sent an endless header")
-            if head is None:
-                head = Head(line)
-            elif line:
-                head.add(line)
-            elif head.status >= 200:
-                self._pace.got(0)
-                return head
-            else:
-                head = None  # 1xx is followed by the real answer
-
-    async def _line(self):
-        """The next line of the header, without its end."""
-        seen = self._low
-        while True:
-            for at in range(seen, self._high):
-                if self._buffer[at] == 10:
-                    line = bytes(self._buffer[self._low : at])
-                    self._low = at + 1
-                    return line[:-1] if line[-1:] == b"\r" else line
-            size = self._high - self._low
-            if size == len(self._buffer):
-                raise _lost("sent a header of more than %d characters" % size)
-            if self._low:
-                self._buffer[:size] = bytes(self._buffer[self._low : self._high])
-                self._low, self._high = 0, size
-            seen = size
-            count = await self._stream.readinto(self._buffer[size:])
-            if not count:
-                raise _lost("closed the connection before it answered")
-            self._high += count
-
-
-class Head:
-    """What is of interest in an answer's header. Raises Fault "lost" for what is no header."""
-
-    def __init__(self, line):
-        code = line[9:12]
-        if line[:7] != b"HTTP/1." or line[8:9] != b" " or len(line[12:13].strip()) or not _digits(code, 3):
-            raise _lost("does not answer in HTTP")
-        self.status = int(code)
-        if not 100 <= self.status < 600:
-            raise _lost("answered %d" % self.status)
-        self.keep = line[7:8] != b"0"
-        self.length = -1  # not known
-        self.refused = self.etag = self.location = self.range = None  # refused: why the body cannot be used
-
-    def add(self, line):
-        """One header line."""
-        name, mark, value = line.partition(b":")
-        if not mark or not name or name != name.strip():
-            raise _lost("sent a header that is none")
-        name = name.lower()
-        value = value.strip()
-        if name == b"content-length":
-            if not _digits(value, 9) or self.length not in (-1, int(value)):
-                raise _lost("sent a Content-Length that is none")
-            self.length = int(value)
-        elif name == b"transfer-encoding":
-            self.refused = "sends without a length (chunked)"
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            self.refused = "sends the file in another encoding"
-        elif name == b"connection" and value.lower() == b"close":
-            self.keep = False
-        elif name == b"etag" and 0 < len(value) <= 64:
-            for byte in value:
-                if not 32 < byte < 127:
-                    return
-            self.etag = value
-        elif name == b"location":
-            try:
-                self.location = value.decode()
-            except ValueError:
-                raise _lost("redirects to what is no URL") from None
-        elif name == b"content-range":
-            unit, _, value = value.partition(b" ")
-            first, _, last = value.partition(b"/")[0].partition(b"-")
-            if unit.lower() == b"bytes" and _digits(first, 9) and _digits(last, 9):
-                self.range = int(first), int(last)
-
-
-def _target(base, reference):
-    with phase("swupdate.install.connect") as connect:
-        return connect.target(base, reference)
-
-
-def _digits(value, most):
-    return 0 < len(value) <= most and value.isdigit()
-
-
-def _lost(text, status=0):
-    return Fault("lost", "the server " + text, status)
+def _lost(text):
+    return Fault("lost", "the server " + text)

@@ -1,22 +1,12 @@
-"""The cipher suites, and the keys that a handshake makes for them. In its phase."""
+"""The keys that a handshake makes, and what its Finished hold. A phase of either step."""
+
+from hashlib import sha256
 
 from crypto.prf import prf
-from port import const, phase
+from port import phase
 
+from dtls.handshake import SUITES
 from dtls.record import Cbc
-
-# Key exchange
-_ECDHE = const(1)
-_PSK = const(2)
-_BY_CERTIFICATE = const(4)
-# Number -> (key exchange, length of the CCM authenticator, or 0: CBC with HMAC-SHA256)
-SUITES = {
-    0xFF00: (_ECDHE, 0),  # ECDH_anon, AES_128_CBC_SHA256: a private number of OCF's
-    0xC037: (_ECDHE | _PSK, 0),  # RFC 5489
-    0xC0A8: (_PSK, 8),  # RFC 6655
-    0xC0AE: (_ECDHE | _BY_CERTIFICATE, 8),  # RFC 7251
-    0xC0AC: (_ECDHE | _BY_CERTIFICATE, 16),
-}
 
 
 def derive(session, premaster, transcript, server):
@@ -36,3 +26,8 @@ def derive(session, premaster, transcript, server):
     else:
         sides = [Cbc(keys[32 * i : 32 * i + 32], keys[64 + 16 * i : 80 + 16 * i]) for i in (0, 1)]
     session.read, session.write = sides if server else sides[::-1]
+
+
+def verify_data(session, label, transcript):
+    """The content of a Finished behind `transcript`."""
+    return prf(session.master, label, sha256(transcript).digest(), 12)
