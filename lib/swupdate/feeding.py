@@ -9,7 +9,28 @@ _VERSION = const(1)  # of the record
 
 
 def feed(updater, event):
-    """Have the machine of `updater` take a step; the effects. Raises MemoryError, and then the step was not taken."""
+    """Have the machine of `updater` take a step, and do at once what must not wait: the record, the timer, an abort.
+
+    None, or the refusal. Raises MemoryError, and then the step was not taken.
+    """
+    refused = None
+    for effect in _taken(updater, event):
+        what = effect[0]
+        if what == "refuse":
+            refused = effect[1:]
+        elif what == "timer":
+            updater.armed = effect[1]
+        elif what == "cancel":
+            updater.cancel()
+        elif what != "save":
+            updater.effects.append(effect)
+    updater.show()
+    updater.wake.set()
+    return refused
+
+
+def _taken(updater, event):
+    """The effects of a step that was taken and recorded."""
     state, effects = step(updater.state, event)
     cm, shown = CM[state["state"]], action(state)
     if ("save",) in effects:

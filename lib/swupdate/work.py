@@ -1,16 +1,18 @@
 """The work of one action: the install phase, entered again when the connection was lost. A phase of its own."""
 
-from port import phase, print_exception, sleep_ms, urandom
+from port import const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms, urandom
 
 from swupdate import arming
 from swupdate.faults import Fault
 
+_TELL_MS = const(1000)
 
-async def attempt(updater, what, builtin, settings):
+
+async def attempt(updater, what):
     """Do "check", "obtain" or "install" and return the event that tells the machine what came of it. Never raises."""
     updater.attempts = 0
     try:
-        return await _try(updater, what, builtin, settings)
+        return await _try(updater, what)
     except Fault as error:
         fault = error
     except MemoryError as error:
@@ -25,19 +27,21 @@ async def attempt(updater, what, builtin, settings):
     return ("failed", fault.result(), fault.text, valid)
 
 
-async def _try(updater, what, builtin, settings):
-    """Once, and again when the connection was lost; `settings` (all optional):
+async def _try(updater, what):
+    """Once, and again when the connection was lost; settings of `updater` (all optional):
 
     "retries" (2) in a row that bring nothing more than what was there before, "attempts" (50) in all, and "backoff_ms"
     ((1000, 4000)) before the first retry in a row, the second, and so on.
     """
+    settings = updater.settings
     backoff = settings.get("backoff_ms", (1000, 4000))
     furthest = vain = 0
+    tell = teller(updater)
     while True:
         updater.attempts += 1
-        updater.progress(0, 0)
+        tell(0, 0)
         try:
-            return await _once(updater, what, updater.state["purl"] or builtin)
+            return await _once(updater, what, updater.state["purl"] or settings.get("url"), tell)
         except (Fault, OSError) as error:
             vain += 1
             if updater.done > furthest:
@@ -52,7 +56,7 @@ async def _try(updater, what, builtin, settings):
         await sleep_ms(pause + pause * urandom(1)[0] // 512)  # up to half as much again: a fleet must not come at once
 
 
-async def _once(updater, what, url):
+async def _once(updater, what, url, tell):
     slots = updater.slots
     if what == "install":
         label = slots.label(slots.other)
@@ -75,10 +79,26 @@ async def _once(updater, what, url):
         try:
             if updater.pause:
                 await updater.pause()
-            return ("obtained", _offer(await install.obtain(job, updater.progress)))
+            return ("obtained", _offer(await install.obtain(job, tell)))
         finally:
             if updater.resume:
                 await updater.resume()
+
+
+def teller(updater):
+    """`progress(done, total)` in bytes: tells those who watch at most once a second, or when 5 % more is done."""
+    told = [0, 0]
+
+    def progress(done, total):
+        updater.done, updater.total = done, total
+        now = ticks_ms()
+        if 0 < done < total and done - told[1] < total // 20 and ticks_diff(now, told[0]) < _TELL_MS:
+            return
+        told[:] = now, done
+        for watcher in updater.progress_watchers:
+            watcher()
+
+    return progress
 
 
 def _found(updater, done):

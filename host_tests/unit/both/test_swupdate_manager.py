@@ -202,7 +202,7 @@ class Rig:
         """Until nothing runs and nothing waits, or `until` is true."""
         u = self.updater
         for _ in range(2000):
-            if until() if until else (u._task is None and not u._effects):
+            if until() if until else (u._task is None and not u.effects):
                 return
             await sleep_ms(1)
         raise AssertionError("never settled: %s" % u.state)
@@ -448,7 +448,7 @@ async def test_schedule_survives_a_power_cut():
     when = clock.unix + 60
     rig = await scheduled_then_off(clock, when)
     clock.set(when - 1)
-    await rig.settle(lambda: rig.updater._armed == when)
+    await rig.settle(lambda: rig.updater.armed == when)
     assert rig.calls == []
     clock.set(when)
     await rig.settle(lambda: rig.calls == ["check"])
@@ -536,11 +536,14 @@ async def test_a_store_that_fails_does_not_end_the_loop():
 
 
 async def test_progress_is_told_now_and_then():
+    from swupdate.work import teller
+
     rig = Rig()
     told = []
     rig.updater.progress_watchers.append(lambda: told.append(rig.updater.done))
+    progress = teller(rig.updater)
     for done in range(0, 100001, 100):
-        rig.updater.progress(done, 100000)
+        progress(done, 100000)
     assert told[0] == 0 and told[-1] == 100000 and 20 <= len(told) <= 25
     rig.off()
 

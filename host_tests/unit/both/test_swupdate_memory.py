@@ -29,6 +29,12 @@ class Scarce:
         return False
 
 
+def test_the_result_that_is_made_ahead_is_that_of_the_table():
+    from swupdate.faults import RESULTS
+
+    assert manager._NO_MEMORY[1][1] == RESULTS["memory"]
+
+
 async def test_a_client_is_refused_and_nothing_is_changed():
     rig = Rig()
     await rig.settle()
@@ -61,7 +67,7 @@ async def test_a_schedule_waits_for_memory():
     await rig.settle()
     rig.clock.unix = when
     with Scarce(1) as scarce:
-        rig.updater._wake.set()
+        rig.updater.wake.set()
         await rig.settle(lambda: rig.updater.state["state"] == "nsa")
         assert not scarce.left
     rig.off()
