@@ -42,6 +42,7 @@ PHASES = {
     "start, security": (*_START, "ocf.security.load"),
     "start, update": (*_START, "swupdate.boot", "swupdate.machine", "swupdate.trust"),
     "start, sockets": (*_START, "port.sockets", "port.group"),
+    "ClientHello": ("dtls.cookie",),
     "handshake": ("dtls.server", "ocf.security.credentials"),
     "handshake, keys": ("dtls.server", "crypto.p256"),
     "first session with CCM, which stays": ("dtls.aead",),

@@ -7,6 +7,7 @@ import asyncio
 
 import cbor
 import dtls.client
+import dtls.cookie
 import dtls.handshake
 import dtls.server
 from coap import endpoint as endpoints
@@ -159,6 +160,15 @@ LONG = joined(
 # A DTLS server; the one thing that an attacker cannot guess and these inputs need is a cookie
 
 COOKIE = b"C" * 16
+SECRET = b"S" * 32  # of a server whose cookies are all the same
+
+
+class Cookies(dtls.cookie.Cookies):
+    def _cookie(self, hello, address, at):
+        return COOKIE if self._secret == SECRET else super()._cookie(hello, address, at)
+
+
+dtls.cookie.Cookies = Cookies
 SERVER = ("server", 1)
 
 
@@ -212,7 +222,7 @@ def server():
     dtls.server.urandom = dtls.client.urandom = lambda n: bytes(range(n))
     lines = Lines()
     found = DtlsTransport(lines, Keys())
-    found._cookies._cookie = lambda hello, address, at: COOKIE
+    found.secret = SECRET
     found.key_pair = Keys().made
     return found, lines
 
