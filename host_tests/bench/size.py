@@ -66,6 +66,7 @@ PHASES = {
     "refused request": ("ocf.refusal",),
     "discovery": ("ocf.discovery", "ocf.core"),
     "transfer in blocks": ("coap.transfer",),
+    "observation": ("coap.registration",),
     "introspection": ("ocf.introspection", "ocf.core", "swupdate.declared"),
     "time": ("firmware.ntp",),
     "network lost": ("board_start",),

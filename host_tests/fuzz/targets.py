@@ -108,7 +108,7 @@ def run_coap(data):
         assert getattr(found, name) == getattr(again, name), name
 
 
-class Kept:
+class Kept(Blocks):
     """As much of an endpoint as blocks need."""
 
     max_body, transfer_timeout = 4096, 30000
@@ -117,7 +117,7 @@ class Kept:
         return self
 
 
-BLOCKS = Blocks(Kept())
+BLOCKS = Kept()
 
 
 def run_blocks(data):

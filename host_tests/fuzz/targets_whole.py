@@ -119,7 +119,7 @@ async def run_endpoint(data):
             assert observers <= 8 and len(endpoint._recent) <= 32 and len(endpoint._tasks) <= 8
             assert len(endpoint._waiting) <= 8 and len(endpoint._sent) <= 32
             assert sum([len(entry[3]) for entry in endpoint._recent]) <= 4096 + 1280
-            assert len(endpoint.blocks.parts) <= 2 and len(endpoint.blocks.bodies) <= 2
+            assert len(endpoint.parts) <= 2 and len(endpoint.bodies) <= 2
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         assert not errors, errors

@@ -6,30 +6,33 @@ from coap.message import Response
 
 
 class Blocks:
-    """What an endpoint keeps between the blocks of a transfer. Whoever needs no block never loads `coap.transfer`."""
+    """The part of an Endpoint that keeps what is between the blocks of a transfer.
 
-    def __init__(self, endpoint):
-        self.endpoint = endpoint
-        self.parts = []  # [key, ticks, bytearray] of requests
-        self.bodies = []  # [key, ticks, Response] of answers
-        self.timer = None
+    `parts`: [key, ticks, bytearray] of requests; `bodies`: [key, ticks, Response] of answers. Whoever needs no block never
+    loads `coap.transfer`, which makes them.
+    """
+
+    parts = bodies = ()
+    sweeping = None  # the Timer
 
     def forget(self, peer=None):
         """Drop everything, or what is `peer`'s: others may be in the middle of a transfer."""
         for kept in (self.parts, self.bodies):
-            kept[:] = [entry for entry in kept if peer is not None and entry[0][0] != peer]
+            for entry in list(kept):
+                if peer is None or entry[0][0] == peer:
+                    kept.remove(entry)
 
     def sweep(self):
         """Drop what was left; the milliseconds to the next time, None when nothing is kept."""
         now = ticks_ms()
-        limit = self.endpoint.transfer_timeout
+        limit = self.transfer_timeout
         for kept in (self.parts, self.bodies):
             for entry in list(kept):
                 if not 0 <= ticks_diff(now, entry[1]) < limit:
                     kept.remove(entry)
         if self.parts or self.bodies:
             return limit // 2
-        self.timer = None
+        self.sweeping = None
         return None
 
     def take(self, request):
@@ -44,8 +47,11 @@ class Blocks:
 
     def cut(self, request, response):
         """The part of `response` that `request` asks for; `response` itself when it fits into one message."""
-        if response.code >= 0x80 or any(o[0] == 23 for o in response.options):
+        if response.code >= 0x80:
             return response
+        for option in response.options:
+            if option[0] == 23:
+                return response
         block2 = request.block2
         if block2 is None:
             block2 = 6

@@ -13,10 +13,10 @@ def _key(request, kind):
     return (request.peer, request.identity, request.code, request.path, "&".join(request.query), kind)
 
 
-def _keep(blocks, kept, key, what):
+def _keep(endpoint, kept, key, what):
     kept.append([key, ticks_ms(), what])
-    if blocks.timer is None:
-        blocks.timer = blocks.endpoint.after(blocks.endpoint.transfer_timeout, blocks.sweep)
+    if endpoint.sweeping is None:
+        endpoint.sweeping = endpoint.after(endpoint.transfer_timeout, endpoint.sweep)
 
 
 def _find(kept, key):
@@ -27,29 +27,29 @@ def _find(kept, key):
     return None
 
 
-def take(blocks, request):
+def take(endpoint, request):
     """As Blocks.take, of a request with block options."""
     block2 = request.block2 or 0
     if block2 & 7 == 7 or (request.block1 or 0) & 7 == 7:
         raise Refused(0x80, "reserved block size")
     if block2 >> 4:
-        entry = _find(blocks.bodies, _key(request, None))
+        entry = _find(endpoint.bodies, _key(request, None))
         if entry:
             return entry[2]
         if request.code != 1:  # a method that changes something is not done again for a block of its answer
             raise Refused(0x88, "answer not kept")
     if request.block1 is not None:
-        return _assemble(blocks, request)
+        return _assemble(endpoint, request)
     return None
 
 
-def _assemble(blocks, request):
-    limit = blocks.endpoint.max_body
+def _assemble(endpoint, request):
+    limit = endpoint.max_body
     number = request.block1 >> 4
     more = request.block1 & 8
     size = 16 << (request.block1 & 7)
     payload = request.payload
-    parts = blocks.parts
+    parts = endpoint.parts = endpoint.parts or []
     key = _key(request, request.content_format)
     entry = _find(parts, key)
     start = number * size
@@ -62,10 +62,10 @@ def _assemble(blocks, request):
     if not number and not more:
         return None
     if number == 0:
-        blocks.sweep()
+        endpoint.sweep()
         if len(parts) >= _KEPT:
             raise Refused(0xA3, "too many transfers")
-        _keep(blocks, parts, key, bytearray(payload))
+        _keep(endpoint, parts, key, bytearray(payload))
         return Response(0x5F)
     if entry is None or len(entry[2]) != start:
         raise Refused(0x88, "block out of order")
@@ -77,7 +77,7 @@ def _assemble(blocks, request):
     return None
 
 
-def cut(blocks, request, response, block2):
+def cut(endpoint, request, response, block2):
     """As Blocks.cut; `block2` is the block that is asked for."""
     payload = response.payload
     size = 16 << (block2 & 7)
@@ -85,18 +85,18 @@ def cut(blocks, request, response, block2):
     length = len(payload)
     if start >= length:
         return Response(0x80, "block past the end")
-    bodies = blocks.bodies
+    bodies = endpoint.bodies = endpoint.bodies or []
     key = _key(request, None)
     entry = _find(bodies, key)
     if entry is None or entry[2] is not response:
-        # Keep a copy, so that the blocks fetched later belong to this answer and not to a newer one.
+        # Keep a copy, so that the endpoint fetched later belong to this answer and not to a newer one.
         if entry:
             bodies.remove(entry)
         elif len(bodies) >= _KEPT:
             bodies.pop(0)
         whole = Response(response.code, bytes(payload), response.content_format, options=response.options)
         whole.etag = response.etag or sha256(whole.payload).digest()[:8]
-        _keep(blocks, bodies, key, whole)
+        _keep(endpoint, bodies, key, whole)
         payload = whole.payload
         etag = whole.etag
     else:

@@ -1,7 +1,7 @@
 """DTLS over datagrams, as a transport of `coap`: many peers on one socket, each a Session.
 
-Handshakes are a phase: their code is in memory while there is one, and while a key is made ahead. What looks at a ClientHello
-is another, and stays for a while: strangers may send many, and must not have it loaded for each.
+Handshakes are a phase: their code is in memory while there is one, and while a key is made ahead. What looks at a
+ClientHello is another, and stays for a while: strangers may send many, and must not have it loaded for each.
 """
 
 from asyncio import create_task

@@ -49,7 +49,7 @@ async def test_blocks_are_counted_beyond_65535():
         assert 65_536 * BLOCK in far.asked
 
 
-class Kept:
+class Kept(Blocks):
     """As much of an endpoint as blocks need."""
 
     max_body, transfer_timeout = 4096, 30_000
@@ -64,12 +64,12 @@ def test_the_last_numbers_that_a_block_option_can_have():
         for szx in range(7):
             request = parse(datagram(0, 2, 1, b"t", [(11, "a"), (27, number << 4 | 8 | szx)], bytes(16 << szx)))
             assert request.block1 >> 4 == number
-            answer = Blocks(Kept()).take(request)
+            answer = Kept().take(request)
             assert answer.code == 0x8D, "too large, whatever it is"
     request = parse(datagram(0, 2, 1, b"t", [(11, "a"), (27, b"\1\0\0\0\x08")], bytes(16)))
     assert request.bad == 27 and request.block1 is None, "an option of five bytes is none"
     with raises(Refused):
-        Blocks(Kept()).take(parse(datagram(0, 2, 1, b"t", [(11, "a"), (27, 0xFFFFFF)], b"x")))
+        Kept().take(parse(datagram(0, 2, 1, b"t", [(11, "a"), (27, 0xFFFFFF)], b"x")))
 
 
 def test_every_cut_of_a_client_hello_is_refused():
