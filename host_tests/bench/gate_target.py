@@ -103,9 +103,9 @@ def device():
     found = security.device = Device(security, security.uuid)
     resource = found.add(SoftwareUpdate(Updater()))
     security.aces = [
-        {"id": 1, "subject": ("uuid", OWNER), "resources": [["/oic/sec/sp", None]], "permission": 14},
-        {"id": 2, "subject": ("conntype", "anon-clear"), "resources": [["/oic/res", None]], "permission": 2},
-        {"id": 3, "subject": ("uuid", OWNER), "resources": [["/oc/swu", None]], "permission": 31},
+        {"id": 1, "subject": ("uuid", OWNER), "resources": ("/oic/sec/sp",), "permission": 14},
+        {"id": 2, "subject": ("conntype", "anon-clear"), "resources": ("/oic/res",), "permission": 2},
+        {"id": 3, "subject": ("uuid", OWNER), "resources": ("/oc/swu",), "permission": 31},
     ]
     pstat.state = RFNOP
     return found, resource

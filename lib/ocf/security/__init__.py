@@ -179,12 +179,12 @@ class Security:
 
 
 def _covers(resources, resource, configures):
-    """Whether the list of an entry, of (href, wildcard), names `resource`."""
-    for href, wildcard in resources:
-        if href == resource.href:
+    """Whether what an entry is about, hrefs and wildcards, names `resource`."""
+    for name in resources:
+        if name == resource.href:
             return True
         # Wildcards are about the maker's Resources; all of them are secured.
-        if not configures and (wildcard == "*" or wildcard == "+" and resource.discoverable):
+        if not configures and (name == "*" or name == "+" and resource.discoverable):
             return True
     return False
 

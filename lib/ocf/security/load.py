@@ -27,7 +27,8 @@ def load(security):
     s.owned = False
     s.devowner = s.rowner = NIL
     s.oxmsel = _SELF
-    # cred: "id", "type", "subject", "usage", "key", "chain", "role"; acl2: "id", "subject", "resources", "permission"
+    # cred: "id", "type", "subject", "usage", "key", "chain", "role"; acl2: "id", "subject", "resources" (hrefs, wildcards),
+    # "permission"
     s.creds = []
     s.aces = []
     s.cred_owner = s.acl_owner = NIL
@@ -99,8 +100,10 @@ def _ace(number, kind, value, resources, permission):
         value = _role(value)
     elif not (kind == "uuid" and is_uuid(value) or kind == "conntype" and value in ("auth-crypt", "anon-clear")):
         return None
-    resources = [[href, wildcard] for href, wildcard in (r[:2] for r in resources)]
-    return {"id": number, "subject": (kind, value), "resources": resources, "permission": permission}
+    names = tuple([href or wildcard for href, wildcard in (r[:2] for r in resources)])
+    for name in names:
+        _check(isinstance(name, str) and name)
+    return {"id": number, "subject": (kind, value), "resources": names, "permission": permission}
 
 
 def _role(value):

@@ -68,7 +68,7 @@ def _ace(ace):
         subject = {"authority": value[0], "role": value[1]} if value[0] else {"role": value[1]}
     else:
         subject = {kind: value}
-    resources = [{"href": href} if href else {"wc": wildcard} for href, wildcard in ace["resources"]]
+    resources = [{"href" if name[0] == "/" else "wc": name} for name in ace["resources"]]
     return [("aceid", ace["id"]), ("subject", subject), ("resources", resources), ("permission", ace["permission"])]
 
 
