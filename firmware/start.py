@@ -85,7 +85,7 @@ def _add_resources(node, p):
     add(node.pstat)
     for resource in node.security.resources:
         add(resource)
-    add(core.maintenance(node.later(node.pstat.begin_reset), node.later(node.reboot)))
+    add(core.maintenance(node.pstat.begin_reset, node.restart))
     add(SoftwareUpdate(node.updater, p["settings"].get("href")))
     add(UpdateStatus(node.updater))
 
@@ -142,7 +142,6 @@ async def tasks(node):
         node.pstat.begin_reset()
     server = node.settings.get("ntp", "pool.ntp.org")
     coroutines += [
-        node.stay(),
         node.updater.run(),
         node.clock.follow(server, node.board.dns(), node.log),
         node.app.run(node.app_crashed),

@@ -197,7 +197,12 @@ class Svr(Resource):
     observable = False
 
     def __init__(self, security, name):
-        super().__init__(security=security, name=name, href="/oic/sec/" + name, rt=("oic.r." + name,))
+        super().__init__(security=security, href="/oic/sec/" + name)
+
+    @property
+    def rt(self):
+        """Its type, made anew: seven of them would be there all the time."""
+        return ("oic.r." + self.href[9:],)
 
     def matches(self, request):
         """Also whether `owned=` in the query is as it is."""
@@ -216,9 +221,9 @@ class Svr(Resource):
     def post(self, body, request):
         """A coroutine for roles, whose certificates are verified. Raises Refused; then nothing has changed."""
         with phase("ocf.security.update") as update:
-            return update.post(self.security, self.name, body, request)
+            return update.post(self.security, self.href[9:], body, request)
 
     def delete(self, request):
         """Entries by their number, or all."""
         with phase("ocf.security.delete") as update:
-            return update.delete(self.security, self.name, request)
+            return update.delete(self.security, self.href[9:], request)
