@@ -53,7 +53,7 @@ class Updater:
 
     state = {"purl": "https://updates.example.com/fargo-1.1.0.suit", "nv": "", "state": "idle", "result": 1, "when": 0}
     action = "idle"
-    last = 1_767_225_600
+    dates = ("2026-01-01T00:00:00Z", "1970-01-01T00:00:00Z")
 
     def __init__(self):
         self.watchers = []

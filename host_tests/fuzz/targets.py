@@ -16,12 +16,13 @@ from crypto.cose import verify_sign1
 from crypto.ecdsa import sign
 from crypto.p256 import key_pair
 from device import EXAMPLES, run_device
+from dtls.alert import Alert
 from dtls.certificates import unpack
 from dtls.certificates import verify as verify_signed
 from dtls.cookie import Cookies, Opening
 from dtls.handshake import Handshake
 from dtls.hello import ClientHello
-from dtls.record import Alert, Session, records
+from dtls.record import Session, records
 from dtls.suites import SUITES, derive
 from dtls.wire import Reader, extensions
 from port import ticks_ms

@@ -16,7 +16,7 @@ from coap.endpoint import Endpoint
 from coap.message import Refused
 from crypto.p256 import key_pair
 from device import PATHS, STAGES, Rig, prepare
-from dtls.record import Alert
+from dtls.alert import Alert
 from dtls.transport import DtlsTransport
 from ocf import core
 from ocf.device import Device

@@ -2,8 +2,9 @@
 
 import asyncio
 
+from dtls.alert import Alert
 from dtls.handshake import Handshake
-from dtls.record import Alert, Session, records
+from dtls.record import Session, records
 from dtls.suites import derive
 from dtls.wire import Reader, extensions, message, transmit, vector
 from hypothesis import given, settings

@@ -5,8 +5,9 @@ from errno import ETIMEDOUT
 
 from port import const, phase, urandom
 
+from dtls.alert import Alert
 from dtls.handshake import CURVE, Handshake, agree, begin, forget, premaster
-from dtls.record import Alert, Session
+from dtls.record import Session
 from dtls.suites import SUITES
 from dtls.wire import Reader, extensions, vector
 

@@ -3,7 +3,8 @@
 from crypto import equal, hmac
 from port import const, phase, reserve, ticks_add, ticks_ms, urandom
 
-from dtls.record import Alert, Session
+from dtls.alert import Alert
+from dtls.record import Session
 
 _BODY = const(25)  # where the body of a handshake message begins in its record
 _DECODE_ERROR = const(50)

@@ -9,15 +9,6 @@ _HEADER = const(13)
 _WINDOW = const(64)
 
 
-class Alert(OSError):
-    """A fatal alert: `code` (RFC 5246 section 7.2), `received` from the peer or about to be sent."""
-
-    def __init__(self, code, received=False):
-        super().__init__("the peer sent alert %d" % code if received else "alert %d" % code)
-        self.code = code
-        self.received = received
-
-
 class Cbc:
     """AES-128-CBC with HMAC-SHA256, in the order MAC-then-encrypt (RFC 5246 section 6.2.3.2)."""
 

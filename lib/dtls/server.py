@@ -2,9 +2,9 @@
 
 from port import const, phase, ticks_diff, ticks_ms, urandom
 
+from dtls.alert import Alert
 from dtls.handshake import CURVE, Handshake, agree, begin, premaster
 from dtls.hello import ClientHello
-from dtls.record import Alert
 from dtls.suites import SUITES
 from dtls.wire import Reader, message, vector
 

@@ -3,6 +3,7 @@
 import cbor
 from port import const, print_exception
 
+from swupdate import utc
 from swupdate.machine import CM, action, step
 
 _VERSION = const(1)  # of the record
@@ -33,6 +34,8 @@ def _taken(updater, event):
     """The effects of a step that was taken and recorded."""
     state, effects = step(updater.state, event)
     cm, shown = CM[state["state"]], action(state)
+    last = state["last"] or updater.settings.get("manufactured", 0)
+    dates = utc.format(last), utc.format(state["when"])
     if ("save",) in effects:
         record = dict(state)
         record["v"] = _VERSION
@@ -43,4 +46,5 @@ def _taken(updater, event):
             updater.saved = False
             print_exception(error)
     updater.state, updater.cm, updater.action = state, cm, shown
+    updater.dates = dates
     return effects

@@ -32,6 +32,10 @@ class Updater:
     state = None  # until swupdate.boot.start
     action = "idle"
     cm = 0
+    dates = (
+        "",
+        "",
+    )  # of the last update, at first of manufacture, and for which one is scheduled: as the Resource shows them
     floor = 0  # sequence number below which nothing is installed
     phase = ""  # "check", "obtain" or "install" while it is being done
     done = total = attempts = 0
@@ -51,11 +55,6 @@ class Updater:
         clock.on_trusted.append(self.wake.set)
 
     # -- for the Resources
-
-    @property
-    def last(self):
-        """Time of the last update, at first that of manufacture (Unix seconds)."""
-        return self.state["last"] or self.settings.get("manufactured", 0)
 
     def update(self, purl, action, when):
         """UPDATE of /oc/swu; `when` is "now", "none", or a time in words or Unix seconds.

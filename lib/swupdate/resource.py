@@ -3,8 +3,6 @@
 from ocf.resource import Refused, Resource
 from port import const, phase
 
-from swupdate import utc
-
 _BAD_REQUEST = const(0x80)
 
 
@@ -39,8 +37,8 @@ class SoftwareUpdate(Resource):
             ("swupdateaction", self._updater.action),
             ("swupdatestate", s["state"]),
             ("swupdateresult", s["result"]),
-            ("lastupdate", utc.format(self._updater.last)),
-            ("updatetime", utc.format(s["when"])),
+            ("lastupdate", self._updater.dates[0]),
+            ("updatetime", self._updater.dates[1]),
         ]
 
     def update(self, values):

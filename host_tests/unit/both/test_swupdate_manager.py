@@ -253,7 +253,11 @@ async def test_the_whole_update_and_its_trial():
     rig.updater.confirm()
     await rig.settle()
     assert rig.steps()[-1] == ("idle", 0, "idle", 1, 0) and rig.updater.floor == 2
-    assert rig.updater.last == 1900000000 and rig.updater.state["nv"] == "" and rig.updater.state["purl"] == URL
+    assert (
+        rig.updater.dates[0] == "2030-03-17T17:46:40Z"
+        and rig.updater.state["nv"] == ""
+        and rig.updater.state["purl"] == URL
+    )
 
     rig = rig.again(cause="power")
     assert rig.updater.state["result"] == 1 and rig.updater.floor == 2
@@ -278,7 +282,7 @@ async def test_rolled_back_then_tried_again_after_a_power_cut():
     rig = rig.again(cause="watchdog")
     await rig.settle()
     assert rig.steps() == [("idle", 0, "idle", 8, 0)] and "watchdog" in rig.updater.state["reason"]
-    assert rig.updater.last == 1700000000, "the date of manufacture: nothing was updated"
+    assert rig.updater.dates[0] == "2023-11-14T22:13:20Z", "the date of manufacture: nothing was updated"
     rig.off()
 
 

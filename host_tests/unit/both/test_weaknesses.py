@@ -8,10 +8,11 @@ from check import raises
 from coap.block import Blocks
 from coap.message import Refused, parse
 from coap_rig import datagram
+from dtls.alert import Alert
 from dtls.cookie import Cookies, Opening
 from dtls.handshake import agree
 from dtls.hello import ClientHello
-from dtls.record import Alert, Session
+from dtls.record import Session
 from dtls.wire import Reader
 from test_download import Rig, Server, take
 
