@@ -144,10 +144,11 @@ class Node:
         if self.trial:
             self.trial.give_up(text)
 
-    async def resume(self):
-        """An update has been obtained, or not."""
-        self.store.keep_room()
-        await self.app.resume()
+    async def ask(self, what):
+        """Ask the app to "pause", so that an update has its memory, and to "resume"."""
+        if what == "resume":
+            self.store.keep_room()
+        await self.app.ask(what)
 
     # What the parts ask for
 

@@ -38,19 +38,12 @@ class Observing(Blocks):
                         response = Response(error.code)
                 self._push(observer, response, confirmable)
 
-    def drop_observers(self, predicate=None, peer=None):
-        """End the observations whose request `predicate(request)` is true for (all, without one), silently.
-
-        Call it also when access changes: blocks of earlier answers, of all or of `peer`, are forgotten too.
-        """
+    def drop(self, peer=None):
+        """`peer` is gone, or the access of all has changed: end observations, silently, and forget transfers in blocks."""
         for observer in list(self.observers):
-            if predicate is None or predicate(observer):
+            if peer is None or observer.peer == peer:
                 self._forget(observer)
         self.forget(peer)
-
-    def drop_peer(self, peer):
-        """`peer` is gone: end its observations, silently, and forget its transfers in blocks."""
-        self.drop_observers(lambda request: request.peer == peer, peer)
 
     def told(self, peer, mid, kind):
         """What became of the notification `mid` to `peer`: who has not acknowledged it, but has sent a RST (`kind`) or

@@ -25,23 +25,20 @@ class Updater:
     The tie to pstat is `pstat.on_tm = updater.target` and `pstat.on_state = updater.dos_changed`.
 
     The composition calls `swupdate.boot.start(updater, cause)` once, then runs `run()` for ever; before that it may set
-    `flush` (coroutine function: until observers have what they were told), `pause` and `resume` (the app's, around
-    obtaining).
+    `flush` (coroutine function: until observers have what they were told) and `ask` (the same, of
+    "pause" before obtaining and "resume" after it: the app).
     """
 
     state = None  # until swupdate.boot.start
     action = "idle"
     cm = 0
-    dates = (
-        "",
-        "",
-    )  # of the last update, at first of manufacture, and for which one is scheduled: as the Resource shows them
+    dates = ("", "")  # of the last update (at first of manufacture), and of the one that is scheduled, in words
     floor = 0  # sequence number below which nothing is installed
     phase = ""  # "check", "obtain" or "install" while it is being done
     done = total = attempts = 0
     saved = True  # the record is what `state` is
     armed = 0  # Unix seconds at which the clock is an event
-    flush = pause = resume = None
+    flush = ask = None
     _task = None
 
     def __init__(self, store, clock, slots, pstat, make_job, settings, reboot, nvs=None):

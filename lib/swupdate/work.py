@@ -77,12 +77,12 @@ async def _once(updater, what, url, tell):
         if what == "check":
             return ("checked", _offer(await install.check(job)))
         try:
-            if updater.pause:
-                await updater.pause()
+            if updater.ask:
+                await updater.ask("pause")
             return ("obtained", _offer(await install.obtain(job, tell)))
         finally:
-            if updater.resume:
-                await updater.resume()
+            if updater.ask:
+                await updater.ask("resume")
 
 
 def teller(updater):

@@ -118,7 +118,7 @@ async def test_when_a_peer_is_gone_others_go_on():
     for peer in "pq":
         assert server.put(0, 1, bytes(1024), peer=peer).code == 0x5F
         assert server.ask(peer=peer).block2 == 0x0E
-    server.endpoint.drop_peer("p")
+    server.endpoint.drop("p")
     assert server.put(1, 0, b"end", peer="p").code == 0x88
     assert server.put(1, 0, b"end", peer="q").code == 0x44
     assert server.got[-1].payload == bytes(1024) + b"end"

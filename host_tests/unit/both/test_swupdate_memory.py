@@ -120,11 +120,12 @@ async def test_the_reserve_is_lent_to_an_action_and_taken_again():
     reserve.size, reserve._lent = 1000, 0  # whatever tests before this one have left
     held = []
 
-    async def pause():
-        reserve.take()
-        held.append((reserve.good(), len(reserve._held)))
+    async def ask(what):
+        if what == "pause":
+            reserve.take()
+            held.append((reserve.good(), len(reserve._held)))
 
-    rig.updater.pause = pause
+    rig.updater.ask = ask
     try:
         reserve.take()
         assert reserve.good() and len(reserve._held) == 1000
