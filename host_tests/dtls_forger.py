@@ -126,7 +126,7 @@ class ForgedServer:
         body = bytes(record[25:])
         hello = ClientHello(body)
         session = Session(source)
-        session.follow(int.from_bytes(bytes(record[5:11]), "big"))
+        session.next[0] = int.from_bytes(bytes(record[5:11]), "big")
         if self.verify and not hello.cookie:
             self.end.send(self.cookies.request(session, hello), source)
             return

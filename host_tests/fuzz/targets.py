@@ -117,6 +117,9 @@ class Kept(Blocks):
     def after(self, *_):
         return self
 
+    def cancel(self, _):
+        pass
+
 
 BLOCKS = Kept()
 

@@ -1,6 +1,6 @@
 """Transfers in blocks, the server's side (RFC 7959): requests are put together, long answers cut."""
 
-from port import phase, reserve, ticks_diff, ticks_ms
+from port import phase, reserve
 
 from coap.message import Response
 
@@ -8,32 +8,19 @@ from coap.message import Response
 class Blocks:
     """The part of an Endpoint that keeps what is between the blocks of a transfer.
 
-    `parts`: [key, ticks, bytearray] of requests; `bodies`: [key, ticks, Response] of answers. Whoever needs no block never
-    loads `coap.transfer`, which makes them.
+    `parts`: [key, Timer, bytearray] of requests; `bodies`: [key, Timer, Response] of answers; the Timer removes what nobody
+    asks for any more. Whoever needs no block never loads `coap.transfer`, which makes them.
     """
 
     parts = bodies = ()
-    sweeping = None  # the Timer
 
     def forget(self, peer=None):
         """Drop everything, or what is `peer`'s: others may be in the middle of a transfer."""
         for kept in (self.parts, self.bodies):
             for entry in list(kept):
                 if peer is None or entry[0][0] == peer:
+                    self.cancel(entry[1])
                     kept.remove(entry)
-
-    def sweep(self):
-        """Drop what was left; the milliseconds to the next time, None when nothing is kept."""
-        now = ticks_ms()
-        limit = self.transfer_timeout
-        for kept in (self.parts, self.bodies):
-            for entry in list(kept):
-                if not 0 <= ticks_diff(now, entry[1]) < limit:
-                    kept.remove(entry)
-        if self.parts or self.bodies:
-            return limit // 2
-        self.sweeping = None
-        return None
 
     def take(self, request):
         """The answer to a request that only moves a transfer on, or None: `request` is whole and the handler's.

@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from port import const, ticks_ms
+from port import const, ticks_add, ticks_ms
 
 from coap.message import Refused, Response
 
@@ -14,15 +14,20 @@ def _key(request, kind):
 
 
 def _keep(endpoint, kept, key, what):
-    kept.append([key, ticks_ms(), what])
-    if endpoint.sweeping is None:
-        endpoint.sweeping = endpoint.after(endpoint.transfer_timeout, endpoint.sweep)
+    entry = [key, None, what]
+    entry[1] = endpoint.after(endpoint.transfer_timeout, kept.remove, entry)
+    kept.append(entry)
 
 
-def _find(kept, key):
+def _drop(endpoint, kept, entry):
+    endpoint.cancel(entry[1])
+    kept.remove(entry)
+
+
+def _find(endpoint, kept, key):
     for entry in kept:
         if entry[0] == key:
-            entry[1] = ticks_ms()
+            entry[1].due = ticks_add(ticks_ms(), endpoint.transfer_timeout)
             return entry
     return None
 
@@ -33,7 +38,7 @@ def take(endpoint, request):
     if block2 & 7 == 7 or (request.block1 or 0) & 7 == 7:
         raise Refused(0x80, "reserved block size")
     if block2 >> 4:
-        entry = _find(endpoint.bodies, _key(request, None))
+        entry = _find(endpoint, endpoint.bodies, _key(request, None))
         if entry:
             return entry[2]
         if request.code != 1:  # a method that changes something is not done again for a block of its answer
@@ -51,10 +56,10 @@ def _assemble(endpoint, request):
     payload = request.payload
     parts = endpoint.parts = endpoint.parts or []
     key = _key(request, request.content_format)
-    entry = _find(parts, key)
+    entry = _find(endpoint, parts, key)
     start = number * size
     if entry and (number == 0 or start + len(payload) > limit):
-        parts.remove(entry)
+        _drop(endpoint, parts, entry)
     if start + len(payload) > limit or (request.size1 or 0) > limit:
         return Response(0x8D, options=((60, limit),))
     if (len(payload) != size) if more else (len(payload) > size):
@@ -62,7 +67,6 @@ def _assemble(endpoint, request):
     if not number and not more:
         return None
     if number == 0:
-        endpoint.sweep()
         if len(parts) >= _KEPT:
             raise Refused(0xA3, "too many transfers")
         _keep(endpoint, parts, key, bytearray(payload))
@@ -72,7 +76,7 @@ def _assemble(endpoint, request):
     entry[2].extend(payload)
     if more:
         return Response(0x5F)
-    parts.remove(entry)
+    _drop(endpoint, parts, entry)
     request.payload = bytes(entry[2])
     return None
 
@@ -87,13 +91,13 @@ def cut(endpoint, request, response, block2):
         return Response(0x80, "block past the end")
     bodies = endpoint.bodies = endpoint.bodies or []
     key = _key(request, None)
-    entry = _find(bodies, key)
+    entry = _find(endpoint, bodies, key)
     if entry is None or entry[2] is not response:
         # Keep a copy, so that the endpoint fetched later belong to this answer and not to a newer one.
         if entry:
-            bodies.remove(entry)
+            _drop(endpoint, bodies, entry)
         elif len(bodies) >= _KEPT:
-            bodies.pop(0)
+            _drop(endpoint, bodies, bodies[0])
         whole = Response(response.code, bytes(payload), response.content_format, options=response.options)
         whole.etag = response.etag or sha256(whole.payload).digest()[:8]
         _keep(endpoint, bodies, key, whole)
@@ -106,7 +110,7 @@ def cut(endpoint, request, response, block2):
     more = start + size < length
     options.append((23, block2 & ~8 | more << 3))
     if not more:  # whoever asks for the last block again gets one of a new answer
-        bodies[:] = [entry for entry in bodies if entry[0] != key]
+        _drop(endpoint, bodies, _find(endpoint, bodies, key))
     if not start:
         options.append((28, length))
     part = memoryview(payload)[start : start + size]

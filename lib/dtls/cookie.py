@@ -31,7 +31,8 @@ def take(transport, record, address):
     except Alert:
         return
     session = Session(address)
-    session.follow(int.from_bytes(bytes(record[5:11]), "big"))
+    # The first record is numbered as the peer's was (RFC 6347 section 4.2.1).
+    session.next[0] = int.from_bytes(bytes(record[5:11]), "big")
     entry = transport.handshakes.get(address)
     known = entry and entry[0].hello
     cookies = Cookies(transport.secret)

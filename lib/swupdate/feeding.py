@@ -25,7 +25,7 @@ def feed(updater, event):
             updater.cancel()
         elif what != "save":
             updater.effects.append(effect)
-    updater.show()
+    updater.pstat.show(updater.cm, updater.state["tm"])
     updater.wake.set()
     return refused
 

@@ -8,10 +8,11 @@ import asyncio
 
 from port import const, phase, print_exception, reserve, sleep_ms
 
+from swupdate.faults import RESULTS  # stays: phases overlap, and must all know the same Fault
+
 _LOOK_S = const(10)  # a clock that is set anew is noticed within this time
 _AGAIN_MS = const(1000)  # so soon is tried again what had too little memory
-_MEMORY = const(2)  # the result of swupdate.faults, whose code is a part of phases
-_NO_MEMORY = ("then", ("failed", _MEMORY, "not enough memory"))  # made ahead: then there is none for it
+_NO_MEMORY = ("then", ("failed", RESULTS["memory"], "not enough memory"))  # made ahead: then there is none for it
 
 
 class Updater:
@@ -71,7 +72,6 @@ class Updater:
         if dos == 0:
             self.cancel()  # what runs, first: the memory that it gives back may be needed
             self.feed(("reset",))
-        self.show()
         self.wake.set()
 
     # -- for the composition
@@ -152,10 +152,6 @@ class Updater:
             return _LOOK_S
         return min(_LOOK_S, max(1, self.armed - now))
 
-    def show(self):
-        """Have pstat show where the update is."""
-        self.pstat.show(self.cm, self.state["tm"])
-
     # -- the steps of an action
 
     async def _work(self, effect, what):
@@ -182,4 +178,4 @@ class Updater:
             with phase("swupdate.restart") as restart:
                 return await restart.restart(self, what)
         except Exception as error:  # noqa: BLE001 - the phase itself could not be loaded
-            return ("failed", _MEMORY, "could not begin: %s" % error)
+            return ("failed", RESULTS["memory"], "could not begin: %s" % error)

@@ -29,12 +29,6 @@ class Scarce:
         return False
 
 
-def test_the_result_that_is_made_ahead_is_that_of_the_table():
-    from swupdate.faults import RESULTS
-
-    assert manager._NO_MEMORY[1][1] == RESULTS["memory"]
-
-
 async def test_a_client_is_refused_and_nothing_is_changed():
     rig = Rig()
     await rig.settle()

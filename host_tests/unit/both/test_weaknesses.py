@@ -58,6 +58,9 @@ class Kept(Blocks):
     def after(self, *_):
         return self
 
+    def cancel(self, _):
+        pass
+
 
 def test_the_last_numbers_that_a_block_option_can_have():
     """20 bits of number: beyond every limit, and refused by its place and not by what is left of it."""

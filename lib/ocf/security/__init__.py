@@ -18,12 +18,9 @@ _CERTIFICATE = const(2)
 _PSK = const(1)  # credtype
 _SUITES_PSK = const((0xC037, 0xC0A8))
 _SUITES_CERTIFICATE = (0xC0AE, 0xC0AC)
-_SUITES = {_JUST_WORKS: (0xFF00,), _PIN: (0xC037,), _CERTIFICATE: _SUITES_CERTIFICATE}  # by oxmsel
 _CORE = const(("/oic/res", "/oic/d", "/oic/p"))
 _DOXM = "/oic/sec/doxm"
 _PSTAT = "/oic/sec/pstat"
-# What a method needs of an entry's permission: RETRIEVE or NOTIFY, CREATE or UPDATE, DELETE.
-_NEEDS = {_GET: 2 | 16, _POST: 1 | 4, _DELETE: 8}
 
 
 def _asked(what):
@@ -116,7 +113,8 @@ class Security:
             for _, role in session.roles:
                 if role == "oic.role.owner":
                     granted = 31
-        return granted & _NEEDS.get(request.code, 1 | 4) != 0
+        # Of an entry's permission: RETRIEVE or NOTIFY, DELETE, CREATE or UPDATE.
+        return granted & (18 if request.code == _GET else 8 if request.code == _DELETE else 5) != 0
 
     def _means(self, subject, session, uuid, svr):
         """Whether the subject of an entry, (kind, value), is who asks. Connection types never open an SVR."""
@@ -133,9 +131,13 @@ class Security:
         """What a handshake may agree on now: asked for every ClientHello."""
         state = self.pstat.state
         if state == RFOTM:
-            if self.doc or self.oxmsel == _PIN and not self.pin_key:
+            oxm = self.oxmsel
+            if self.doc or oxm == _PIN and not self.pin_key:
                 return ()
-            return _SUITES.get(self.oxmsel, ())
+            return (
+                (0xFF00,) if oxm == _JUST_WORKS else (0xC037,) if oxm == _PIN
+                else _SUITES_CERTIFICATE if oxm == _CERTIFICATE else ()
+            )  # fmt: skip
         psk = certificate = ()
         if state != RESET:
             for cred in self.creds:
