@@ -5,6 +5,7 @@ from random import getrandbits
 
 from port import const, phase, print_exception, reserve, sleep_ms, ticks_add, ticks_diff, ticks_ms, urandom
 
+from coap import block
 from coap.message import BadMessage, Refused, Response, pack, parse
 from coap.observe import Observing
 
@@ -60,6 +61,7 @@ class Endpoint(Observing):
     max_body = 4096
     transfer_timeout = 30_000
     rate = burst = 0
+    parts = bodies = ()  # of transfers in blocks (coap.block)
 
     def __init__(self, transport, handler=None, out=None, **settings):
         self.transport = transport
@@ -385,7 +387,7 @@ class Endpoint(Observing):
                 if message.bad == 35 or message.bad == 39:
                     raise Refused(0xA5, "not a proxy")
                 raise Refused(0x82, "option %d" % message.bad)
-            return self.take(message) or self.handler(message)
+            return block.take(self, message) or self.handler(message)
         except Exception as error:
             return self._failure(error)
 
@@ -408,7 +410,7 @@ class Endpoint(Observing):
     def _respond(self, message, response):
         if response is None or (message.multicast and response.code >= 0x80):
             return
-        response = self.cut(message, response)
+        response = block.cut(self, message, response)
         entry = message.entry
         sequence = None
         if message.code == _GET and message.observe is not None and not message.multicast:

@@ -2,7 +2,7 @@
 
 from port import const, ticks_diff, ticks_ms
 
-from coap.block import Blocks
+from coap import block
 from coap.message import Refused, Response
 
 _NON = const(1)
@@ -11,7 +11,7 @@ _QUEUE = const(4)  # notifications that wait for an acknowledgement
 _CON_AFTER = const(4)  # NON notifications between two CON ones
 
 
-class Observing(Blocks):
+class Observing:
     """The part of an Endpoint that knows its registrations, a bounded number of them: `observers`.
 
     An observer is the request that `coap.registration` took up, with what it needs beside: `key`, what it is about; `told`,
@@ -43,7 +43,11 @@ class Observing(Blocks):
         for observer in list(self.observers):
             if peer is None or observer.peer == peer:
                 self._forget(observer)
-        self.forget(peer)
+        for kept in (self.parts, self.bodies):
+            for entry in list(kept):
+                if peer is None or entry[0][0] == peer:
+                    self.cancel(entry[1])
+                    kept.remove(entry)
 
     def told(self, peer, mid, kind):
         """What became of the notification `mid` to `peer`: who has not acknowledged it, but has sent a RST (`kind`) or
@@ -74,7 +78,7 @@ class Observing(Blocks):
     def _push(self, observer, response, confirmable):
         if response is None or observer not in self.observers:
             return
-        response = self.cut(observer, response)
+        response = block.cut(self, observer, response)
         if response.code != 0x45:  # the last word: the observation ends with it
             self._forget(observer)
             mid = self.next_mid()

@@ -33,7 +33,7 @@ def _find(endpoint, kept, key):
 
 
 def take(endpoint, request):
-    """As Blocks.take, of a request with block options."""
+    """As coap.block.take, of a request with block options."""
     block2 = request.block2 or 0
     if block2 & 7 == 7 or (request.block1 or 0) & 7 == 7:
         raise Refused(0x80, "reserved block size")
@@ -82,7 +82,7 @@ def _assemble(endpoint, request):
 
 
 def cut(endpoint, request, response, block2):
-    """As Blocks.cut; `block2` is the block that is asked for."""
+    """As coap.block.cut; `block2` is the block that is asked for."""
     payload = response.payload
     size = 16 << (block2 & 7)
     start = (block2 >> 4) * size

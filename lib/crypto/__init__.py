@@ -8,8 +8,7 @@ from hashlib import sha256
 from port import const
 
 _BLOCK = const(64)
-_IPAD = int.from_bytes(b"\x36" * 64, "big")
-_OPAD = int.from_bytes(b"\x5c" * 64, "big")
+_ONES = int.from_bytes(b"\1" * 64, "big")
 
 
 def pads(key):
@@ -17,7 +16,7 @@ def pads(key):
     if len(key) > _BLOCK:
         key = sha256(key).digest()
     number = int.from_bytes(bytes(key) + bytes(_BLOCK - len(key)), "big")
-    return (number ^ _IPAD).to_bytes(_BLOCK, "big"), (number ^ _OPAD).to_bytes(_BLOCK, "big")
+    return (number ^ 0x36 * _ONES).to_bytes(_BLOCK, "big"), (number ^ 0x5C * _ONES).to_bytes(_BLOCK, "big")
 
 
 def hashed(padded, parts):

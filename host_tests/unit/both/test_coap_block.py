@@ -133,7 +133,7 @@ async def test_a_post_is_not_done_again_for_a_block_of_its_answer():
     assert server.ask(2).block2 == 0x0E
     assert server.ask(2, [(23, 0x16)]).payload == BODY[1024:2048]
     assert len(server.got) == 1
-    server.endpoint.forget()
+    server.endpoint.drop()
     assert server.ask(2, [(23, 0x26)]).code == 0x88
     assert len(server.got) == 1
     server.endpoint.close()
