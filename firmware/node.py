@@ -177,7 +177,7 @@ class Node:
             with phase("firmware.forget") as code:
                 code.forget(self)
         elif state == 3 and self.dtls:  # those whose credentials are gone
-            asyncio.create_task(self.later(lambda: self.dtls.drop_all(self.security.knows)))
+            asyncio.create_task(self.later(self.dtls.drop_all, self.security.knows))
         self.updater.dos_changed(state)
 
     async def flush(self):
@@ -192,7 +192,7 @@ class Node:
         """Restart the board for a Client."""
         asyncio.create_task(self.later(self.reboot))
 
-    async def later(self, function):
-        """Call `function` when the answer to the present request has gone out."""
+    async def later(self, function, *args):
+        """Call `function(*args)` when the answer to the present request has gone out."""
         await sleep_ms(200)
-        function()
+        function(*args)

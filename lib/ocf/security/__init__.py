@@ -122,7 +122,10 @@ class Security:
         if kind == "uuid":
             return uuid is not None and uuid == value
         if kind == "role":
-            return uuid is not None and any(value[1] == r and value[0] in ("", a) for a, r in session.roles)
+            for authority, role in session.roles if uuid else ():
+                if value[1] == role and value[0] in ("", authority):
+                    return True
+            return False
         return not svr and (value == "anon-clear" or uuid is not None)
 
     # Credentials (docs/architecture.md, dtls)
@@ -155,7 +158,11 @@ class Security:
 
     def authorities(self):
         """The authorities (DER) that an owner trusts. Here, because it is asked when memory is shortest."""
-        return [der for cred in self.creds if cred["usage"] == "trustca" for der in cred["chain"]]
+        found = []
+        for cred in self.creds:
+            if cred["usage"] == "trustca":
+                found += cred["chain"]
+        return found
 
     async def trust(self, chain):
         """(public key, uuid) of the peer with this chain. Raises ValueError."""
