@@ -13,16 +13,15 @@ _WELL_MS = 600_000  # an app that ran so long starts anew with the shortest
 class App:
     """Runs the module `app` of the release, when there is one.
 
-    Its contract: `async main(device)`; optional `health()`, `pause()`, `resume()`, `reset()`, plain or async. `crashed` is
-    the last error's text, or None.
+    Its contract: `async main(device)`; optional `health()`, `pause()`, `resume()`, `reset()`, plain or async. `crashed` says
+    why it stopped last, or is None.
     """
 
-    def __init__(self, device, log):
+    crashed = _module = None
+    started = False
+
+    def __init__(self, device):
         self._device = device
-        self._log = log
-        self._module = None
-        self.crashed = None
-        self.started = asyncio.Event()
 
     async def run(self, on_crash):
         """Run the app for ever; `on_crash(text)` hears of every crash, then it is started again.
@@ -36,28 +35,20 @@ class App:
             try:
                 self._module = __import__("app")
                 task = self._module.main(self._device)
-                self.started.set()
+                self.started = True
                 await task
                 return
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a maker's code raises
                 print_exception(error)
-                self.crashed = "%s: %s" % (type(error).__name__, error)
-                self._log("error", "the app stopped: " + self.crashed)
-                on_crash("the app stopped: " + self.crashed)
+                self.crashed = "the app stopped: %s: %s" % (type(error).__name__, error)
+                self._device.log("error", self.crashed)
+                on_crash(self.crashed)
             if ticks_diff(ticks_ms(), began) > _WELL_MS:
                 pause = _RESTART_S
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_S)
-
-    async def pause(self):
-        """Ask the app to give memory back for the time of an update."""
-        await self.ask("pause")
-
-    async def resume(self):
-        """The update is over, or failed."""
-        await self.ask("resume")
 
     async def ask(self, name, default=None):
         """What the app's function `name` gives, `default` when it has none; False when it fails, or takes too long."""
@@ -71,5 +62,5 @@ class App:
             return result
         except Exception as error:  # noqa: BLE001 - whatever a maker's code raises
             print_exception(error)
-            self._log("error", "the app's %s() failed: %s" % (name, error))
+            self._device.log("error", "the app's %s() failed: %s" % (name, error))
             return False

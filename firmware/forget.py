@@ -13,6 +13,6 @@ def forget(node):
     folder.empty(node.data)
     asyncio.create_task(node.app.ask("reset"))
     for endpoint in node.ocf.coap:
-        endpoint.drop_observers()
+        endpoint.drop()
     if node.dtls:
         node.dtls.drop_all()

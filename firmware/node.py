@@ -13,7 +13,7 @@ import ocf.security  # noqa: F401
 import swupdate.manager  # noqa: F401
 import swupdate.resource  # noqa: F401
 import swupdate.slots  # noqa: F401
-from port import collect, const, phase, print_exception, reserve, sleep_ms
+from port import collect, const, phase, reserve, sleep_ms
 
 import firmware.app  # noqa: F401
 import firmware.clock  # noqa: F401
@@ -21,9 +21,8 @@ import firmware.store  # noqa: F401
 
 _WATCHDOG_MS = const(60_000)
 _FEED_MS = const(1000)
-_TAKE = const(5)  # the reserve is taken again after so many of them
+_LOOK = const(5)  # the reserve is taken again, and the network looked at, after so many of them
 _FLUSH_MS = const(3000)
-_LOOK_MS = const(5000)
 _RESERVE = const(8192)  # bytes: enough to refuse, to record and to answer when the app has taken all the rest
 _PORT = const(5683)
 _SECURE_PORT = const(5684)
@@ -57,6 +56,7 @@ class Node:
         self.dtls = None
         self.trial = None
         self._told = ""
+        self._joining = False
         with phase("firmware.start") as start:
             start.join(self)
 
@@ -104,34 +104,35 @@ class Node:
         self.board.reset()
 
     async def feed(self):
-        """Keep the watchdog quiet, for ever.
+        """Keep the watchdog quiet and the network joined, for ever.
 
-        Not when the reserve is gone for good: without memory nobody is served, and only a restart brings it back.
+        Not quiet when the reserve is gone for good: without memory nobody is served, and only a restart brings it back.
         """
         turn = 0
         while True:
             turn += 1
-            if turn % _TAKE == 0:  # not at once: what could not be done for lack of memory comes again within seconds
+            if turn % _LOOK == 0:  # not at once: what could not be done for lack of memory comes again within seconds
                 reserve.take()
+                if self.dtls and not self.board.joined and not self._joining:
+                    asyncio.create_task(self._join())
             if reserve.good():
                 self.watchdog.feed()
             await sleep_ms(_FEED_MS)
 
-    async def stay(self):
-        """Join the network again whenever it is lost, for ever. Sockets are of one address: with another it is a restart."""
+    async def _join(self):
+        """The network is lost: join it again. Sockets are of one address: with another it is a restart."""
+        self._joining = True
         address = self.board.address()
-        while True:
-            await sleep_ms(_LOOK_MS)
-            if not self.board.joined:
-                self.log("warning", "the network is lost")
-                try:
-                    await self.board.join()
-                except MemoryError:
-                    reserve.let_go()
-                    continue
-                self.log("info", "the network is joined again")
-                if self.board.address() != address:
-                    self.reboot()
+        self.log("warning", "the network is lost")
+        try:
+            await self.board.join()
+            self.log("info", "the network is joined again")
+            if self.board.address() != address:
+                self.reboot()
+        except MemoryError:
+            reserve.let_go()
+        finally:
+            self._joining = False
 
     async def try_out(self):
         """The trial of a version that is not confirmed yet."""
@@ -143,10 +144,11 @@ class Node:
         if self.trial:
             self.trial.give_up(text)
 
-    async def resume(self):
-        """An update has been obtained, or not."""
-        self.store.keep_room()
-        await self.app.resume()
+    async def ask(self, what):
+        """Ask the app to "pause", so that an update has its memory, and to "resume"."""
+        if what == "resume":
+            self.store.keep_room()
+        await self.app.ask(what)
 
     # What the parts ask for
 
@@ -175,7 +177,7 @@ class Node:
             with phase("firmware.forget") as code:
                 code.forget(self)
         elif state == 3 and self.dtls:  # those whose credentials are gone
-            self.later(lambda: self.dtls.drop_all(self.security.knows))()
+            asyncio.create_task(self.later(self.dtls.drop_all, self.security.knows))
         self.updater.dos_changed(state)
 
     async def flush(self):
@@ -186,14 +188,11 @@ class Node:
                     await code.flush(endpoint, _FLUSH_MS)
             await sleep_ms(200)  # what was not confirmable is on its way
 
-    def later(self, function):
-        """What calls `function` when the answer to the present request has gone out."""
+    def restart(self):
+        """Restart the board for a Client."""
+        asyncio.create_task(self.later(self.reboot))
 
-        async def wait():
-            await sleep_ms(200)
-            try:
-                function()
-            except Exception as error:  # noqa: BLE001 - a request must not end the device
-                print_exception(error)
-
-        return lambda: asyncio.create_task(wait())
+    async def later(self, function, *args):
+        """Call `function(*args)` when the answer to the present request has gone out."""
+        await sleep_ms(200)
+        function(*args)

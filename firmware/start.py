@@ -63,18 +63,17 @@ def join(node):
     updater = node.updater = Updater(
         store, node.clock, node.slots, pstat, node.job, settings, node.reboot, board_start.nvs()
     )  # fmt: skip
-    app = node.app = App(node, node.log)
-    _add_resources(node, p)
+    node.app = App(node)
+    _add_resources(node, p, label)
     node.ocf.endpoints = node.urls
     pstat.on_tm = updater.target
     pstat.on_state = node._state_changed
     updater.watchers.append(node.tell)
     updater.flush = node.flush
-    updater.pause = app.pause
-    updater.resume = node.resume
+    updater.ask = node.ask
 
 
-def _add_resources(node, p):
+def _add_resources(node, p, label):
     add = node.ocf.add
     add(core.discovery())
     names = node.names = add(core.configuration(node.store))
@@ -85,9 +84,9 @@ def _add_resources(node, p):
     add(node.pstat)
     for resource in node.security.resources:
         add(resource)
-    add(core.maintenance(node.later(node.pstat.begin_reset), node.later(node.reboot)))
+    add(core.maintenance(node.pstat.begin_reset, node.restart))
     add(SoftwareUpdate(node.updater, p["settings"].get("href")))
-    add(UpdateStatus(node.updater))
+    add(UpdateStatus(node.updater, label))
 
 
 def _manners(node):
@@ -134,7 +133,7 @@ async def tasks(node):
     )
     node.dtls = DtlsTransport(UdpTransport(address, _SECURE_PORT, limit=_DATAGRAM), node.security)
     secured = Endpoint(node.dtls, node.ocf.handle, node.ocf.out)
-    node.dtls.closed = secured.drop_peer
+    node.dtls.closed = secured.drop
     node.ocf.coap += [clear, secured]
     coroutines = [endpoint.run() for endpoint in node.ocf.coap]
     if node.pstat.unfinished:
@@ -142,7 +141,6 @@ async def tasks(node):
         node.pstat.begin_reset()
     server = node.settings.get("ntp", "pool.ntp.org")
     coroutines += [
-        node.stay(),
         node.updater.run(),
         node.clock.follow(server, node.board.dns(), node.log),
         node.app.run(node.app_crashed),

@@ -21,7 +21,7 @@ async def run(node):
         nonlocal well
         while True:
             app = node.app
-            well = app.started.is_set() and not app.crashed and await app.ask("health", True)
+            well = app.started and not app.crashed and await app.ask("health", True)
             await sleep_ms(_HEALTH_MS)
 
     url = node.updater.state["purl"] or node.settings["url"]
@@ -45,7 +45,7 @@ async def run(node):
     )  # fmt: skip
     node.ocf.seen = lambda _identity: trial.client_seen()
     if node.app.crashed:  # it did so before there was a trial to hear of it
-        node.app_crashed("the app stopped: " + node.app.crashed)
+        node.app_crashed(node.app.crashed)
     kept = await trial.run()
     node.trial = node.ocf.seen = None
     health.cancel()

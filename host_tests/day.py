@@ -86,7 +86,7 @@ class House:
         self.credentials = Credentials("house", tuple(SUITES.values()))
         self.transport = DtlsTransport(network.end(SERVER), self.credentials, limit=LIMIT)
         self.endpoint = Endpoint(self.transport, self.handle)
-        self.transport.closed = self.endpoint.drop_peer
+        self.transport.closed = self.endpoint.drop
         self.task = asyncio.ensure_future(self.endpoint.run())
         self.ticking = asyncio.ensure_future(self.ticks())
 

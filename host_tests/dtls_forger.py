@@ -3,10 +3,11 @@
 import asyncio
 
 from crypto import p256
+from dtls.alert import Alert
 from dtls.client import ClientHandshake
 from dtls.cookie import Cookies
 from dtls.hello import ClientHello
-from dtls.record import Alert, Session, records
+from dtls.record import Session, records
 from dtls.server import ServerHandshake
 from dtls_rig import ALERT, CLIENT_HELLO, HANDSHAKE, OTHER, SERVER, Credentials, End, now, since
 from port import urandom
@@ -125,7 +126,7 @@ class ForgedServer:
         body = bytes(record[25:])
         hello = ClientHello(body)
         session = Session(source)
-        session.follow(int.from_bytes(bytes(record[5:11]), "big"))
+        session.next[0] = int.from_bytes(bytes(record[5:11]), "big")
         if self.verify and not hello.cookie:
             self.end.send(self.cookies.request(session, hello), source)
             return

@@ -53,7 +53,7 @@ class Updater:
 
     state = {"purl": "https://updates.example.com/fargo-1.1.0.suit", "nv": "", "state": "idle", "result": 1, "when": 0}
     action = "idle"
-    last = 1_767_225_600
+    dates = ("2026-01-01T00:00:00Z", "1970-01-01T00:00:00Z")
 
     def __init__(self):
         self.watchers = []
@@ -103,9 +103,9 @@ def device():
     found = security.device = Device(security, security.uuid)
     resource = found.add(SoftwareUpdate(Updater()))
     security.aces = [
-        {"id": 1, "subject": ("uuid", OWNER), "resources": [["/oic/sec/sp", None]], "permission": 14},
-        {"id": 2, "subject": ("conntype", "anon-clear"), "resources": [["/oic/res", None]], "permission": 2},
-        {"id": 3, "subject": ("uuid", OWNER), "resources": [["/oc/swu", None]], "permission": 31},
+        {"id": 1, "subject": ("uuid", OWNER), "resources": ("/oic/sec/sp",), "permission": 14},
+        {"id": 2, "subject": ("conntype", "anon-clear"), "resources": ("/oic/res",), "permission": 2},
+        {"id": 3, "subject": ("uuid", OWNER), "resources": ("/oc/swu",), "permission": 31},
     ]
     pstat.state = RFNOP
     return found, resource

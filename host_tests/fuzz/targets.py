@@ -9,20 +9,21 @@ import cbor
 import coap.transfer  # noqa: F401 - loaded for a moment elsewhere
 import dtls.record
 from cbor.decoder import DecodeError, Tag, decode, decode_prefix
+from coap import block
 from coap import message as coap
-from coap.block import Blocks
 from crypto import certificate, der, pem, x509
 from crypto.cose import verify_sign1
 from crypto.ecdsa import sign
 from crypto.p256 import key_pair
 from device import EXAMPLES, run_device
+from dtls.alert import Alert
 from dtls.certificates import unpack
 from dtls.certificates import verify as verify_signed
 from dtls.cookie import Cookies, Opening
 from dtls.handshake import SUITES, Handshake
 from dtls.hello import ClientHello
 from dtls.keys import derive
-from dtls.record import Alert, Session, records
+from dtls.record import Session, records
 from dtls.wire import Reader, extensions
 from port import ticks_ms
 from recipe import Recipe
@@ -111,22 +112,26 @@ def run_coap(data):
 class Kept:
     """As much of an endpoint as blocks need."""
 
+    parts = bodies = ()
     max_body, transfer_timeout = 4096, 30000
 
     def after(self, *_):
         return self
 
+    def cancel(self, _):
+        pass
 
-BLOCKS = Blocks(Kept())
+
+BLOCKS = Kept()
 
 
 def run_blocks(data):
     """Requests in blocks: they may only ever hold two bodies."""
     found = coap.parse(data)
     if found is not None and 0 < found.code < 32:
-        answer = BLOCKS.take(found)
+        answer = block.take(BLOCKS, found)
         if answer is None:
-            BLOCKS.cut(found, coap.Response(0x45, bytes(3000)))
+            block.cut(BLOCKS, found, coap.Response(0x45, bytes(3000)))
     assert len(BLOCKS.parts) <= 2 and len(BLOCKS.bodies) <= 2
     assert all(len(part[2]) <= 4096 for part in BLOCKS.parts)
 

@@ -12,7 +12,7 @@ root, role, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 sys.path[:0] = [root + "/lib", root + "/host_tests/interop"]
 
 from coap.udp import UdpTransport  # noqa: E402
-from dtls.record import Alert  # noqa: E402
+from dtls.alert import Alert  # noqa: E402
 from dtls.transport import DtlsTransport  # noqa: E402
 from dtls_keys import Keys  # noqa: E402
 from port.sockets import address  # noqa: E402

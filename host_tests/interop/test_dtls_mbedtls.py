@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 import pytest
-from dtls.record import Alert
+from dtls.alert import Alert
 from dtls_ends import (
     AUTHORITY,
     BAD_CERTIFICATE,

@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from dtls.record import Alert
+from dtls.alert import Alert
 from dtls_ends import HANDSHAKE_FAILURE, KEY, LO, SUITES, End, device, fragments, free_port, program, spec_for, until
 from mbedtls import tls
 

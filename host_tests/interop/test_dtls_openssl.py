@@ -9,7 +9,7 @@ import errno
 import json
 
 import pytest
-from dtls.record import Alert
+from dtls.alert import Alert
 from dtls_ends import (
     AUTHORITY,
     BAD_CERTIFICATE,

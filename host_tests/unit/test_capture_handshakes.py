@@ -10,9 +10,10 @@ import pytest
 from cbor.decoder import decode
 from coap.message import parse
 from crypto.prf import owner_psk
+from dtls.alert import Alert
 from dtls.handshake import CURVE, SUITES, Handshake
 from dtls.hello import ClientHello
-from dtls.record import Alert, Session
+from dtls.record import Session
 from dtls.wire import Reader, extensions
 from recording import (
     APPLICATION,

@@ -12,7 +12,8 @@ from coap.client import Client
 from coap.endpoint import Endpoint
 from coap.message import Response
 from crypto.ccm import Ccm
-from dtls.record import Alert, Cbc
+from dtls.alert import Alert
+from dtls.record import Cbc
 from dtls.transport import DtlsTransport
 from dtls_peers import CLIENT, SERVER, SUITES, Credentials, Pair
 from lossy import Datagram, Network, Way

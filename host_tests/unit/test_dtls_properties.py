@@ -2,9 +2,10 @@
 
 import asyncio
 
+from dtls.alert import Alert
 from dtls.handshake import Handshake
 from dtls.keys import derive
-from dtls.record import Alert, Session, records
+from dtls.record import Session, records
 from dtls.wire import Reader, extensions, message, transmit, vector
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -27,8 +27,10 @@ PHASED = (
     "crypto.p256", "crypto.curve", "crypto.verify", "crypto.x509", "crypto.chain",
     "crypto.certificate", "crypto.der", "crypto.ecdsa", "crypto.cose", "crypto.prf", "dtls.server", "dtls.client",
     "dtls.handshake", "dtls.aead", "crypto.ccm", "dtls.certificates", "coap.client", "coap.download", "coap.transfer",
+    "coap.registration", "dtls.cookie", "dtls.alert",
     "ocf.core", "ocf.update", "swupdate.declared",
-    "ocf.introspection", "ocf.discovery", "ocf.refusal", "ocf.onboarding", "ocf.uuids", "ocf.security.",
+    "ocf.introspection", "ocf.discovery", "ocf.refusal", "ocf.onboarding", "ocf.recorded", "ocf.status", "ocf.uuids",
+    "ocf.security.",
 )  # fmt: skip
 
 
@@ -76,6 +78,11 @@ def test_an_idle_device_holds_no_phase():
     assert {"firmware.node", "dtls.transport", "ocf.security", "swupdate.manager"} <= stays
     assert not [name for name in stays if name.startswith(PHASED)]
     assert stays.isdisjoint(roots())
+
+
+def test_what_phases_catch_stays():
+    """A phase that is left takes along what it loaded: another would catch by a class that nobody raises any more."""
+    assert {"swupdate.faults", "coap.message", "cbor"} <= resident()
 
 
 def test_every_module_is_resident_or_of_a_phase():

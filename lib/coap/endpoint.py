@@ -3,9 +3,9 @@
 from asyncio import CancelledError, create_task, current_task
 from random import getrandbits
 
-from port import const, print_exception, reserve, sleep_ms, ticks_add, ticks_diff, ticks_ms, urandom
+from port import const, phase, print_exception, reserve, sleep_ms, ticks_add, ticks_diff, ticks_ms, urandom
 
-from coap.block import Blocks
+from coap import block
 from coap.message import BadMessage, Refused, Response, pack, parse
 from coap.observe import Observing
 
@@ -61,6 +61,7 @@ class Endpoint(Observing):
     max_body = 4096
     transfer_timeout = 30_000
     rate = burst = 0
+    parts = bodies = ()  # of transfers in blocks (coap.block)
 
     def __init__(self, transport, handler=None, out=None, **settings):
         self.transport = transport
@@ -82,7 +83,6 @@ class Endpoint(Observing):
         self._closed = False
         self._left, self._counted = self.burst, ticks_ms()
         self.observers = []
-        self.blocks = Blocks(self)
 
     # Life
 
@@ -272,7 +272,7 @@ class Endpoint(Observing):
         mid = message.mid
         sending = self._sent.get(mid)
         if kind == _RST and not code:
-            self.rejected(message.peer, mid)
+            self.told(message.peer, mid, kind)
         elif 0 < code < 0x40:
             return
         if sending and sending.peer == message.peer:
@@ -387,7 +387,7 @@ class Endpoint(Observing):
                 if message.bad == 35 or message.bad == 39:
                     raise Refused(0xA5, "not a proxy")
                 raise Refused(0x82, "option %d" % message.bad)
-            return self.blocks.take(message) or self.handler(message)
+            return block.take(self, message) or self.handler(message)
         except Exception as error:
             return self._failure(error)
 
@@ -410,11 +410,12 @@ class Endpoint(Observing):
     def _respond(self, message, response):
         if response is None or (message.multicast and response.code >= 0x80):
             return
-        response = self.blocks.cut(message, response)
+        response = block.cut(self, message, response)
         entry = message.entry
         sequence = None
         if message.code == _GET and message.observe is not None and not message.multicast:
-            sequence = self.register(message, response)
+            with phase("coap.registration") as code:
+                sequence = code.register(self, message, response)
         mid = message.mid
         kind = _ACK
         if message.type == _NON or message.acked:

@@ -2,6 +2,7 @@
 
 from port import const, ticks_diff, ticks_ms
 
+from coap import block
 from coap.message import Refused, Response
 
 _NON = const(1)
@@ -10,20 +11,13 @@ _QUEUE = const(4)  # notifications that wait for an acknowledgement
 _CON_AFTER = const(4)  # NON notifications between two CON ones
 
 
-class Observer:
-    """One registration: who asked what (`request`), and what is under way to it."""
-
-    def __init__(self, request):
-        self.request = request
-        self.key = self.mid = None
-        self.count = 0  # of NON notifications since the last CON
-        self.con_at = ticks_ms()
-        self.waiting = False  # for the acknowledgement of a CON
-        self.queue = []
-
-
 class Observing:
-    """The part of an Endpoint that knows its registrations, a bounded number of them: `observers`."""
+    """The part of an Endpoint that knows its registrations, a bounded number of them: `observers`.
+
+    An observer is the request that `coap.registration` took up, with what it needs beside: `key`, what it is about; `told`,
+    the message ID of its last notification; `count` of NON notifications since the last CON, which was at `con_at`;
+    `waiting` for the acknowledgement of one; `queue` of notifications that wait for it as well.
+    """
 
     sequence = 1  # of the last notification
 
@@ -31,11 +25,10 @@ class Observing:
         """Render now, and send to every observer, what the Resource observed under `key` is now."""
         for observer in list(self.observers):
             if observer.key == key:
-                request = observer.request
-                if self.transport.identity(request.peer) != request.identity:
+                if self.transport.identity(observer.peer) != observer.identity:
                     self._forget(observer)  # somebody else is at that address now
                     continue
-                response = self.call(request)
+                response = self.call(observer)
                 if hasattr(response, "send"):
                     try:
                         self.spawn(self._render(observer, response, confirmable))
@@ -45,47 +38,30 @@ class Observing:
                         response = Response(error.code)
                 self._push(observer, response, confirmable)
 
-    def drop_observers(self, predicate=None, peer=None):
-        """End the observations whose request `predicate(request)` is true for (all, without one), silently.
-
-        Call it also when access changes: blocks of earlier answers, of all or of `peer`, are forgotten too.
-        """
+    def drop(self, peer=None):
+        """`peer` is gone, or the access of all has changed: end observations, silently, and forget transfers in blocks."""
         for observer in list(self.observers):
-            if predicate is None or predicate(observer.request):
+            if peer is None or observer.peer == peer:
                 self._forget(observer)
-        self.blocks.forget(peer)
+        for kept in (self.parts, self.bodies):
+            for entry in list(kept):
+                if peer is None or entry[0][0] == peer:
+                    self.cancel(entry[1])
+                    kept.remove(entry)
 
-    def drop_peer(self, peer):
-        """`peer` is gone: end its observations, silently, and forget its transfers in blocks."""
-        self.drop_observers(lambda request: request.peer == peer, peer)
-
-    def rejected(self, peer, mid):
-        """A RST has come: the observer whose last notification it rejects is gone."""
+    def told(self, peer, mid, kind):
+        """What became of the notification `mid` to `peer`: who has not acknowledged it, but has sent a RST (`kind`) or
+        nothing (None), is gone."""
         for observer in list(self.observers):
-            if mid == observer.mid and observer.request.peer == peer:
-                self._forget(observer)
+            if mid == observer.told and observer.peer == peer:
+                observer.waiting = False
+                if kind != _ACK:
+                    self._forget(observer)
+                while observer.queue and not observer.waiting:
+                    self._tell(observer, *observer.queue.pop(0))
 
-    def register(self, request, response):
-        """Take up, renew or end the observation that `request` is about; the Observe option of the answer, or None."""
-        found = None
-        for observer in self.observers:
-            if observer.request.token == request.token and observer.request.peer == request.peer:
-                found = observer
-        if request.observe or response.code != 0x45 or response.observe is None or (request.block2 or 0) >> 4:
-            if found:
-                self.observers.remove(found)
-            return None
-        if found is None:
-            if len(self.observers) >= self.max_observers:
-                return None
-            found = Observer(request)
-            self.observers.append(found)
-        request.options = request.entry = None  # not needed any more
-        found.request = request
-        found.key = response.observe
-        return self._next()
-
-    def _next(self):
+    def next_sequence(self):
+        """The Observe option of the next notification."""
         self.sequence = (self.sequence + 1) & 0xFFFFFF
         return self.sequence
 
@@ -94,7 +70,7 @@ class Observing:
             self.observers.remove(observer)
             observer.queue.clear()
             if observer.waiting:
-                self.abandon(observer.mid)
+                self.abandon(observer.told)
 
     async def _render(self, observer, coroutine, confirmable):
         self._push(observer, await self.outcome(coroutine), confirmable)
@@ -102,14 +78,13 @@ class Observing:
     def _push(self, observer, response, confirmable):
         if response is None or observer not in self.observers:
             return
-        request = observer.request
-        response = self.blocks.cut(request, response)
+        response = block.cut(self, observer, response)
         if response.code != 0x45:  # the last word: the observation ends with it
             self._forget(observer)
             mid = self.next_mid()
-            self.send_con(request.peer, mid, self.compose(0, mid, request, response, None))
+            self.send_con(observer.peer, mid, self.compose(0, mid, observer, response, None))
             return
-        data = bytearray(self.compose(_NON, 0, request, response, self._next()))
+        data = bytearray(self.compose(_NON, 0, observer, response, self.next_sequence()))
         if observer.waiting:
             if len(observer.queue) >= _QUEUE:
                 observer.queue.pop(0)
@@ -118,10 +93,10 @@ class Observing:
             self._tell(observer, data, confirmable)
 
     def _tell(self, observer, data, confirmable):
-        observer.mid = mid = self.next_mid()
+        observer.told = mid = self.next_mid()
         data[2] = mid >> 8
         data[3] = mid & 0xFF
-        peer = observer.request.peer
+        peer = observer.peer
         now = ticks_ms()
         # An observer that never acknowledges would be kept for ever (RFC 7641 section 4.5).
         if confirmable or observer.count >= _CON_AFTER or ticks_diff(now, observer.con_at) >= self.con_every:
@@ -129,14 +104,7 @@ class Observing:
             observer.con_at = now
             observer.waiting = True
             data[0] &= 0xCF
-            self.send_con(peer, mid, data, lambda kind: self._told(observer, kind))
+            self.send_con(peer, mid, data, lambda kind: self.told(peer, mid, kind))
         else:
             observer.count += 1
             self.transport.send(data, peer)
-
-    def _told(self, observer, kind):
-        observer.waiting = False
-        if kind != _ACK:
-            self._forget(observer)
-        while observer.queue and not observer.waiting:
-            self._tell(observer, *observer.queue.pop(0))

@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from port import const, ticks_ms
+from port import const, ticks_add, ticks_ms
 
 from coap.message import Refused, Response
 
@@ -13,48 +13,53 @@ def _key(request, kind):
     return (request.peer, request.identity, request.code, request.path, "&".join(request.query), kind)
 
 
-def _keep(blocks, kept, key, what):
-    kept.append([key, ticks_ms(), what])
-    if blocks.timer is None:
-        blocks.timer = blocks.endpoint.after(blocks.endpoint.transfer_timeout, blocks.sweep)
+def _keep(endpoint, kept, key, what):
+    entry = [key, None, what]
+    entry[1] = endpoint.after(endpoint.transfer_timeout, kept.remove, entry)
+    kept.append(entry)
 
 
-def _find(kept, key):
+def _drop(endpoint, kept, entry):
+    endpoint.cancel(entry[1])
+    kept.remove(entry)
+
+
+def _find(endpoint, kept, key):
     for entry in kept:
         if entry[0] == key:
-            entry[1] = ticks_ms()
+            entry[1].due = ticks_add(ticks_ms(), endpoint.transfer_timeout)
             return entry
     return None
 
 
-def take(blocks, request):
-    """As Blocks.take, of a request with block options."""
+def take(endpoint, request):
+    """As coap.block.take, of a request with block options."""
     block2 = request.block2 or 0
     if block2 & 7 == 7 or (request.block1 or 0) & 7 == 7:
         raise Refused(0x80, "reserved block size")
     if block2 >> 4:
-        entry = _find(blocks.bodies, _key(request, None))
+        entry = _find(endpoint, endpoint.bodies, _key(request, None))
         if entry:
             return entry[2]
         if request.code != 1:  # a method that changes something is not done again for a block of its answer
             raise Refused(0x88, "answer not kept")
     if request.block1 is not None:
-        return _assemble(blocks, request)
+        return _assemble(endpoint, request)
     return None
 
 
-def _assemble(blocks, request):
-    limit = blocks.endpoint.max_body
+def _assemble(endpoint, request):
+    limit = endpoint.max_body
     number = request.block1 >> 4
     more = request.block1 & 8
     size = 16 << (request.block1 & 7)
     payload = request.payload
-    parts = blocks.parts
+    parts = endpoint.parts = endpoint.parts or []
     key = _key(request, request.content_format)
-    entry = _find(parts, key)
+    entry = _find(endpoint, parts, key)
     start = number * size
     if entry and (number == 0 or start + len(payload) > limit):
-        parts.remove(entry)
+        _drop(endpoint, parts, entry)
     if start + len(payload) > limit or (request.size1 or 0) > limit:
         return Response(0x8D, options=((60, limit),))
     if (len(payload) != size) if more else (len(payload) > size):
@@ -62,41 +67,40 @@ def _assemble(blocks, request):
     if not number and not more:
         return None
     if number == 0:
-        blocks.sweep()
         if len(parts) >= _KEPT:
             raise Refused(0xA3, "too many transfers")
-        _keep(blocks, parts, key, bytearray(payload))
+        _keep(endpoint, parts, key, bytearray(payload))
         return Response(0x5F)
     if entry is None or len(entry[2]) != start:
         raise Refused(0x88, "block out of order")
     entry[2].extend(payload)
     if more:
         return Response(0x5F)
-    parts.remove(entry)
+    _drop(endpoint, parts, entry)
     request.payload = bytes(entry[2])
     return None
 
 
-def cut(blocks, request, response, block2):
-    """As Blocks.cut; `block2` is the block that is asked for."""
+def cut(endpoint, request, response, block2):
+    """As coap.block.cut; `block2` is the block that is asked for."""
     payload = response.payload
     size = 16 << (block2 & 7)
     start = (block2 >> 4) * size
     length = len(payload)
     if start >= length:
         return Response(0x80, "block past the end")
-    bodies = blocks.bodies
+    bodies = endpoint.bodies = endpoint.bodies or []
     key = _key(request, None)
-    entry = _find(bodies, key)
+    entry = _find(endpoint, bodies, key)
     if entry is None or entry[2] is not response:
-        # Keep a copy, so that the blocks fetched later belong to this answer and not to a newer one.
+        # Keep a copy, so that the endpoint fetched later belong to this answer and not to a newer one.
         if entry:
-            bodies.remove(entry)
+            _drop(endpoint, bodies, entry)
         elif len(bodies) >= _KEPT:
-            bodies.pop(0)
+            _drop(endpoint, bodies, bodies[0])
         whole = Response(response.code, bytes(payload), response.content_format, options=response.options)
         whole.etag = response.etag or sha256(whole.payload).digest()[:8]
-        _keep(blocks, bodies, key, whole)
+        _keep(endpoint, bodies, key, whole)
         payload = whole.payload
         etag = whole.etag
     else:
@@ -106,7 +110,7 @@ def cut(blocks, request, response, block2):
     more = start + size < length
     options.append((23, block2 & ~8 | more << 3))
     if not more:  # whoever asks for the last block again gets one of a new answer
-        bodies[:] = [entry for entry in bodies if entry[0] != key]
+        _drop(endpoint, bodies, _find(endpoint, bodies, key))
     if not start:
         options.append((28, length))
     part = memoryview(payload)[start : start + size]

@@ -25,7 +25,7 @@ class UdpTransport:
     def __init__(self, host="0.0.0.0", port=5683, groups=(), interface=None, group_port=5683, limit=_MAX_DATAGRAM):
         self._limit = limit
         self._waiters = {}
-        self._event = Event()
+        self._event = Event() if groups else None
         self._turn = self._burst = 0
         with phase("port.sockets") as code:
             self._sockets = code.udp_sockets(host, port, groups, interface, group_port)

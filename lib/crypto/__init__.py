@@ -8,33 +8,30 @@ from hashlib import sha256
 from port import const
 
 _BLOCK = const(64)
-_IPAD = int.from_bytes(b"\x36" * 64, "big")
-_OPAD = int.from_bytes(b"\x5c" * 64, "big")
+_ONES = int.from_bytes(b"\1" * 64, "big")
 
 
-class Hmac:
-    """HMAC-SHA256 (RFC 2104) with one key, for many messages."""
+def pads(key):
+    """(inner, outer): what is hashed before anything else under `key` (RFC 2104), for `hashed`."""
+    if len(key) > _BLOCK:
+        key = sha256(key).digest()
+    number = int.from_bytes(bytes(key) + bytes(_BLOCK - len(key)), "big")
+    return (number ^ 0x36 * _ONES).to_bytes(_BLOCK, "big"), (number ^ 0x5C * _ONES).to_bytes(_BLOCK, "big")
 
-    def __init__(self, key):
-        if len(key) > _BLOCK:
-            key = sha256(key).digest()
-        number = int.from_bytes(bytes(key) + bytes(_BLOCK - len(key)), "big")
-        self._inner = (number ^ _IPAD).to_bytes(_BLOCK, "big")
-        self._outer = (number ^ _OPAD).to_bytes(_BLOCK, "big")
 
-    def of(self, *parts):
-        """The code (32 bytes) of `parts`, one after the other."""
-        inner = sha256(self._inner)
-        for part in parts:
-            inner.update(part)
-        outer = sha256(self._outer)
-        outer.update(inner.digest())
-        return outer.digest()
+def hashed(padded, parts):
+    """HMAC-SHA256 of `parts`, one after the other, under the key whose `pads` are given: 32 bytes."""
+    inner = sha256(padded[0])
+    for part in parts:
+        inner.update(part)
+    outer = sha256(padded[1])
+    outer.update(inner.digest())
+    return outer.digest()
 
 
 def hmac(key, *parts):
     """HMAC-SHA256 of `parts` under `key`: 32 bytes."""
-    return Hmac(key).of(*parts)
+    return hashed(pads(key), parts)
 
 
 def equal(a, b):

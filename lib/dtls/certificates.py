@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from port import const, phase
 
-from dtls.record import Alert
+from dtls.alert import Alert
 from dtls.wire import Reader, vector
 
 # Alerts (RFC 5246 section 7.2, RFC 4279 section 6)

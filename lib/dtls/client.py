@@ -5,8 +5,9 @@ from errno import ETIMEDOUT
 
 from port import const, phase
 
+from dtls.alert import Alert
 from dtls.handshake import CURVE, SUITES, Handshake, agree, begin, forget, premaster
-from dtls.record import Alert, Session
+from dtls.record import Session
 from dtls.wire import Reader, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)

@@ -1,10 +1,12 @@
-"""The cookie that keeps strangers from costing memory (RFC 6347 section 4.2.1): what is read of a ClientHello before."""
+"""ClientHellos, and the cookie that keeps strangers from costing memory (RFC 6347 section 4.2.1). A phase."""
 
 from crypto import equal, hmac
-from port import const, ticks_add, ticks_ms, urandom
+from port import const, phase, reserve, ticks_add, ticks_ms, urandom
 
-from dtls.record import Alert
+from dtls.alert import Alert
+from dtls.record import Session
 
+_BODY = const(25)  # where the body of a handshake message begins in its record
 _DECODE_ERROR = const(50)
 _HANDSHAKE = const(22)
 _RANDOM = const(2)  # where it begins in a ClientHello
@@ -12,6 +14,46 @@ _SESSION = const(34)
 _TURN = const(1 << 17)  # ms, in which a cookie stays the same
 # A HelloVerifyRequest up to its cookie of 16 bytes: type, length, number, offset, length; version, length
 _REQUEST = b"\3\0\0\x13\0\0\0\0\0\0\0\x13\xfe\xfd\x10"
+
+
+def take(transport, record, address):
+    """A ClientHello for `transport`, in the `record` that came from `address`. Nothing is kept of it unless it brings a
+    good cookie. Raises MemoryError.
+    """
+    size = int.from_bytes(bytes(record[14:17]), "big")
+    whole = size == int.from_bytes(bytes(record[22:25]), "big") == len(record) - _BODY
+    # Nobody comes to numbers that high, of a record or a message, before there is an answer.
+    if not whole or record[5] or record[17] or not transport.credentials.suites():
+        return
+    body = bytes(record[_BODY:])
+    try:
+        hello = Opening(body)
+    except Alert:
+        return
+    session = Session(address)
+    # The first record is numbered as the peer's was (RFC 6347 section 4.2.1).
+    session.next[0] = int.from_bytes(bytes(record[5:11]), "big")
+    entry = transport.handshakes.get(address)
+    known = entry and entry[0].hello
+    cookies = Cookies(transport.secret)
+    if not hello.cookie or not cookies.good(hello, address):
+        transport.datagrams.send(cookies.request(session, hello), address)
+    elif known and known.random == hello.random:
+        entry[0].take(record)  # the same once more
+    elif entry and not known:
+        pass  # this side is connecting there
+    elif address in transport.sessions and transport.sessions[address].randoms[32:] == hello.random:
+        pass  # late, or replayed
+    else:
+        if transport.code is None:
+            reserve.__enter__()
+            transport.code = phase("dtls.server")
+            try:
+                transport.server = transport.code.__enter__()
+            except MemoryError:
+                transport.rest()
+                raise
+        transport.server.answer(transport, session, body, record[17] << 8 | record[18])
 
 
 def _after(body, at, n):
@@ -49,10 +91,13 @@ class Opening:
 
 
 class Cookies:
-    """Cookies without memory: each is a code over address and ClientHello, and good for two to four minutes."""
+    """Cookies without memory: each is a code over address and ClientHello, and good for two to four minutes.
 
-    def __init__(self):
-        self._secret = urandom(32)
+    `secret`: 32 bytes of the server's own.
+    """
+
+    def __init__(self, secret=None):
+        self._secret = secret or urandom(32)
 
     def good(self, hello, address):
         """Whether the Client at `address` has seen its cookie."""

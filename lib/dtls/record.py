@@ -9,15 +9,6 @@ _HEADER = const(13)
 _WINDOW = const(64)
 
 
-class Alert(OSError):
-    """A fatal alert: `code` (RFC 5246 section 7.2), `received` from the peer or about to be sent."""
-
-    def __init__(self, code, received=False):
-        super().__init__("the peer sent alert %d" % code if received else "alert %d" % code)
-        self.code = code
-        self.received = received
-
-
 class Cbc:
     """AES-128-CBC with HMAC-SHA256, in the order MAC-then-encrypt (RFC 5246 section 6.2.3.2)."""
 
@@ -81,13 +72,9 @@ class Session:
         self.address = address
         self.used = ticks_ms()
         self.write = self.read = None  # what protects the records of epoch 1, either way
-        self._next = [0, 0]  # number of the next record, by epoch
+        self.next = [0, 0]  # number of the next record, by epoch
         self.top = -1  # the highest number that was received in epoch 1, of an authentic record
         self._seen = 0  # bit i: number `_top - i` was received
-
-    def follow(self, number):
-        """Number the first record of epoch 0 as the peer's was (RFC 6347 section 4.2.1)."""
-        self._next[0] = number
 
     def close(self):
         """Forget the keys: whoever remembers the peer, as `coap` does for minutes, need not hold them in memory."""
@@ -96,8 +83,8 @@ class Session:
 
     def seal(self, content, data, epoch=1):
         """A record of `data`."""
-        number = self._next[epoch]
-        self._next[epoch] = number + 1
+        number = self.next[epoch]
+        self.next[epoch] = number + 1
         pseudo = bytes((0, epoch)) + number.to_bytes(6, "big") + bytes((content, 0xFE, 0xFD))
         if epoch:
             data = self.write.seal(pseudo, data)

@@ -2,9 +2,8 @@
 
 from port import const, phase, ticks_diff, ticks_ms, urandom
 
-from dtls.cookie import Opening
+from dtls.alert import Alert
 from dtls.handshake import CURVE, SUITES, Handshake, agree, begin, premaster
-from dtls.record import Alert
 from dtls.wire import Reader, message, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)

@@ -1,14 +1,14 @@
 """DTLS over datagrams, as a transport of `coap`: many peers on one socket, each a Session.
 
-Handshakes are a phase: their code is in memory while there is one, and while a key is made ahead.
+Handshakes are a phase: their code is in memory while there is one, and while a key is made ahead. What looks at a
+ClientHello is another, and stays for a while: strangers may send many, and must not have it loaded for each.
 """
 
 from asyncio import create_task
 
 from port import collect, const, phase, print_exception, reserve, sleep_ms, ticks_diff, ticks_ms, urandom
 
-from dtls.cookie import Cookies, Opening
-from dtls.record import Alert, Session, records
+from dtls.record import records
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
 _CLIENT_HELLO = const(1)
@@ -26,6 +26,7 @@ _IDLE = const(600_000)  # ms until a silent session is given up
 _IDLE_KEPT = const(120_000)  # the same, where it keeps others out
 _TEND = const(100)
 _AGAIN = const(300)
+_QUIET = const(1000)  # ms without a ClientHello until the code for it goes
 
 
 class DtlsTransport:
@@ -44,10 +45,12 @@ class DtlsTransport:
         self.sessions = {}  # address -> Session
         self.datagrams = datagrams
         self.credentials = credentials
-        self._cookies = Cookies() if server else None
+        self.secret = urandom(32) if server else None  # of its cookies
         self.limit = limit
         self.handshakes = {}  # address -> (Handshake, its task)
-        self._code = self._server = None  # the phase of the server's handshakes, and its module
+        self.code = self.server = None  # the phase of the server's handshakes, and its module
+        self._hellos = self._cookie = None  # the same for ClientHellos
+        self._heard = 0  # when the last one came
         self._ready = []  # (data, session) that are not delivered yet
         self._key = None  # an ephemeral key made ahead
         self._task = None
@@ -130,8 +133,8 @@ class DtlsTransport:
             entry = self.handshakes.get(address)
             session = self.sessions.get(address)
             if epoch == 0 and content == _HANDSHAKE and len(record) > _BODY and record[_HEADER] == _CLIENT_HELLO:
-                if self._cookies:
-                    self._hello(record, address, entry)
+                if self.secret:
+                    self._hello(record, address)
                 continue
             data = session.unseal(record) if session and epoch == 1 else None
             if data is not None:
@@ -158,39 +161,13 @@ class DtlsTransport:
             with phase("dtls.wire") as wire:
                 wire.transmit(session, session.last[1], self.datagrams.send)
 
-    def _hello(self, record, address, entry):
-        """A ClientHello. Nothing is kept of it unless it brings a good cookie."""
-        size = int.from_bytes(bytes(record[14:17]), "big")
-        whole = size == int.from_bytes(bytes(record[22:25]), "big") == len(record) - _BODY
-        # Nobody comes to numbers that high, of a record or a message, before there is an answer.
-        if not whole or record[5] or record[17] or not self.credentials.suites():
-            return
-        body = bytes(record[_BODY:])
-        try:
-            hello = Opening(body)
-        except Alert:
-            return
-        session = Session(address)
-        session.follow(int.from_bytes(bytes(record[5:11]), "big"))
-        known = entry and entry[0].hello
-        if not hello.cookie or not self._cookies.good(hello, address):
-            self.datagrams.send(self._cookies.request(session, hello), address)
-        elif known and known.random == hello.random:
-            entry[0].take(record)  # the same once more
-        elif entry and not known:
-            pass  # this side is connecting there
-        elif address in self.sessions and self.sessions[address].randoms[32:] == hello.random:
-            pass  # late, or replayed
-        else:
-            if self._code is None:
-                reserve.__enter__()
-                self._code = phase("dtls.server")
-                try:
-                    self._server = self._code.__enter__()
-                except MemoryError:
-                    self.rest()
-                    raise
-            self._server.answer(self, session, body, record[17] << 8 | record[18])
+    def _hello(self, record, address):
+        self._heard = ticks_ms()
+        if self._hellos is None:
+            hellos = phase("dtls.cookie")
+            self._cookie = hellos.__enter__()
+            self._hellos = hellos
+        self._cookie.take(self, record, address)
 
     # Handshakes
 
@@ -201,11 +178,16 @@ class DtlsTransport:
             entry[1].cancel()
 
     def rest(self):
-        """The code of the server's handshakes leaves memory when there are none."""
-        if self._code and not self.handshakes:
-            code, self._code, self._server = self._code, None, None
+        """The code of the server's handshakes leaves memory when there are none, that for ClientHellos some time later."""
+        if self.handshakes:
+            return
+        if self.code:
+            code, self.code, self.server = self.code, None, None
             code.__exit__()
             reserve.__exit__()
+        elif self._hellos and not 0 <= ticks_diff(ticks_ms(), self._heard) < _QUIET:
+            code, self._hellos, self._cookie = self._hellos, None, None
+            code.__exit__()
 
     def alert(self, session, level, code, epoch):
         """Send an alert."""

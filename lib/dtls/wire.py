@@ -2,7 +2,7 @@
 
 from port import const
 
-from dtls.record import Alert
+from dtls.alert import Alert
 
 _DECODE_ERROR = const(50)
 _HANDSHAKE = const(22)

@@ -23,16 +23,17 @@ class Device:
     `access` is its policy (docs/architecture.md, ocf.security). `di` is the device's UUID as text. `out` is where the
     endpoints of coap put messages together; representations are written into the same memory, behind the place for the
     message's head, and moved when the message is made. A larger one gets memory of its own.
-    `endpoints(resource, request)` gives the URLs under which a Resource is reached; the composition sets it. `seen`,
+    `endpoints(resource, request)`, when set, gives the URLs under which a Resource is reached. `seen`,
     when set, is called with the identity of an authenticated Client after each of its exchanges.
     """
+
+    endpoints = None
 
     def __init__(self, access, di):
         self.access = access
         self.di = di
         self.resources = []
         self.coap = []  # the coap endpoints that notify
-        self.endpoints = lambda resource, request: []
         self.seen = None
         self.out = memoryview(bytearray(_MESSAGE))
         self.buf = self.out[_HEAD:]

@@ -49,7 +49,7 @@ def _link(out, resource, request, device, itself):
         out.head(5, 6)
     out.each("anchor", "ocf://" + device.di, "href", resource.href, "rt", resource.rt, "if", resource.interfaces)
     out.each("p", {"bm": 3 if resource.observable else 1}, "eps")
-    eps = device.endpoints(resource, request)
+    eps = device.endpoints(resource, request) if device.endpoints else ()
     out.head(4, len(eps))
     for url in eps:
         out.each({"ep": url})

@@ -15,7 +15,8 @@ def document(device, title, version):
 def places(resource, request):
     """One URL of the introspection data for each way in which `resource` is reached."""
     kind = ("content-type", "application/cbor")
-    urls = resource.device.endpoints(resource, request)
+    endpoints = resource.device.endpoints
+    urls = endpoints(resource, request) if endpoints else ()
     return [Pairs((("protocol", url.split(":")[0]), kind, ("url", url + "/oc/introspection"))) for url in urls]
 
 

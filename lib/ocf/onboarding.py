@@ -1,7 +1,6 @@
-"""Onboarding states: what may be written when, and RESET. A phase: loaded for such an UPDATE, and at the start."""
+"""Onboarding states: what may be written when, and RESET. A phase."""
 
 from cbor import dumps
-from cbor.decoder import DecodeError, decode
 from coap.message import Refused
 from port import const
 
@@ -43,7 +42,7 @@ def update(pstat, values):
     if state == _RESET:
         pstat.begin_reset()
     elif state != pstat.state:
-        pstat.enter(state)
+        _enter(pstat, state)
     pstat.notify()
 
 
@@ -51,14 +50,21 @@ def reset(pstat):
     """RESET, then RFOTM. Raises Refused 5.00."""
     _save(pstat, _RESET, pstat.om, pstat.rowneruuid)
     pstat.pending = True
-    pstat.enter(_RESET)
+    _enter(pstat, _RESET)
     _save(pstat, _RFOTM, _RESET_OM, NIL)
     pstat.om = _RESET_OM
     pstat.rowneruuid = NIL
     pstat.pending = False
     pstat.unfinished = None
-    pstat.enter(_RFOTM)
+    _enter(pstat, _RFOTM)
     pstat.notify()
+
+
+def _enter(pstat, state):
+    """Be in `state`, which was found legal and recorded, and say so to whoever hangs on it."""
+    pstat.state = state
+    if pstat.on_state:
+        pstat.on_state(state)
 
 
 def _save(pstat, state, om, owner):
@@ -100,16 +106,3 @@ def _target(pstat, values):
     if why:
         raise Refused(BAD_REQUEST, why)
     return to
-
-
-def record(data):
-    """(state, om, rowneruuid) of a stored record, or None when there is none that makes sense."""
-    if not data:
-        return None
-    try:
-        found = decode(data)
-        state, om, owner = found["s"], found["om"], found["rowner"]
-    except (DecodeError, KeyError, TypeError):
-        return None
-    good = isinstance(om, int) and isinstance(state, int) and 0 <= state <= _SRESET and is_uuid(owner)
-    return (state, om, owner) if good else None

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from cbor import Pairs
 from coap.message import Refused
 from port import const, phase, print_exception
 
@@ -12,9 +11,6 @@ RESET, RFOTM, RFPRO, RFNOP, SRESET = range(5)
 
 NIL = "00000000-0000-0000-0000-000000000000"
 
-# cm by state, where no update is shown; tm is 0, save in RESET
-_CM = const(b"\x01\x02\x00\x00\x01")
-_RESET_TM = const(2)
 _SM = const(4)  # client-directed provisioning
 
 
@@ -36,17 +32,12 @@ class Pstat(Resource):
     pending = False
     unfinished = None
     guard = on_tm = on_state = None
-    _modes = (0, 0)
+    modes = (0, 0)
 
     def __init__(self, store, state=RFOTM):
         super().__init__(state=state, store=store)
-        with phase("ocf.onboarding") as rules:
-            found = rules.record(store.load("pstat"))
-        if found:
-            self.state, self.om, self.rowneruuid = found
-        if self.state == RESET:
-            self.state = RFOTM
-            self.unfinished = "the power failed in it"
+        with phase("ocf.recorded") as record:
+            record.take(self, store.load("pstat"))
 
     @property
     def properties(self):
@@ -55,24 +46,18 @@ class Pstat(Resource):
             return rules.PROPERTIES
 
     def get(self):
-        """All Properties. In `dos`, `p` says that a change is not complete; the modes are the update's in RFNOP alone."""
-        state = self.state
-        cm, tm = self._modes if self.isop else (_CM[state], 0 if state else _RESET_TM)
-        return [
-            ("dos", Pairs((("s", state), ("p", self.pending)))), ("isop", self.isop), ("cm", cm), ("tm", tm),
-            ("om", self.om), ("sm", _SM), ("rowneruuid", self.rowneruuid),
-        ]  # fmt: skip
+        """All Properties."""
+        with phase("ocf.status") as status:
+            return status.shown(self)
 
     @property
-    def isop(self):
-        """Whether the Device does what it is made for."""
+    def operational(self):
+        """Whether the Device does what it is made for: isop."""
         return self.state == RFNOP
-
-    operational = isop
 
     def show(self, cm, tm):
         """Have the update's modes shown; the caller notifies."""
-        self._modes = (cm, tm)
+        self.modes = (cm, tm)
 
     def update(self, values):
         """Take an UPDATE as a whole or not at all. Raises Refused 4.00, 5.00 or what `on_tm` answers."""
@@ -96,12 +81,6 @@ class Pstat(Resource):
         with phase("ocf.onboarding") as rules:
             rules.reset(self)
 
-    def enter(self, state):
-        """Be in `state`, which was found legal and recorded, and say so to whoever hangs on it."""
-        self.state = state
-        if self.on_state:
-            self.on_state(state)
-
     def begin_reset(self):
         """RESET, once the answer to the present request has gone out. From now on nothing is served until it is done."""
         self.state = RESET
@@ -115,7 +94,5 @@ class Pstat(Resource):
             pause = min(2 * pause + 1, 600)
             try:
                 return self.reset()
-            except Refused:  # the store may come to itself
-                pass
-            except Exception as error:  # noqa: BLE001 - memory may be short; until it is done nothing is served
+            except Exception as error:  # noqa: BLE001 - store or memory; until it is done nothing is served
                 print_exception(error)

@@ -116,10 +116,11 @@ class Core(Resource):
     def represent(self, interface, request):
         """As of any other; for a query that matches no Resource nothing is loaded."""
         if self.href == "/oic/res":
-            if not any(r.discoverable and r.matches(request) for r in self.device.resources):
-                return None
-            with phase("ocf.discovery") as discovery:
-                return discovery.represent(self, interface, request)
+            for resource in self.device.resources:
+                if resource.discoverable and resource.matches(request):
+                    with phase("ocf.discovery") as discovery:
+                        return discovery.represent(self, interface, request)
+            return None
         if not self.matches(request):
             return None
         with phase("ocf.core") as core:

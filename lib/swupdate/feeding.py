@@ -3,15 +3,39 @@
 import cbor
 from port import const, print_exception
 
+from swupdate import utc
 from swupdate.machine import CM, action, step
 
 _VERSION = const(1)  # of the record
 
 
 def feed(updater, event):
-    """Have the machine of `updater` take a step; the effects. Raises MemoryError, and then the step was not taken."""
+    """Have the machine of `updater` take a step, and do at once what must not wait: the record, the timer, an abort.
+
+    None, or the refusal. Raises MemoryError, and then the step was not taken.
+    """
+    refused = None
+    for effect in _taken(updater, event):
+        what = effect[0]
+        if what == "refuse":
+            refused = effect[1:]
+        elif what == "timer":
+            updater.armed = effect[1]
+        elif what == "cancel":
+            updater.cancel()
+        elif what != "save":
+            updater.effects.append(effect)
+    updater.pstat.show(updater.cm, updater.state["tm"])
+    updater.wake.set()
+    return refused
+
+
+def _taken(updater, event):
+    """The effects of a step that was taken and recorded."""
     state, effects = step(updater.state, event)
     cm, shown = CM[state["state"]], action(state)
+    last = state["last"] or updater.settings.get("manufactured", 0)
+    dates = utc.format(last), utc.format(state["when"])
     if ("save",) in effects:
         record = dict(state)
         record["v"] = _VERSION
@@ -22,4 +46,5 @@ def feed(updater, event):
             updater.saved = False
             print_exception(error)
     updater.state, updater.cm, updater.action = state, cm, shown
+    updater.dates = dates
     return effects

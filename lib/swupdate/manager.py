@@ -6,12 +6,11 @@ a Client's is refused, and all others are kept or raised again until they were t
 
 import asyncio
 
-from port import const, phase, print_exception, reserve, sleep_ms, ticks_diff, ticks_ms
+from port import const, phase, print_exception, reserve, sleep_ms
 
-from swupdate.faults import RESULTS
+from swupdate.faults import RESULTS  # stays: phases overlap, and must all know the same Fault
 
 _LOOK_S = const(10)  # a clock that is set anew is noticed within this time
-_TELL_MS = const(1000)
 _AGAIN_MS = const(1000)  # so soon is tried again what had too little memory
 _NO_MEMORY = ("then", ("failed", RESULTS["memory"], "not enough memory"))  # made ahead: then there is none for it
 
@@ -27,37 +26,33 @@ class Updater:
     The tie to pstat is `pstat.on_tm = updater.target` and `pstat.on_state = updater.dos_changed`.
 
     The composition calls `swupdate.boot.start(updater, cause)` once, then runs `run()` for ever; before that it may set
-    `flush` (coroutine function: until observers have what they were told), `pause` and `resume` (the app's, around
-    obtaining).
+    `flush` (coroutine function: until observers have what they were told) and `ask` (the same, of
+    "pause" before obtaining and "resume" after it: the app).
     """
+
+    state = None  # until swupdate.boot.start
+    action = "idle"
+    cm = 0
+    dates = ("", "")  # of the last update (at first of manufacture), and of the one that is scheduled, in words
+    floor = 0  # sequence number below which nothing is installed
+    phase = ""  # "check", "obtain" or "install" while it is being done
+    done = total = attempts = 0
+    saved = True  # the record is what `state` is
+    armed = 0  # Unix seconds at which the clock is an event
+    flush = ask = None
+    _task = None
 
     def __init__(self, store, clock, slots, pstat, make_job, settings, reboot, nvs=None):
         self.store, self.slots, self.make_job = store, slots, make_job
         self.clock, self.pstat, self.reboot, self.nvs = clock, pstat, reboot, nvs
         self.settings = settings
-        self._url = settings.get("url", "")
-        self.flush = self.pause = self.resume = None
         self.watchers = []  # called when the state changed
         self.progress_watchers = []  # called when `done` moved, not too often
-        self.done = self.total = self.attempts = 0
-        self.phase = ""  # "check", "obtain" or "install" while it is being done
-        self.floor = 0  # sequence number below which nothing is installed
-        with phase("swupdate.machine") as machine:
-            self.state, self.cm, self.action = machine.fresh(), 0, "idle"
-        self._effects = []
-        self._wake = asyncio.Event()
-        self._task = None
-        self._armed = 0
-        self.saved = True  # the record is what `state` is
-        self._told = (0, 0)
-        clock.on_trusted.append(self._wake.set)
+        self.effects = []
+        self.wake = asyncio.Event()
+        clock.on_trusted.append(self.wake.set)
 
     # -- for the Resources
-
-    @property
-    def last(self):
-        """Time of the last update, at first that of manufacture (Unix seconds)."""
-        return self.state["last"] or self.settings.get("manufactured", 0)
 
     def update(self, purl, action, when):
         """UPDATE of /oc/swu; `when` is "now", "none", or a time in words or Unix seconds.
@@ -75,10 +70,9 @@ class Updater:
     def dos_changed(self, dos):
         """pstat entered onboarding state `dos` (0: RESET). Raises MemoryError: then RESET is not done, and begun again."""
         if dos == 0:
-            self._cancel()  # what runs, first: the memory that it gives back may be needed
+            self.cancel()  # what runs, first: the memory that it gives back may be needed
             self.feed(("reset",))
-        self.show()
-        self._wake.set()
+        self.wake.set()
 
     # -- for the composition
 
@@ -98,21 +92,28 @@ class Updater:
 
     async def _turn(self):
         """Perform what is to be done now, then wait for more. Raises MemoryError."""
-        while self._effects:
-            effect = self._effects.pop(0)
+        while self.effects:
+            effect = self.effects.pop(0)
             try:
-                self._perform(effect)
+                if effect[0] == "notify":
+                    for watcher in self.watchers:
+                        watcher()
+                    self.pstat.notify()
+                elif effect[0] == "then":
+                    self.feed(effect[1])
+                else:
+                    self._task = asyncio.create_task(self._work(*effect))
             except MemoryError:
-                self._effects.insert(0, effect)
+                self.effects.insert(0, effect)
                 raise
             except Exception as error:  # noqa: BLE001 - the loop outlives every error
                 print_exception(error)
-        self._wake.clear()
+        self.wake.clear()
         pause = self._look_at_clock()
-        if self._effects:
+        if self.effects:
             return
         try:
-            await asyncio.wait_for(self._wake.wait(), pause)
+            await asyncio.wait_for(self.wake.wait(), pause)
         except asyncio.TimeoutError:  # noqa: UP041 - another class on MicroPython
             pass
 
@@ -124,59 +125,32 @@ class Updater:
         None, or the refusal: (CoAP code, words). Raises MemoryError, and then the step was not taken.
         """
         with phase("swupdate.feeding") as code:
-            effects = code.feed(self, event)
-        refused = None
-        for effect in effects:
-            what = effect[0]
-            if what == "refuse":
-                refused = effect[1:]
-            elif what == "timer":
-                self._armed = effect[1]
-            elif what == "cancel":
-                self._cancel()
-            elif what != "save":
-                self._effects.append(effect)
-        self.show()
-        self._wake.set()
-        return refused
+            return code.feed(self, event)
 
-    def _cancel(self):
-        self._effects.clear()
+    def cancel(self):
+        """End the action that runs, and what was to come."""
+        self.effects.clear()
         self.phase = ""
+        self.done = self.total = 0
         if self._task:
             self._task.cancel()
             self._task = None
-        self.progress(0, 0)
-
-    def _perform(self, effect):
-        if effect[0] == "notify":
-            for watcher in self.watchers:
-                watcher()
-            self.pstat.notify()
-        elif effect[0] == "then":
-            self.feed(effect[1])
-        else:
-            self._task = asyncio.create_task(self._work(*effect))
 
     def facts(self):
         """What the machine asks for with most events."""
-        return self.clock.now(), self.pstat.operational, bool(self._url), self.slots.confirmed
+        return self.clock.now(), self.pstat.operational, bool(self.settings.get("url")), self.slots.confirmed
 
     def _look_at_clock(self):
         """Seconds until the clock has to be looked at again, or None."""
         now = self.clock.now()
         if self.state["sched"] == "idle" or not now:
             return None
-        if not self._armed:
+        if not self.armed:
             self.feed(("clock", now))
-        elif now >= self._armed:
+        elif now >= self.armed:
             self.feed(("due", self.facts()))
             return _LOOK_S
-        return min(_LOOK_S, max(1, self._armed - now))
-
-    def show(self):
-        """Have pstat show where the update is."""
-        self.pstat.show(self.cm, self.state["tm"])
+        return min(_LOOK_S, max(1, self.armed - now))
 
     # -- the steps of an action
 
@@ -193,25 +167,15 @@ class Updater:
         self.phase = ""
         self._task = None
         if then:
-            self._effects.append(then)
-            self._wake.set()
+            self.effects.append(then)
+            self.wake.set()
 
     async def _done(self, effect, what):
         try:
             if effect == "run":
                 with phase("swupdate.work") as work:
-                    return await work.attempt(self, what, self._url, self.settings)
+                    return await work.attempt(self, what)
             with phase("swupdate.restart") as restart:
                 return await restart.restart(self, what)
         except Exception as error:  # noqa: BLE001 - the phase itself could not be loaded
             return ("failed", RESULTS["memory"], "could not begin: %s" % error)
-
-    def progress(self, done, total):
-        """Bytes done of `total`; tells those who watch at most once a second, or when 5 % more is done."""
-        self.done, self.total = done, total
-        now = ticks_ms()
-        if 0 < done < total and done - self._told[1] < total // 20 and ticks_diff(now, self._told[0]) < _TELL_MS:
-            return
-        self._told = (now, done)
-        for watcher in self.progress_watchers:
-            watcher()

@@ -3,8 +3,6 @@
 from ocf.resource import Refused, Resource
 from port import const, phase
 
-from swupdate import utc
-
 _BAD_REQUEST = const(0x80)
 
 
@@ -23,10 +21,9 @@ class SoftwareUpdate(Resource):
             return declared.UPDATE
 
     def __init__(self, updater, href=None):
-        super().__init__()
+        super().__init__(_updater=updater)
         if href:
             self.href = href
-        self._updater = updater
         updater.watchers.append(self.notify)
 
     def get(self):
@@ -39,8 +36,8 @@ class SoftwareUpdate(Resource):
             ("swupdateaction", self._updater.action),
             ("swupdatestate", s["state"]),
             ("swupdateresult", s["result"]),
-            ("lastupdate", utc.format(self._updater.last)),
-            ("updatetime", utc.format(s["when"])),
+            ("lastupdate", self._updater.dates[0]),
+            ("updatetime", self._updater.dates[1]),
         ]
 
     def update(self, values):
@@ -55,7 +52,10 @@ class SoftwareUpdate(Resource):
 
 
 class UpdateStatus(Resource):
-    """Why, how far and which versions: what OCF's Resource has no place for. Read-only."""
+    """Why, how far and which versions: what OCF's Resource has no place for. Read-only.
+
+    `label`: that of the running slot.
+    """
 
     href = "/fargo/update"
     rt = ("x.fargo.update",)
@@ -68,13 +68,10 @@ class UpdateStatus(Resource):
         with phase("swupdate.declared") as declared:
             return declared.STATUS
 
-    def __init__(self, updater):
-        super().__init__()
-        self._updater = updater
+    def __init__(self, updater, label):
+        super().__init__(_updater=updater, _version=label.get("version", ""), _seq=label.get("seq", 0))
         updater.watchers.append(self.notify)
         updater.progress_watchers.append(self.notify)
-        label = updater.slots.label(updater.slots.running) or {}
-        self._version, self._seq = label.get("version", ""), label.get("seq", 0)
 
     def get(self):
         """The Properties; `done` and `total` in bytes, `seq` the running version's sequence number."""

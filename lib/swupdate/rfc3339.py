@@ -1,6 +1,6 @@
 """Dates and times as RFC 3339 writes them, and as whole Unix seconds. Negative before 1970; years 0000 to 9999.
 
-Reading is rare and a phase of its own on the device; writing is `swupdate.utc`.
+Both are parts of phases on the device; writing is `swupdate.utc`.
 """
 
 from port import const

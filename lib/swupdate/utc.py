@@ -1,4 +1,4 @@
-"""Unix seconds as RFC 3339 text in UTC; negative before 1970, years 0000 to 9999."""
+"""Unix seconds as RFC 3339 text in UTC; negative before 1970, years 0000 to 9999. A part of phases."""
 
 from port import const
 

@@ -1,15 +1,17 @@
 """The work of one action: the install phase, entered again when the connection was lost. A phase of its own."""
 
-from port import phase, print_exception, sleep_ms, urandom
+from port import const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms, urandom
 
 from swupdate.faults import Fault
 
+_TELL_MS = const(1000)
 
-async def attempt(updater, what, builtin, settings):
+
+async def attempt(updater, what):
     """Do "check", "obtain" or "install" and return the event that tells the machine what came of it. Never raises."""
     updater.attempts = 0
     try:
-        return await _try(updater, what, builtin, settings)
+        return await _try(updater, what)
     except Fault as error:
         fault = error
     except MemoryError as error:
@@ -29,19 +31,21 @@ def _valid(slots):
         return arming.valid(slots, slots.other)
 
 
-async def _try(updater, what, builtin, settings):
-    """Once, and again when the connection was lost; `settings` (all optional):
+async def _try(updater, what):
+    """Once, and again when the connection was lost; settings of `updater` (all optional):
 
     "retries" (2) in a row that bring nothing more than what was there before, "attempts" (50) in all, and "backoff_ms"
     ((1000, 4000)) before the first retry in a row, the second, and so on.
     """
+    settings = updater.settings
     backoff = settings.get("backoff_ms", (1000, 4000))
     furthest = vain = 0
+    tell = teller(updater)
     while True:
         updater.attempts += 1
-        updater.progress(0, 0)
+        tell(0, 0)
         try:
-            return await _once(updater, what, updater.state["purl"] or builtin)
+            return await _once(updater, what, updater.state["purl"] or settings.get("url"), tell)
         except (Fault, OSError) as error:
             vain += 1
             if updater.done > furthest:
@@ -56,7 +60,7 @@ async def _try(updater, what, builtin, settings):
         await sleep_ms(pause + pause * urandom(1)[0] // 512)  # up to half as much again: a fleet must not come at once
 
 
-async def _once(updater, what, url):
+async def _once(updater, what, url, tell):
     slots = updater.slots
     if what == "install":
         label = slots.label(slots.other)
@@ -69,18 +73,18 @@ async def _once(updater, what, url):
     if updater.state["tries"]:
         job.found = lambda done: _found(updater, done)
     try:
-        if what == "obtain" and updater.pause:
-            await updater.pause()
+        if what == "obtain" and updater.ask:
+            await updater.ask("pause")
         if what != "install":
             await job.connect()
-        return await _done(updater, what, job)
+        return await _done(updater, what, job, tell)
     finally:
         job.close()
-        if what == "obtain" and updater.resume:
-            await updater.resume()
+        if what == "obtain" and updater.ask:
+            await updater.ask("resume")
 
 
-async def _done(updater, what, job):
+async def _done(updater, what, job, tell):
     with phase("swupdate.install.obtain") as install:
         if what == "install":
             done = install.verify(job)
@@ -89,7 +93,23 @@ async def _done(updater, what, job):
             return ("verified", updater.slots.other)
         if what == "check":
             return ("checked", _offer(await install.check(job)))
-        return ("obtained", _offer(await install.obtain(job, updater.progress)))
+        return ("obtained", _offer(await install.obtain(job, tell)))
+
+
+def teller(updater):
+    """`progress(done, total)` in bytes: tells those who watch at most once a second, or when 5 % more is done."""
+    told = [0, 0]
+
+    def progress(done, total):
+        updater.done, updater.total = done, total
+        now = ticks_ms()
+        if 0 < done < total and done - told[1] < total // 20 and ticks_diff(now, told[0]) < _TELL_MS:
+            return
+        told[:] = now, done
+        for watcher in updater.progress_watchers:
+            watcher()
+
+    return progress
 
 
 def _found(updater, done):

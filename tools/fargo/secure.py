@@ -21,7 +21,7 @@ from crypto import certificate, pem, x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import load_der_x509_certificate
-from dtls.record import Alert
+from dtls.alert import Alert
 
 from fargo.console import CONNECTION, REFUSED, Failure
 from fargo.identity import Identity, raw

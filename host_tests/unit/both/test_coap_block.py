@@ -77,7 +77,7 @@ async def test_evicted_answer_is_rendered_again():
     first = server.ask()
     for peer in ("q", "r", "s"):
         server.ask(peer=peer)
-    assert len(server.endpoint.blocks.bodies) <= 2
+    assert len(server.endpoint.bodies) <= 2
     assert server.ask(options=[(23, 0x16)]).etag == first.etag
     server.endpoint.close()
 
@@ -86,7 +86,7 @@ async def test_answers_are_not_kept_for_ever():
     server = Server(transfer_timeout=20, ack_timeout=100)
     server.ask()
     server.put(0, 1, bytes(1024))
-    while server.endpoint.blocks.bodies or server.endpoint.blocks.parts:
+    while server.endpoint.bodies or server.endpoint.parts:
         await asyncio.sleep(0.01)
     assert not server.endpoint._timers
     server.endpoint.close()
@@ -118,7 +118,7 @@ async def test_when_a_peer_is_gone_others_go_on():
     for peer in "pq":
         assert server.put(0, 1, bytes(1024), peer=peer).code == 0x5F
         assert server.ask(peer=peer).block2 == 0x0E
-    server.endpoint.drop_peer("p")
+    server.endpoint.drop("p")
     assert server.put(1, 0, b"end", peer="p").code == 0x88
     assert server.put(1, 0, b"end", peer="q").code == 0x44
     assert server.got[-1].payload == bytes(1024) + b"end"
@@ -133,7 +133,7 @@ async def test_a_post_is_not_done_again_for_a_block_of_its_answer():
     assert server.ask(2).block2 == 0x0E
     assert server.ask(2, [(23, 0x16)]).payload == BODY[1024:2048]
     assert len(server.got) == 1
-    server.endpoint.blocks.forget()
+    server.endpoint.drop()
     assert server.ask(2, [(23, 0x26)]).code == 0x88
     assert len(server.got) == 1
     server.endpoint.close()
@@ -150,7 +150,7 @@ async def test_request_in_blocks():
     assert not server.got
     reply = server.put(2, 0, BODY[2048:])
     assert reply.code == 0x44 and reply.block1 == 0x26 and reply.payload == b"done"
-    assert server.got[0].payload == BODY and not server.endpoint.blocks.parts
+    assert server.got[0].payload == BODY and not server.endpoint.parts
     server.endpoint.close()
 
 
@@ -195,7 +195,7 @@ async def test_body_too_large():
     assert reply.code == 0x8D and reply.size1 == 2000 and reply.block1 == 14
     server.put(0, 1, bytes(1024))
     assert server.put(1, 0, bytes(1000)).code == 0x8D
-    assert not server.endpoint.blocks.parts and not server.got
+    assert not server.endpoint.parts and not server.got
     assert server.put(0xFFFFF, 0, b"x").code == 0x8D
     server.endpoint.close()
 

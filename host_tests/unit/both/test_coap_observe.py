@@ -123,7 +123,7 @@ async def test_dropped_observer_is_sent_nothing_more():
     server.get(0)
     server.notify(b"1", confirmable=True)
     server.notify(b"2")
-    server.endpoint.drop_observers()
+    server.endpoint.drop()
     message = server.wire.take()
     assert not server.endpoint._sent and not server.endpoint._timers
     server.ack(message)
@@ -217,14 +217,14 @@ def test_refused_get_is_no_observation():
     assert not server.wire.sent
 
 
-def test_drop_observers():
+def test_drop():
     server = Server()
     server.get(0, b"1", peer="p")
     server.get(0, b"2", peer="q")
-    server.endpoint.drop_observers(lambda request: request.peer == "p")
+    server.endpoint.drop("p")
     server.notify(b"1")
     assert server.wire.take().peer == "q"
-    server.endpoint.drop_observers()
+    server.endpoint.drop()
     server.notify(b"2")
     assert not server.wire.sent
 

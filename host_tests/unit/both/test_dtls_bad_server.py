@@ -7,7 +7,8 @@ from asyncio import create_task
 
 from check import raises
 from crypto import p256
-from dtls.record import Alert, records
+from dtls.alert import Alert
+from dtls.record import records
 from dtls_forger import ForgedServer, alerts, fragment, record
 from dtls_rig import (
     ALERT,

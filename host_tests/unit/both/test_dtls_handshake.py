@@ -6,7 +6,8 @@ from hashlib import sha256
 from check import raises
 from crypto import p256
 from crypto.prf import prf
-from dtls.record import Alert, records
+from dtls.alert import Alert
+from dtls.record import records
 from dtls_forger import ForgedServer, Forger, alerts
 from dtls_rig import (
     ANON,

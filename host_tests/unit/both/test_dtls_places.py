@@ -4,7 +4,7 @@ from asyncio import CancelledError, create_task
 
 import dtls.handshake
 from check import raises
-from dtls.record import Alert
+from dtls.alert import Alert
 from dtls_forger import Forger, fragment, record
 from dtls_rig import (
     CLIENT_KEY,

@@ -96,8 +96,8 @@ def cbc_record(attack, plain):
     """A record whose plaintext, MAC and padding are what a test says."""
     side = attack.forger.session.write
     session = attack.forger.session
-    number = session._next[1]
-    session._next[1] += 1
+    number = session.next[1]
+    session.next[1] += 1
     iv = urandom(16)
     data = iv + aes(side._key, 2, iv).encrypt(plain)
     return record(APPLICATION, data, 1, number), number
@@ -132,7 +132,7 @@ async def test_every_wrong_padding_and_a_wrong_mac_take_one_path():
     async with Attack(ECDHE_PSK) as attack:
         macs = []
         with Counting(attack.other.read._mac, macs):
-            number = attack.forger.session._next[1]
+            number = attack.forger.session.next[1]
             data = b"x" * 15
             good = data + mac(attack, number, data)
             attack.send(cbc_record(attack, good + bytes(1))[0])
@@ -140,13 +140,13 @@ async def test_every_wrong_padding_and_a_wrong_mac_take_one_path():
             assert len(macs) == 1
             # The last byte says any length of padding, and the padding is not that.
             for pad in range(1, 256):
-                number = attack.forger.session._next[1]
+                number = attack.forger.session.next[1]
                 attack.send(cbc_record(attack, data + mac(attack, number, data) + bytes((pad,)))[0])
             await attack.expect()
             assert len(macs) == 256, "a MAC is calculated whatever the padding is"
             # One byte of the padding is wrong.
             for at in range(16):
-                number = attack.forger.session._next[1]
+                number = attack.forger.session.next[1]
                 padding = changed(b"\x0f" * 16, at, 0x10)
                 attack.send(cbc_record(attack, data[:0] + b"y" * 16 + mac(attack, number, b"y" * 16) + padding)[0])
             # The MAC is wrong, of another content, of another number.
@@ -157,7 +157,7 @@ async def test_every_wrong_padding_and_a_wrong_mac_take_one_path():
             for pad in (0, 15, 16 + 15, 255):
                 size = (16 - (pad + 1 + 32) % 16) % 16
                 data = b"p" * size
-                number = attack.forger.session._next[1]
+                number = attack.forger.session.next[1]
                 plain = data + mac(attack, number, data) + bytes((pad,)) * (pad + 1)
                 attack.send(cbc_record(attack, plain)[0])
                 await attack.expect(data)
@@ -204,7 +204,7 @@ async def test_the_window_takes_what_is_late_and_refuses_what_is_too_old():
         for i in (2, 64, 30, 2):
             attack.send(late[i])
         await attack.expect(b"2", b"64", b"30")
-        attack.forger.session._next[1] += 1000
+        attack.forger.session.next[1] += 1000
         attack.put(APPLICATION, b"far")
         attack.send(late[40])
         await attack.expect(b"far")

@@ -3,8 +3,8 @@
 from asyncio import create_task, gather
 
 from check import raises
+from dtls.alert import Alert
 from dtls.handshake import Handshake
-from dtls.record import Alert
 from dtls_forger import Forger
 from dtls_rig import (
     ALERT,

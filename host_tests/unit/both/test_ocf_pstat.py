@@ -55,7 +55,7 @@ async def test_every_transition():
                 assert pstat.state == RFOTM and not pstat.pending
             else:
                 assert pstat.state == (end if code == 0x44 else begin)
-            assert pstat.isop == (pstat.state == RFNOP)
+            assert pstat.operational == (pstat.state == RFNOP)
             assert Pstat(device.store, begin).state == pstat.state
 
 

@@ -153,7 +153,7 @@ def test_what_is_writable_when():
             {
                 "id": 9,
                 "subject": ("uuid", OWNER),
-                "resources": [["/oic/sec/sp", None], ["/oic/sec/sdi", None]],
+                "resources": ("/oic/sec/sp", "/oic/sec/sdi"),
                 "permission": 31,
             }
         )
@@ -172,7 +172,7 @@ def test_no_method_but_these():
     rig, session = begun(RFPRO)
     rig.security.aces.append(
         {"id": 9, "subject": ("uuid", OWNER), "permission": 31,
-         "resources": [["/oic/sec/" + name, None] for name in ("sp", "csr", "sdi")]}
+         "resources": ["/oic/sec/" + name for name in ("sp", "csr", "sdi")]}
     )  # fmt: skip
     for name in ("doxm", "pstat", "sp", "csr", "sdi"):
         assert rig.ask(session, DELETE, "/oic/sec/" + name)[0] == NOT_ALLOWED

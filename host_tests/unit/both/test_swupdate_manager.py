@@ -164,8 +164,7 @@ class Rig:
         self.updater = u = Updater(self.store, self.clock, self.slots, self.pstat, self.job, settings, self.reboot)
         u.watchers.append(lambda: self.see("swu"))
         self.pstat.observer = lambda: self.see("pstat")
-        u.pause = lambda: self.hook("pause")
-        u.resume = lambda: self.hook("resume")
+        u.ask = self.hook
         sys.modules["swupdate.install.obtain"] = Install
         boot.start(u, cause)
         self.task = asyncio.create_task(u.run())
@@ -209,7 +208,7 @@ class Rig:
         """Until nothing runs and nothing waits, or `until` is true."""
         u = self.updater
         for _ in range(2000):
-            if until() if until else (u._task is None and not u._effects):
+            if until() if until else (u._task is None and not u.effects):
                 return
             await sleep_ms(1)
         raise AssertionError("never settled: %s" % u.state)
@@ -261,7 +260,8 @@ async def test_the_whole_update_and_its_trial():
     rig.updater.confirm()
     await rig.settle()
     assert rig.steps()[-1] == ("idle", 0, "idle", 1, 0) and rig.updater.floor == 2
-    assert rig.updater.last == 1900000000 and rig.updater.state["nv"] == "" and rig.updater.state["purl"] == URL
+    assert rig.updater.dates[0] == "2030-03-17T17:46:40Z"
+    assert rig.updater.state["nv"] == "" and rig.updater.state["purl"] == URL
 
     rig = rig.again(cause="power")
     assert rig.updater.state["result"] == 1 and rig.updater.floor == 2
@@ -286,7 +286,7 @@ async def test_rolled_back_then_tried_again_after_a_power_cut():
     rig = rig.again(cause="watchdog")
     await rig.settle()
     assert rig.steps() == [("idle", 0, "idle", 8, 0)] and "watchdog" in rig.updater.state["reason"]
-    assert rig.updater.last == 1700000000, "the date of manufacture: nothing was updated"
+    assert rig.updater.dates[0] == "2023-11-14T22:13:20Z", "the date of manufacture: nothing was updated"
     rig.off()
 
 
@@ -456,7 +456,7 @@ async def test_schedule_survives_a_power_cut():
     when = clock.unix + 60
     rig = await scheduled_then_off(clock, when)
     clock.set(when - 1)
-    await rig.settle(lambda: rig.updater._armed == when)
+    await rig.settle(lambda: rig.updater.armed == when)
     assert rig.calls == []
     clock.set(when)
     await rig.settle(lambda: rig.calls == ["check"])
@@ -544,11 +544,14 @@ async def test_a_store_that_fails_does_not_end_the_loop():
 
 
 async def test_progress_is_told_now_and_then():
+    from swupdate.work import teller
+
     rig = Rig()
     told = []
     rig.updater.progress_watchers.append(lambda: told.append(rig.updater.done))
+    progress = teller(rig.updater)
     for done in range(0, 100001, 100):
-        rig.updater.progress(done, 100000)
+        progress(done, 100000)
     assert told[0] == 0 and told[-1] == 100000 and 20 <= len(told) <= 25
     rig.off()
 

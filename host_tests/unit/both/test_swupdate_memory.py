@@ -61,7 +61,7 @@ async def test_a_schedule_waits_for_memory():
     await rig.settle()
     rig.clock.unix = when
     with Scarce(1) as scarce:
-        rig.updater._wake.set()
+        rig.updater.wake.set()
         await rig.settle(lambda: rig.updater.state["state"] == "nsa")
         assert not scarce.left
     rig.off()
@@ -114,11 +114,12 @@ async def test_the_reserve_is_lent_to_an_action_and_taken_again():
     reserve.size, reserve._lent = 1000, 0  # whatever tests before this one have left
     held = []
 
-    async def pause():
-        reserve.take()
-        held.append((reserve.good(), len(reserve._held)))
+    async def ask(what):
+        if what == "pause":
+            reserve.take()
+            held.append((reserve.good(), len(reserve._held)))
 
-    rig.updater.pause = pause
+    rig.updater.ask = ask
     try:
         reserve.take()
         assert reserve.good() and len(reserve._held) == 1000

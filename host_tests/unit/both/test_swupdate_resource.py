@@ -58,7 +58,11 @@ class DeviceRig(Rig):
         self.pstat.on_tm = self.updater.target
         self.pstat.on_state = self.updater.dos_changed
         self.device = Device(Open(), "00000000-0000-0000-0000-000000000001")
-        for resource in (self.pstat, SoftwareUpdate(self.updater), UpdateStatus(self.updater)):
+        for resource in (
+            self.pstat,
+            SoftwareUpdate(self.updater),
+            UpdateStatus(self.updater, self.slots.label(self.slots.running)),
+        ):
             self.device.add(resource)
         return self
 

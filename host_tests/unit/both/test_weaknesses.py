@@ -5,13 +5,14 @@ test_cbor. Message IDs at 65,535: test_coap_endpoint.
 """
 
 from check import raises
-from coap.block import Blocks
+from coap import block
 from coap.message import Refused, parse
 from coap_rig import datagram
+from dtls.alert import Alert
 from dtls.cookie import Cookies, Opening
 from dtls.handshake import agree
 from dtls.hello import ClientHello
-from dtls.record import Alert, Session
+from dtls.record import Session
 from dtls.wire import Reader
 from test_download import Rig, Server, take
 
@@ -52,10 +53,14 @@ async def test_blocks_are_counted_beyond_65535():
 class Kept:
     """As much of an endpoint as blocks need."""
 
+    parts = bodies = ()
     max_body, transfer_timeout = 4096, 30_000
 
     def after(self, *_):
         return self
+
+    def cancel(self, _):
+        pass
 
 
 def test_the_last_numbers_that_a_block_option_can_have():
@@ -64,12 +69,12 @@ def test_the_last_numbers_that_a_block_option_can_have():
         for szx in range(7):
             request = parse(datagram(0, 2, 1, b"t", [(11, "a"), (27, number << 4 | 8 | szx)], bytes(16 << szx)))
             assert request.block1 >> 4 == number
-            answer = Blocks(Kept()).take(request)
+            answer = block.take(Kept(), request)
             assert answer.code == 0x8D, "too large, whatever it is"
     request = parse(datagram(0, 2, 1, b"t", [(11, "a"), (27, b"\1\0\0\0\x08")], bytes(16)))
     assert request.bad == 27 and request.block1 is None, "an option of five bytes is none"
     with raises(Refused):
-        Blocks(Kept()).take(parse(datagram(0, 2, 1, b"t", [(11, "a"), (27, 0xFFFFFF)], b"x")))
+        block.take(Kept(), parse(datagram(0, 2, 1, b"t", [(11, "a"), (27, 0xFFFFFF)], b"x")))
 
 
 def test_every_cut_of_a_client_hello_is_refused():

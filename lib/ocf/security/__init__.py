@@ -18,12 +18,9 @@ _CERTIFICATE = const(2)
 _PSK = const(1)  # credtype
 _SUITES_PSK = const((0xC037, 0xC0A8))
 _SUITES_CERTIFICATE = (0xC0AE, 0xC0AC)
-_SUITES = {_JUST_WORKS: (0xFF00,), _PIN: (0xC037,), _CERTIFICATE: _SUITES_CERTIFICATE}  # by oxmsel
 _CORE = const(("/oic/res", "/oic/d", "/oic/p"))
 _DOXM = "/oic/sec/doxm"
 _PSTAT = "/oic/sec/pstat"
-# What a method needs of an entry's permission: RETRIEVE or NOTIFY, CREATE or UPDATE, DELETE.
-_NEEDS = {_GET: 2 | 16, _POST: 1 | 4, _DELETE: 8}
 
 
 def _asked(what):
@@ -116,7 +113,8 @@ class Security:
             for _, role in session.roles:
                 if role == "oic.role.owner":
                     granted = 31
-        return granted & _NEEDS.get(request.code, 1 | 4) != 0
+        # Of an entry's permission: RETRIEVE or NOTIFY, DELETE, CREATE or UPDATE.
+        return granted & (18 if request.code == _GET else 8 if request.code == _DELETE else 5) != 0
 
     def _means(self, subject, session, uuid, svr):
         """Whether the subject of an entry, (kind, value), is who asks. Connection types never open an SVR."""
@@ -124,7 +122,10 @@ class Security:
         if kind == "uuid":
             return uuid is not None and uuid == value
         if kind == "role":
-            return uuid is not None and any(value[1] == r and value[0] in ("", a) for a, r in session.roles)
+            for authority, role in session.roles if uuid else ():
+                if value[1] == role and value[0] in ("", authority):
+                    return True
+            return False
         return not svr and (value == "anon-clear" or uuid is not None)
 
     # Credentials (docs/architecture.md, dtls)
@@ -133,9 +134,13 @@ class Security:
         """What a handshake may agree on now: asked for every ClientHello."""
         state = self.pstat.state
         if state == RFOTM:
-            if self.doc or self.oxmsel == _PIN and not self.pin_key:
+            oxm = self.oxmsel
+            if self.doc or oxm == _PIN and not self.pin_key:
                 return ()
-            return _SUITES.get(self.oxmsel, ())
+            return (
+                (0xFF00,) if oxm == _JUST_WORKS else (0xC037,) if oxm == _PIN
+                else _SUITES_CERTIFICATE if oxm == _CERTIFICATE else ()
+            )  # fmt: skip
         psk = certificate = ()
         if state != RESET:
             for cred in self.creds:
@@ -153,7 +158,11 @@ class Security:
 
     def authorities(self):
         """The authorities (DER) that an owner trusts. Here, because it is asked when memory is shortest."""
-        return [der for cred in self.creds if cred["usage"] == "trustca" for der in cred["chain"]]
+        found = []
+        for cred in self.creds:
+            if cred["usage"] == "trustca":
+                found += cred["chain"]
+        return found
 
     async def trust(self, chain):
         """(public key, uuid) of the peer with this chain. Raises ValueError."""
@@ -179,12 +188,12 @@ class Security:
 
 
 def _covers(resources, resource, configures):
-    """Whether the list of an entry, of (href, wildcard), names `resource`."""
-    for href, wildcard in resources:
-        if href == resource.href:
+    """Whether what an entry is about, hrefs and wildcards, names `resource`."""
+    for name in resources:
+        if name == resource.href:
             return True
         # Wildcards are about the maker's Resources; all of them are secured.
-        if not configures and (wildcard == "*" or wildcard == "+" and resource.discoverable):
+        if not configures and (name == "*" or name == "+" and resource.discoverable):
             return True
     return False
 
@@ -197,7 +206,12 @@ class Svr(Resource):
     observable = False
 
     def __init__(self, security, name):
-        super().__init__(security=security, name=name, href="/oic/sec/" + name, rt=("oic.r." + name,))
+        super().__init__(security=security, href="/oic/sec/" + name)
+
+    @property
+    def rt(self):
+        """Its type, made anew: seven of them would be there all the time."""
+        return ("oic.r." + self.href[9:],)
 
     def matches(self, request):
         """Also whether `owned=` in the query is as it is."""
@@ -216,9 +230,9 @@ class Svr(Resource):
     def post(self, body, request):
         """A coroutine for roles, whose certificates are verified. Raises Refused; then nothing has changed."""
         with phase("ocf.security.update") as update:
-            return update.post(self.security, self.name, body, request)
+            return update.post(self.security, self.href[9:], body, request)
 
     def delete(self, request):
         """Entries by their number, or all."""
         with phase("ocf.security.delete") as update:
-            return update.delete(self.security, self.name, request)
+            return update.delete(self.security, self.href[9:], request)

@@ -37,8 +37,8 @@ def _merge(kept, new):
                 kept[i] = new
                 return
         elif old["subject"] == new["subject"] and old["permission"] == new["permission"]:
-            resources = list(old["resources"])
-            resources += [r for r in new["resources"] if r not in resources]
+            resources = old["resources"]
+            resources += tuple([r for r in new["resources"] if r not in resources])
             if len(resources) <= _RESOURCES:
                 old["resources"] = resources
                 return
@@ -57,7 +57,7 @@ def _ace(entry):
         raise Refused(TOO_LARGE, "too many resources in one entry")
     return {
         "id": number(entry, "aceid"), "subject": _subject(entry.get("subject")), "permission": permission,
-        "resources": [_resource(r) for r in resources],
+        "resources": tuple([_resource(r) for r in resources]),
     }  # fmt: skip
 
 
@@ -73,11 +73,11 @@ def _subject(value):
 
 
 def _resource(value):
-    """[href or None, wildcard or None]: what else stands there is of no meaning."""
+    """An href or a wildcard: what else stands there is of no meaning."""
     if isinstance(value, dict):
         href, wildcard = value.get("href"), value.get("wc")
         if isinstance(href, str) and href[:1] == "/" and len(href) <= 64:
-            return [href, None]
+            return href
         if wildcard in ("*", "+", "-"):
-            return [None, wildcard]
+            return wildcard
     return refuse("a resource needs an href or a wildcard")

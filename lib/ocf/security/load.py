@@ -27,7 +27,8 @@ def load(security):
     s.owned = False
     s.devowner = s.rowner = NIL
     s.oxmsel = _SELF
-    # cred: "id", "type", "subject", "usage", "key", "chain", "role"; acl2: "id", "subject", "resources", "permission"
+    # cred: "id", "type", "subject", "usage", "key", "chain", "role"; acl2: "id", "subject", "resources" (hrefs, wildcards),
+    # "permission"
     s.creds = []
     s.aces = []
     s.cred_owner = s.acl_owner = NIL
@@ -43,6 +44,7 @@ def load(security):
             raise
         except Exception as error:  # noqa: BLE001 - whatever a damaged record leads to
             why = "record %s is damaged: %s" % (name, error)
+    _share(s)
     if s.uuid is None:
         try:
             fresh(s)
@@ -54,6 +56,25 @@ def load(security):
     elif {s.devowner, s.rowner, s.pstat.rowneruuid} != {NIL} or any(s.store.load(name) for name in OWNERS):
         why = why or "the power failed while somebody became the owner"
     s.pstat.unfinished = s.pstat.unfinished or why
+
+
+def _share(s):
+    """Keep one copy of each text: the same few UUIDs stand all over the records, and take 64 bytes each."""
+    known = {r.href: r.href for r in s.resources}
+
+    def one(text):
+        return known.setdefault(text, text)
+
+    s.devowner, s.rowner, s.cred_owner, s.acl_owner = [
+        one(u) for u in (s.devowner, s.rowner, s.cred_owner, s.acl_owner)
+    ]
+    s.pstat.rowneruuid = one(s.pstat.rowneruuid)
+    for cred in s.creds:
+        cred["subject"] = one(cred["subject"])
+    for ace in s.aces:
+        kind, value = ace["subject"]
+        ace["subject"] = one(kind), one(value)
+        ace["resources"] = tuple([one(name) for name in ace["resources"]])
 
 
 def _take(s, name, record):
@@ -99,8 +120,10 @@ def _ace(number, kind, value, resources, permission):
         value = _role(value)
     elif not (kind == "uuid" and is_uuid(value) or kind == "conntype" and value in ("auth-crypt", "anon-clear")):
         return None
-    resources = [[href, wildcard] for href, wildcard in (r[:2] for r in resources)]
-    return {"id": number, "subject": (kind, value), "resources": resources, "permission": permission}
+    names = tuple([href or wildcard for href, wildcard in (r[:2] for r in resources)])
+    for name in names:
+        _check(isinstance(name, str) and name)
+    return {"id": number, "subject": (kind, value), "resources": names, "permission": permission}
 
 
 def _role(value):

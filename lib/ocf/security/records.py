@@ -30,7 +30,9 @@ def save(security, name, **changed):
         members = ("id", "type", "subject", "usage", "key", "chain", "role")
         record = {"rowner": value("cred_owner"), "creds": [[c[m] for m in members] for c in value("creds")]}
     elif name == "acl2":
-        aces = [[a["id"], a["subject"][0], a["subject"][1], a["resources"], a["permission"]] for a in value("aces")]
+        aces = [
+            [a["id"], a["subject"][0], a["subject"][1], _both(a["resources"]), a["permission"]] for a in value("aces")
+        ]
         record = {"rowner": value("acl_owner"), "aces": aces}
     else:
         record = {"sdi": value("sdi")}
@@ -47,6 +49,11 @@ def save(security, name, **changed):
         raise Refused(_INTERNAL, "%s could not be stored: %s" % (name, error))  # noqa: B904
     for attribute in changed:
         setattr(s, attribute, changed[attribute])
+
+
+def _both(resources):
+    """Each as [href or None, wildcard or None]."""
+    return [[name, None] if name[0] == "/" else [None, name] for name in resources]
 
 
 def fresh(security):

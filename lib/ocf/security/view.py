@@ -14,10 +14,11 @@ SCT = 9  # symmetric pair-wise keys, asymmetric signing keys with certificates
 def represent(svr, interface, request):
     """Pairs, or a coroutine of them."""
     security = svr.security
-    if svr.name == "csr":
+    name = svr.href[9:]
+    if name == "csr":
         # Not among others, in a batch: it takes time.
         return _csr(svr, interface) if request.path == svr.href else dressed(svr, interface, [])
-    return dressed(svr, interface, _VIEWS[svr.name](security, request))
+    return dressed(svr, interface, _VIEWS[name](security, request))
 
 
 def methods(security):
@@ -68,7 +69,7 @@ def _ace(ace):
         subject = {"authority": value[0], "role": value[1]} if value[0] else {"role": value[1]}
     else:
         subject = {kind: value}
-    resources = [{"href": href} if href else {"wc": wildcard} for href, wildcard in ace["resources"]]
+    resources = [{"href" if name[0] == "/" else "wc": name} for name in ace["resources"]]
     return [("aceid", ace["id"]), ("subject", subject), ("resources", resources), ("permission", ace["permission"])]
 
 
