@@ -2,7 +2,7 @@
 
 from port import const, urandom
 
-from dtls.record import Alert
+from dtls.alert import Alert
 from dtls.wire import Reader, extensions, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)

@@ -3,6 +3,7 @@
 from port import const, phase, ticks_diff, ticks_ms, urandom
 
 from dtls.alert import Alert
+from dtls.cookie import Opening
 from dtls.handshake import CURVE, SUITES, Handshake, agree, begin, premaster
 from dtls.wire import Reader, message, vector
 
