@@ -82,7 +82,7 @@ def test_an_idle_device_holds_no_phase():
 
 def test_what_phases_catch_stays():
     """A phase that is left takes along what it loaded: another would catch by a class that nobody raises any more."""
-    assert {"swupdate.faults", "coap.message", "cbor"} <= resident()
+    assert {"swupdate.faults", "coap.message", "cbor", "dtls.alert"} <= resident()
 
 
 def test_every_module_is_resident_or_of_a_phase():

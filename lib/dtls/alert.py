@@ -1,4 +1,4 @@
-"""What ends a handshake (RFC 5246 section 7.2). A part of phases."""
+"""What ends a handshake (RFC 5246 section 7.2)."""
 
 
 class Alert(OSError):

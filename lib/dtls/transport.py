@@ -8,6 +8,7 @@ from asyncio import create_task
 
 from port import collect, const, phase, print_exception, reserve, sleep_ms, ticks_diff, ticks_ms, urandom
 
+import dtls.alert  # noqa: F401 - stays: phases overlap, and must all know the same Alert
 from dtls.record import records
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
@@ -211,7 +212,7 @@ class DtlsTransport:
                 for session in list(self.sessions.values()):
                     if ticks_diff(now, session.used) > (_IDLE_KEPT if session.kept else _IDLE):
                         self.drop(session)
-                if self._key is None and self._cookies and not self.handshakes:
+                if self._key is None and self.secret and not self.handshakes:
                     self._key = await self.key_pair()
             except MemoryError:
                 collect()
