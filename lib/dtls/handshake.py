@@ -295,8 +295,7 @@ async def conduct(transport, handshake):
     except OSError as caught:
         error = caught
         # By what it has: the class may have been loaded once more, in another phase.
-        if not getattr(caught, "received", True):
-            code = caught.code
+        code = None if getattr(caught, "received", True) else getattr(caught, "code", None)
     except MemoryError as caught:
         reserve.let_go()  # for the next attempt
         error = caught

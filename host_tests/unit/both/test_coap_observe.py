@@ -300,3 +300,18 @@ def test_sequence_wraps_at_24_bits():
     server.endpoint.sequence = 0xFFFFFF
     server.notify(b"1")
     assert server.wire.take().observe == 0
+
+
+async def test_an_observation_renewed_while_one_waits_for_its_acknowledgement_goes_on():
+    server = Server()
+    server.get(0)
+    server.notify(b"1", confirmable=True)
+    first = server.wire.take()
+    server.notify(b"2")
+    assert not server.wire.sent  # it waits
+    assert server.get(0).payload == b"2" and len(server.endpoint.observers) == 1
+    server.ack(first)
+    assert server.wire.take().payload == b"2"
+    server.notify(b"3")
+    assert server.wire.take().payload == b"3"
+    server.endpoint.close()

@@ -3,6 +3,7 @@
 from asyncio import create_task
 
 from check import raises
+from dtls import transport
 from dtls.hello import ClientHello
 from dtls.record import records
 from dtls_forger import Forger, alerts, fragment, record
@@ -333,3 +334,28 @@ async def test_a_hello_from_where_this_side_is_connecting_to_harms_it_not():
         await connecting
     assert caught.value.args[0] == 110, "and is not ended by the hello"
     assert await going is None and one.transport.sessions["two", 1].open, "then the other side's is taken"
+
+
+@simulated
+async def test_the_code_for_them_is_held_while_they_come_and_goes_a_second_after_the_last():
+    """A flood has it loaded once."""
+    entered = []
+    kept = transport.phase
+
+    class Phase(kept):
+        def __enter__(self):
+            entered.append(self._names[0])
+            return super().__enter__()
+
+    transport.phase = Phase
+    try:
+        async with World() as world:
+            for turn in (1, 2):
+                for _ in range(20):
+                    await ask(world, hello_body())
+                    await sleep_ms(200)
+                assert entered.count("dtls.cookie") == turn and world.server.transport._hellos
+                await sleep_ms(1200)
+                assert world.server.transport._hellos is None
+    finally:
+        transport.phase = kept
