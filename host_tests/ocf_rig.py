@@ -44,6 +44,12 @@ class Ears:
         self.heard.append(key)
 
 
+def whole(response):
+    """The payload of a Response, also of one in pieces, as bytes."""
+    payload = response.payload
+    return b"".join(payload) if type(payload) is list else bytes(payload)
+
+
 def ask(device, code, path, body=None, raw=None, **fields):
     """(code, decoded payload or diagnostic text) of a request to `device`."""
     path, _, query = path.partition("?")
@@ -55,7 +61,7 @@ def ask(device, code, path, body=None, raw=None, **fields):
         return refused.code, refused.text
     if response is None:
         return None, None
-    payload = bytes(response.payload)
+    payload = whole(response)
     return response.code, decode(payload, max_depth=16, max_items=5000) if payload else None
 
 

@@ -14,7 +14,7 @@ import test_ocf_device as both  # noqa: E402 - the same device as there
 from ocf import Property, Resource  # noqa: E402
 from ocf.core import maintenance  # noqa: E402
 from ocf.pstat import RFNOP, Pstat  # noqa: E402
-from ocf_rig import MemoryStore  # noqa: E402
+from ocf_rig import MemoryStore, whole  # noqa: E402
 
 TYPES = {
     "boolean": bool, "integer": int, "number": (int, float), "string": str, "array": list, "object": dict,
@@ -33,7 +33,7 @@ def device():
 def read(device, path):
     """RETRIEVE, decoded by cbor2."""
     path, _, query = path.partition("?")
-    payload = bytes(device.handle(Request(1, path, query=[query] if query else [])).payload)
+    payload = whole(device.handle(Request(1, path, query=[query] if query else [])))
     file = io.BytesIO(payload)
     value = cbor2.load(file)
     assert not file.read(), "something follows"

@@ -31,7 +31,8 @@ def cut(endpoint, request, response):
     block2 = request.block2
     if block2 is None:
         block2 = 6
-    if block2 < 16 and len(response.payload) <= 16 << (block2 & 7):
+    payload = response.payload
+    if block2 < 16 and type(payload) is not list and len(payload) <= 16 << (block2 & 7):
         return response
     try:
         with phase("coap.transfer") as code:

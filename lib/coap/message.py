@@ -38,7 +38,7 @@ class Response:
     """What a handler answers.
 
     `payload`: bytes, or a memoryview that stays valid until the handler is called again, or str (a
-    diagnostic text, cut after 128 characters).
+    diagnostic text, cut after 128 characters), or a list of pieces of 256 bytes, but for the last, of a long answer.
     `observe`: the key of `Endpoint.notify`; set on a 2.05 of a GET it makes that GET an observation when the Client
     asked for one. `options`: further (number, value) pairs, value int, str or bytes. One with number 23 (Block2) says
     that the handler has cut the payload itself. `etag` (1 to 8 bytes) is used when the payload goes out in blocks;

@@ -7,6 +7,7 @@ from port import const, ticks_add, ticks_ms
 from coap.message import Refused, Response
 
 _KEPT = const(2)  # requests being put together at a time, and long answers kept
+_PIECE = const(256)  # an answer is kept in such pieces: a large one is the first thing that a heap has no more
 
 
 def _key(request, kind):
@@ -83,35 +84,55 @@ def _assemble(endpoint, request):
 
 def cut(endpoint, request, response, block2):
     """As coap.block.cut; `block2` is the block that is asked for."""
-    payload = response.payload
+    pieces = response.payload
+    whole = type(pieces) is not list
+    length = len(pieces) if whole else (len(pieces) - 1) * _PIECE + len(pieces[-1])
     size = 16 << (block2 & 7)
     start = (block2 >> 4) * size
-    length = len(payload)
     if start >= length:
         return Response(0x80, "block past the end")
     bodies = endpoint.bodies = endpoint.bodies or []
     key = _key(request, None)
     entry = _find(endpoint, bodies, key)
     if entry is None or entry[2] is not response:
-        # Keep a copy, so that the endpoint fetched later belong to this answer and not to a newer one.
+        # Kept, so that the blocks fetched later belong to this answer and not to a newer one.
         if entry:
             _drop(endpoint, bodies, entry)
         elif len(bodies) >= _KEPT:
             _drop(endpoint, bodies, bodies[0])
-        whole = Response(response.code, bytes(payload), response.content_format, options=response.options)
-        whole.etag = response.etag or sha256(whole.payload).digest()[:8]
-        _keep(endpoint, bodies, key, whole)
-        payload = whole.payload
-        etag = whole.etag
-    else:
-        etag = response.etag
+        if whole:
+            view = memoryview(pieces)
+            pieces = [bytes(view[at : at + _PIECE]) for at in range(0, length, _PIECE)]
+        kept = Response(response.code, pieces, response.content_format, options=response.options)
+        kept.etag = response.etag or _digest(pieces)
+        _keep(endpoint, bodies, key, kept)
+        response.etag = kept.etag
     options = list(response.options)
-    options.append((4, etag))
+    options.append((4, response.etag))
     more = start + size < length
     options.append((23, block2 & ~8 | more << 3))
     if not more:  # whoever asks for the last block again gets one of a new answer
         _drop(endpoint, bodies, _find(endpoint, bodies, key))
     if not start:
         options.append((28, length))
-    part = memoryview(payload)[start : start + size]
+    part = _part(endpoint.out, pieces, start, min(size, length - start))
     return Response(response.code, part, response.content_format, response.observe, options)
+
+
+def _digest(pieces):
+    digest = sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()[:8]
+
+
+def _part(out, pieces, start, count):
+    """Those bytes, at the end of the memory that the message is put together in: it takes them from there."""
+    part = out[len(out) - count :]
+    at = 0
+    while at < count:
+        number, begin = divmod(start + at, _PIECE)
+        piece = memoryview(pieces[number])[begin : begin + count - at]
+        part[at : at + len(piece)] = piece
+        at += len(piece)
+    return part

@@ -4,21 +4,23 @@ from cbor import EncodeError, Encoder, dumps
 from port import const
 
 _LARGEST = const(16384)
+_PIECE = const(256)  # as in coap.transfer: a large one is the first thing that a heap has no more
 
 
 def written(device, write):
-    """CBOR of what `write(stream)` writes: a view of the device's buffer, or of a larger one. Raises EncodeError."""
+    """CBOR of what `write(stream)` writes: a view of the device's buffer, or a list of pieces. Raises EncodeError."""
     stream = Stream(device.buf)
     write(stream)
     return stream.end()
 
 
 class Stream:
-    """CBOR without an end in sight: written into `buf`, and kept elsewhere whenever that is full."""
+    """CBOR without an end in sight: written into `buf`, and kept elsewhere in pieces whenever that is full."""
 
     def __init__(self, buf):
         self._encoder = Encoder(buf)
-        self._kept = None
+        self._kept = []
+        self._free = 0  # bytes in the last piece
 
     def head(self, major, n):
         """The head of an array (4) or map (5) of `n` items, which are to follow."""
@@ -36,19 +38,32 @@ class Stream:
             except EncodeError:
                 encoder.pos = begin
                 self._keep()
-                self._kept.extend(dumps(value, _LARGEST))
+                self._add(dumps(value, _LARGEST))
 
     def end(self):
         """All that was written."""
-        if self._kept is None:
+        kept = self._kept
+        if not kept:
             return self._encoder.view()
         self._keep()
-        return self._kept
+        kept[-1] = kept[-1][: _PIECE - self._free]
+        return kept
 
     def _keep(self):
-        if self._kept is None:
-            self._kept = bytearray()
-        self._kept.extend(self._encoder.view())
+        self._add(self._encoder.view())
         self._encoder.reset()
-        if len(self._kept) > _LARGEST:
-            raise EncodeError("a representation is too large")
+
+    def _add(self, data):
+        kept = self._kept
+        at = 0
+        while at < len(data):
+            if not self._free:
+                if len(kept) * _PIECE >= _LARGEST:
+                    raise EncodeError("a representation is too large")
+                kept.append(bytearray(_PIECE))
+                self._free = _PIECE
+            begin = _PIECE - self._free
+            count = min(self._free, len(data) - at)
+            kept[-1][begin : begin + count] = memoryview(data)[at : at + count]
+            self._free -= count
+            at += count

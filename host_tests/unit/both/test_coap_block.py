@@ -60,6 +60,28 @@ async def test_smaller_blocks_on_request():
         server.endpoint.close()
 
 
+async def test_an_answer_in_pieces_is_the_same_on_the_wire():
+    """And nothing of it is copied: it is kept as the pieces that it came in."""
+    for length in (1, 256, 257, 1024, 1025, 2800):
+        pieces = [BODY[at : min(at + 256, length)] for at in range(0, length, 256)]
+        for szx in (2, 4, 6):
+            answers = []
+            for answer in (BODY[:length], list(pieces)):
+                server = Server()
+                server.body = answer
+                replies = [server.ask(options=[(23, szx)])]
+                while replies[-1].block2 is not None and replies[-1].block2 & 8:
+                    if answer == pieces:
+                        assert server.endpoint.blocks.bodies[0][2].payload[0] is pieces[0]
+                    replies.append(server.ask(options=[(23, len(replies) << 4 | szx)]))
+                answers.append([(reply.payload, reply.size2, reply.etag) for reply in replies])
+                server.endpoint.close()
+            whole, cut = answers
+            assert b"".join(reply[0] for reply in cut) == BODY[:length]
+            if len(whole) > 1 or whole[0][2]:
+                assert cut == whole, (length, szx)
+
+
 async def test_blocks_belong_together_while_the_state_changes():
     server = Server()
     first = server.ask()

@@ -85,9 +85,10 @@ async def obtain(job, progress):
     if not job.slots.confirmed:
         # Raw writes bypass ESP-IDF's own check, and the other slot is all that there is to go back to.
         raise Fault("install", "the running version is still on trial")
-    job.reserve()
     try:
         offer = await check(job, True)
+        if offer and not offer.envelope:
+            job.reserve()
         if offer and offer.envelope:
             with phase("swupdate.install.trust") as trust:
                 await trust.obtain(job, offer, progress)
