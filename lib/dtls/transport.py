@@ -149,8 +149,6 @@ class DtlsTransport:
         session.used = ticks_ms()
         if content == _APPLICATION:
             session.last = None
-            if self.secret and not session.kept:
-                session.master = b""  # of a server's keys only an owner's is derived, in the session that is kept
             self._ready.append((memoryview(data), session))
         elif content == _HANDSHAKE:  # Finished once more, or a renegotiation, which is not to be had
             self._repeat(session)

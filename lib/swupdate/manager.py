@@ -162,7 +162,8 @@ class Updater:
             with reserve:
                 event = await self._done(effect, what)
             then = ("then", event) if event else None
-        except MemoryError:
+        except Exception as error:  # noqa: BLE001 - the phase itself could not be loaded
+            print_exception(error)
             then = _NO_MEMORY
         self.phase = ""
         self._task = None
@@ -171,11 +172,8 @@ class Updater:
             self.wake.set()
 
     async def _done(self, effect, what):
-        try:
-            if effect == "run":
-                with phase("swupdate.work") as work:
-                    return await work.attempt(self, what)
-            with phase("swupdate.restart") as restart:
-                return await restart.restart(self, what)
-        except Exception as error:  # noqa: BLE001 - the phase itself could not be loaded
-            return ("failed", RESULTS["memory"], "could not begin: %s" % error)
+        if effect == "run":
+            with phase("swupdate.work") as work:
+                return await work.attempt(self, what)
+        with phase("swupdate.restart") as restart:
+            return await restart.restart(self, what)

@@ -65,9 +65,8 @@ def _share(s):
     def one(text):
         return known.setdefault(text, text)
 
-    s.devowner, s.rowner, s.cred_owner, s.acl_owner = [
-        one(u) for u in (s.devowner, s.rowner, s.cred_owner, s.acl_owner)
-    ]
+    s.devowner, s.rowner = one(s.devowner), one(s.rowner)
+    s.cred_owner, s.acl_owner = one(s.cred_owner), one(s.acl_owner)
     s.pstat.rowneruuid = one(s.pstat.rowneruuid)
     for cred in s.creds:
         cred["subject"] = one(cred["subject"])
