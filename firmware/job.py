@@ -59,7 +59,7 @@ class Job:
         self._node = node
 
     def reserve(self):
-        """Make the two buffers of the payload, before its code: when that is loaded the heap may have no such pieces left."""
+        """Make the two buffers of the payload, before its code: beside that the heap may have no such pieces left."""
         self.buffers = (bytearray(_CHUNK), bytearray(_CHUNK))
 
     async def connect(self):

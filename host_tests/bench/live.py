@@ -65,7 +65,7 @@ class Rig:
     `app`: text of its `app.py`. `chip`: (bytes alive, names) of the simulated chip's own modules, before `boot.py` runs.
     """
 
-    def __init__(self, home: Path, app: str, address: str = "127.9.2.2") -> None:
+    def __init__(self, home: Path, app: str, address: str = "127.9.2.2", boot: bytes = b"") -> None:
         lamp = ROOT / "examples/lamp"
         self.stage = Stage(home, lamp, address=address, layout="small", firmware_size=100_000)
         image = self.stage.app_image
@@ -77,7 +77,7 @@ class Rig:
         with self.stage.board() as board:
             board.wait_log("qstr pool")
             self.chip = _number(r"chip (\d+)", board.lines), _number(_NAMES, board.lines)
-        self.stage.flash_factory()
+        self.stage.flash_factory(vfs_files={"boot.py": boot} if boot else None)
         self._keep("fresh")
         with self._board(ROOMY) as board:
             board.wait_log("serving", 15)

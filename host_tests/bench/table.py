@@ -61,11 +61,9 @@ class Found:
         return next(iter(self.all(bench, **wanted)), {})
 
 
-def worst(results: Iterable[dict[str, Any]], only: str = "") -> int:
+def worst(results: Iterable[dict[str, Any]], only: str = "", bench: str = "memory32") -> int:
     """The largest of the smallest heaps (of those whose name has `only`); 0 when none was measured."""
-    sizes = [
-        size for r in Found(results).all("memory32") for what, size in r.get("smallest", {}).items() if only in what
-    ]
+    sizes = [size for r in Found(results).all(bench) for what, size in r.get("smallest", {}).items() if only in what]
     return max(sizes, default=0)
 
 
@@ -96,6 +94,7 @@ def _mark(key: str, result: dict[str, Any], name: str, suffix: str = "", value: 
 def _budgets(found: Found) -> list[Row]:
     rows = []
     size = {**found.one("size"), "heap": worst(found.results) or None}
+    size["lamp"] = worst(found.results, bench="memory32 lamp") or None
     missing = found.one("memory32").get("missing", "a bench that was not run")
     for key, budget in BUDGETS.items():
         value = size.get(key)
@@ -206,9 +205,10 @@ def _more(found: Found) -> list[Row]:
         )
     for transport in ("coaps", "https"):
         add(f"the same by a whole device, by {transport}", found.one("installer", transport=transport), "kB_s", "KB/s")
-    for r in found.all("memory32"):
-        for name, size in r.get("smallest", {}).items():
-            rows.append(Row(f"smallest heap with 32-bit words: {name}", _text(size, "B")))
+    for bench, app in (("memory32", "an app of 20 KB"), ("memory32 lamp", "the lamp")):
+        for r in found.all(bench):
+            for name, size in r.get("smallest", {}).items():
+                rows.append(Row(f"smallest heap with 32-bit words and {app}: {name}", _text(size, "B")))
     for phase, size in sorted(found.one("update").get("live_bytes", {}).items()):
         rows.append(Row(f"live heap of an update, 64-bit unix port: {phase}", _text(size, "B")))
     return rows
