@@ -51,7 +51,7 @@ _lamp = main
 async def main(device):
     asyncio.create_task(_lamp(device))
     while True:
-        kept = [e for e in device.ocf.coap if e.blocks.parts or e.blocks.bodies or e._sent]
+        kept = [e for e in device.ocf.coap if e.parts or e.bodies or e._sent]
         if reserve.size and reserve.good() and not kept:
             print("heap", heap_used())
             micropython.qstr_info()
