@@ -140,6 +140,9 @@ async def test_what_the_node_does_when_the_state_changes(state, tmp_path):
     async def ask(name):
         log.append(name)
 
+    async def later(function, *args):
+        soon.append(lambda: function(*args))
+
     (tmp_path / "theirs").write_text("of the owner's")
     node = SimpleNamespace(
         security=SimpleNamespace(entered=lambda s: log.append(("entered", s)), knows="knows"),
@@ -147,7 +150,7 @@ async def test_what_the_node_does_when_the_state_changes(state, tmp_path):
         data=str(tmp_path), app=SimpleNamespace(ask=ask),
         dtls=SimpleNamespace(drop_all=lambda *but: log.append(("drop", *but))),
         updater=SimpleNamespace(dos_changed=lambda s: log.append(("updater", s))),
-        later=lambda function: lambda: soon.append(function),
+        later=later,
         log=lambda level, text: None,
     )  # fmt: skip
     Node._state_changed(node, state)
