@@ -180,7 +180,7 @@ def test_modules_lie_beside_the_app_under_short_names():
     assert found[far].splitlines() == [
         f"import {near}", f"from {near} import code", "import install_ as inner", "from far import open_one"
     ]  # fmt: skip
-    assert found["install_"] == "class Only:\n    pass" and "cpython" not in found["port"]
+    assert found["install_"] == "class Only:\n    field: str" and "cpython" not in found["port"]
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,7 @@ def is_bare(tree: ast.Module) -> bool:
 class _Flattener(ast.NodeTransformer):
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
+        self._in_class = False
 
     def visit_Import(self, node: ast.Import) -> ast.AST:  # noqa: N802 - ast calls it
         for alias in node.names:
@@ -64,14 +65,18 @@ class _Flattener(ast.NodeTransformer):
         return found
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
-        """What is only declared is nothing to MicroPython."""
+        """What is only declared is nothing to MicroPython. Of classes, names.py reads it and takes it out."""
         if node.value is None:
-            return None
+            return node if self._in_class else None
         return self.generic_visit(ast.Assign([node.target], node.value))
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
-        self.generic_visit(node)
-        node.body = node.body or [ast.Pass()]
+        body = []
+        for one in node.body:
+            self._in_class = isinstance(one, ast.AnnAssign)
+            body.append(self.visit(one))
+        self._in_class = False
+        node.body = body
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
