@@ -40,6 +40,7 @@ def shortened(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
     found = {name: path for name, path in files.items() if name not in ours}
     mentioned = {*_GIVEN, *_IMPORTED}
     for name, path in found.items():
+        mentioned |= set(flat.module(name).split("."))
         if name.endswith(".py"):
             mentioned |= _mentioned(name, path.read_text())
     others = dict(found)

@@ -10,7 +10,7 @@ the device, so those that only Fargo's own code knows become short ones, the sam
 * a name that is a global here and an attribute there, of something that may be this module, is one name, and both hold;
 * what a class body reads from its module is no name that the body binds.
 
-The parameters of functions, and functions within functions, become single letters. What MicroPython has, strings, what
+The parameters of functions, and functions within functions, have short names that the function reads nothing else by. What MicroPython has, strings, what
 callers give by keyword, errors' names and what apps use stay as they are, and none of these is a new name.
 All of Fargo's modules are renamed together, and the result depends on their text and the app's alone.
 """
@@ -58,10 +58,10 @@ def shorten(
     """
     keywords = {node.arg for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.keyword)}
     keywords |= set(mentioned)
+    _Names(trees, public, mentioned).shorten()
     for module, tree in trees.items():
         if module not in open_to_apps:
             _Parameters(tree, keywords).rename()
-    _Names(trees, public, mentioned).shorten()
     return {module: ast.unparse(tree) for module, tree in trees.items()}
 
 
@@ -72,8 +72,9 @@ def shorten_source(text: str) -> str:
     """
     tree = ast.parse(text)
     keywords = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
+    shorten({"": tree}, [""], [""])
     _Parameters(tree, keywords, also_locals=True).rename()
-    return shorten({"": tree}, [""], [""])[""] + "\n"
+    return ast.unparse(tree) + "\n"
 
 
 def mentions(text: str) -> set[str]:
@@ -107,7 +108,9 @@ class _Names:
         self._scopes = scopes = Scopes(trees)
         self._attributes = {use.name for use in scopes.uses if use.module is None}
         self._strings = {node.value for node in _nodes(trees) if isinstance(node, ast.Constant) and _is_text(node)}
-        self._kept = {*self._strings, *mentioned, *_errors(trees), *_BUILTIN, *(m for t in trees for m in t.split("."))}
+        self._strings -= {module for module in trees if _PRIVATE.match(module)}  # what phases are given
+        self._kept = {*self._strings, *mentioned, *_errors(trees), *_BUILTIN}
+        self._kept |= {part for module in trees if "." in module for part in module.split(".")}
         self._kept_public = {*_PLATFORM.split(), *scopes.platform}
         self._kept_public |= {node.arg for node in _nodes(trees) if isinstance(node, ast.keyword) and node.arg}
         for module in set(public) & set(trees):
@@ -172,7 +175,7 @@ class _Names:
         chosen = set(keys)
         known = {use.name for use in scopes.uses if self._key(use.module, use.name) not in chosen}
         known |= self._kept | self._kept_public
-        series = [name for name in _series() if name not in known]
+        free = [name for name in series() if name not in known]
         unique: set[str] = set()
         for key in sorted(keys, key=lambda key: key[0] is not None or key[1] not in everywhere):
             module, name = key
@@ -183,7 +186,7 @@ class _Names:
             where = [*modules, *read[key], *(places[name] if module is None else ())]
             new = next(
                 new
-                for new in series
+                for new in free
                 if new not in unique
                 and not any(new in self._taken[place] for place in where)
                 and not any(new in scopes.locals[module] for module in modules)
@@ -247,8 +250,8 @@ def _names(node: ast.AST) -> Iterator[tuple[str, bool]]:
         yield node.asname or node.name, bool(node.asname)
 
 
-def _series() -> Iterator[str]:
-    yield from string.ascii_lowercase  # parameters are called so, too
+def series() -> Iterator[str]:
+    """The short names, in the order in which they are given."""
     yield from ("_" + digit for digit in _DIGITS)
     for first in _DIGITS:
         yield from ("_" + first + second for second in _DIGITS)
@@ -280,7 +283,7 @@ class _Parameters:
     def rename(self) -> None:
         for function in _outermost(self._tree):
             used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-            letters = (letter for letter in string.ascii_letters if letter not in used and letter not in self._kept)
+            short_ones = (name for name in series() if name not in used and name not in self._kept)
             short: dict[str, str] = {}
             inner = [node for node in ast.walk(function) if isinstance(node, FUNCTIONS) and node is not function]
             if any(isinstance(node, ast.ClassDef) for node in ast.walk(function)):
@@ -288,8 +291,8 @@ class _Parameters:
             for node in ast.walk(function):
                 named = [node.name] if node in inner else []
                 for name in [*named, *(_parameters(node) if not self._all else _locals(node))]:
-                    if len(name) > 1 and name not in self._kept and name not in short:
-                        short[name] = next(letters)
+                    if name not in self._kept and name not in short:
+                        short[name] = next(short_ones)
             kept = {arg.arg for node in ast.walk(function) for arg in _others(node)}
             for node in inner:
                 node.name = short.get(node.name, node.name)
