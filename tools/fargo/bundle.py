@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from fargo import flat, names, romfs
+from fargo import flat, fold, names, romfs
 from fargo.console import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,6 +81,7 @@ def _short(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str]) -> l
             del trees[name]
     public = [short for name, short in new.items() if name.split(".")[0] in ("board", "board_start", "port")]
     public += ["ocf", "ocf.resource"]
+    fold.fold(trees, public, mentioned)
     short = names.shorten(trees, {new[name] for name in _OPEN_TO_APPS & set(new)}, public, mentioned)
     found = []
     for name, _text in files:
