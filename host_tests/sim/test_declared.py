@@ -20,14 +20,13 @@ def __setattr__(self, name, value):
 
 
 def checked(trees, *_others):
-    """As names.shorten, but all keep their names, and what is stored is looked at."""
+    """As names.rename, but all keep their names, and what is stored is looked at."""
     scopes = Scopes(trees)
     for module, tree in trees.items():
         for node in tree.body:
             if isinstance(node, ast.ClassDef):
                 declared = tuple(sorted(scopes.of_objects((module, node.name))[0]))
                 node.body += ast.parse(CHECK.format(name=node.name, declared=declared)).body
-    return {module: ast.unparse(tree) for module, tree in trees.items()}
 
 
 def by_string():
@@ -40,7 +39,7 @@ def by_string():
 @pytest.fixture
 def looked_at(monkeypatch):
     bundle._short.cache_clear()
-    monkeypatch.setattr(names, "shorten", checked)
+    monkeypatch.setattr(names, "rename", checked)
     yield
     bundle._short.cache_clear()
 

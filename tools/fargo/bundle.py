@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from fargo import flat, fold, names, romfs
+from fargo import flat, fold, names, romfs, texts
 from fargo.console import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,14 +82,15 @@ def _short(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str]) -> l
     public = [short for name, short in new.items() if name.split(".")[0] in ("board", "board_start", "port")]
     public += ["ocf", "ocf.resource"]
     fold.fold(trees, public, mentioned)
-    short = names.shorten(trees, {new[name] for name in _OPEN_TO_APPS & set(new)}, public, mentioned)
+    names.rename(trees, {new[name] for name in _OPEN_TO_APPS & set(new)}, public, mentioned)
+    texts.apart(trees, {"main", *mentioned}, mentioned)
     found = []
     for name, _text in files:
         module = flat.module(name)
-        if new[module] not in short:
+        if new[module] not in trees:
             continue
         path = name if new[module] == module else new[module] + ".py"
-        found.append((path, short[new[module]]))
+        found.append((path, ast.unparse(trees[new[module]])))
     return found
 
 

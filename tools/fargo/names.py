@@ -56,13 +56,23 @@ def shorten(
     The parameters of modules `open_to_apps` stay: apps may give them by keyword. So do all names that `public` modules
     have, but for private ones, and those that are `mentioned`.
     """
+    rename(trees, open_to_apps, public, mentioned)
+    return {module: ast.unparse(tree) for module, tree in trees.items()}
+
+
+def rename(
+    trees: Mapping[str, ast.Module],
+    open_to_apps: Iterable[str] = (),
+    public: Iterable[str] = (),
+    mentioned: Collection[str] = (),
+) -> None:
+    """As `shorten`, without the text."""
     keywords = {node.arg for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.keyword)}
     keywords |= set(mentioned)
     _Names(trees, public, mentioned).shorten()
     for module, tree in trees.items():
         if module not in open_to_apps:
             _Parameters(tree, keywords).rename()
-    return {module: ast.unparse(tree) for module, tree in trees.items()}
 
 
 def shorten_source(text: str) -> str:
