@@ -9,7 +9,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
-from fargo.scopes import FUNCTIONS, Scopes, Use
+from fargo.scopes import FUNCTIONS, Scopes, Use, strings
 
 _MOST = 1 << 30  # what MicroPython keeps in a word, on 32 bits
 
@@ -23,7 +23,7 @@ def fold(trees: Mapping[str, ast.Module], public: Collection[str] = (), mentione
     """
     scopes = Scopes(trees)
     uses: dict[_Global, list[Use]] = defaultdict(list)
-    left = {*mentioned, *(node.value for tree in trees.values() for node in ast.walk(tree) if _is_text(node))}
+    left = {*mentioned, *(text for tree in trees.values() for text in strings(tree))}
     for use in scopes.uses:
         if use.module is None:
             left.add(use.name)
@@ -44,10 +44,6 @@ def fold(trees: Mapping[str, ast.Module], public: Collection[str] = (), mentione
     values = {id(use.node): value for key, value in known.items() for use in uses[key]}
     for module, tree in trees.items():
         _Folder(values, away, {name for at, name in known if at == module and (at, name) not in stays}).visit(tree)
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _numbers(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -88,7 +84,9 @@ def _follow(
         before = len(away)
         for module, tree in trees.items():
             for node in tree.body:
-                for alias in node.names if isinstance(node, ast.ImportFrom) else ():
+                if not isinstance(node, ast.ImportFrom):
+                    continue
+                for alias in node.names:
                     here, there = (module, alias.asname or alias.name), (str(node.module), alias.name)
                     if there in known and here[1] not in left and _times_bound(uses[here]) == 1:
                         known[here] = known[there]

@@ -10,9 +10,9 @@ the device, so those that only Fargo's own code knows become short ones, the sam
 * a name that is a global here and an attribute there, of something that may be this module, is one name, and both hold;
 * what a class body reads from its module is no name that the body binds.
 
-The parameters of functions, and functions within functions, have short names that the function reads nothing else by. What MicroPython has, strings, what
-callers give by keyword, errors' names and what apps use stay as they are, and none of these is a new name.
-All of Fargo's modules are renamed together, and the result depends on their text and the app's alone.
+The parameters of functions, and functions within functions, get short names that the function reads nothing else by. What
+MicroPython has, strings, what callers give by keyword, errors' names and what apps use stay as they are, and none of these
+is a new name. All of Fargo's modules are renamed together, and the result depends on their text and the app's alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import string
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from fargo.scopes import FUNCTIONS, Scopes, constants
+from fargo.scopes import FUNCTIONS, Scopes, constants, strings
 
 _PRIVATE = re.compile(r"_[a-zA-Z][a-zA-Z0-9_]*$")
 _SPECIAL = re.compile(r"__\w+__$")
@@ -117,12 +117,12 @@ class _Names:
         self._trees = trees
         self._scopes = scopes = Scopes(trees)
         self._attributes = {use.name for use in scopes.uses if use.module is None}
-        self._strings = {node.value for node in _nodes(trees) if isinstance(node, ast.Constant) and _is_text(node)}
-        self._strings -= {module for module in trees if _PRIVATE.match(module)}  # what phases are given
-        self._kept = {*self._strings, *mentioned, *_errors(trees), *_BUILTIN}
+        texts = {text for tree in trees.values() for text in strings(tree)}
+        texts -= {module for module in trees if _PRIVATE.match(module)}  # what phases are given
+        self._kept = {*texts, *mentioned, *_errors(trees), *_BUILTIN}
         self._kept |= {part for module in trees if "." in module for part in module.split(".")}
         self._kept_public = {*_PLATFORM.split(), *scopes.platform}
-        self._kept_public |= {node.arg for node in _nodes(trees) if isinstance(node, ast.keyword) and node.arg}
+        self._kept |= {node.arg for node in _nodes(trees) if isinstance(node, ast.keyword) and node.arg}
         for module in set(public) & set(trees):
             self._kept_public |= {name for node in ast.walk(trees[module]) for name, _stored in _names(node)}
         # Constants that the compiler folds if a `_` begins their name, and then nobody can import them.
@@ -214,15 +214,12 @@ def _nodes(trees: Mapping[str, ast.Module]) -> Iterator[ast.AST]:
         yield from ast.walk(tree)
 
 
-def _is_text(node: ast.Constant) -> bool:
-    return isinstance(node.value, str)
-
-
 def _name_all_imports(trees: Mapping[str, ast.Module]) -> None:
     """`from store import save as save`: what is imported and what it is called here may get different names."""
     for node in _nodes(trees):
-        ours = isinstance(node, ast.ImportFrom) and node.module in trees
-        for alias in node.names if ours or isinstance(node, ast.Import) else ():  # type: ignore[union-attr]
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        for alias in node.names if isinstance(node, ast.Import) or node.module in trees else ():
             if "." not in alias.name and alias.name != "*" and not alias.asname:
                 alias.asname = alias.name
 

@@ -1,19 +1,19 @@
 """What each name in device code means: a global of some module, an attribute of an object, or a local of a function.
 
-By Python's rules of scope, for the modules of an image together: what is imported from a module, or said of a module that was
-imported or brought by a phase (`store.save`), is a global of that module.
+By Python's rules of scope, for the modules of an image together: what is imported from a module, or said of a module that
+was imported or brought by a phase (`store.save`), is a global of that module.
 """
 
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_SCOPES = (*FUNCTIONS, ast.Lambda, *_COMPREHENSIONS, ast.ClassDef)
+_STATIC = {"staticmethod", "classmethod"}
 
 
 class Use(NamedTuple):
@@ -28,8 +28,8 @@ class Use(NamedTuple):
 
 
 class Class:
-    """A class: what its own text gives its objects (`attributes`) and binds in its body (`body`), which globals the body reads
-    (`read`), and its bases as (module, name), None for one that is not known."""
+    """A class: what its own text gives its objects (`attributes`) and binds in its body (`body`), which globals that body
+    reads (`read`), and its bases as (module, name), None for one that is not known."""
 
     def __init__(self) -> None:
         self.attributes: set[str] = set()
@@ -49,7 +49,7 @@ class Scopes:
     def __init__(self, trees: Mapping[str, ast.Module]) -> None:
         self.trees = trees
         self.uses: list[Use] = []
-        self.globals = {module: _bound(tree) | _declared(tree) for module, tree in trees.items()}
+        self.globals = {module: {*_bindings(tree)} | _declared(tree) for module, tree in trees.items()}
         self.locals: dict[str, set[str]] = defaultdict(set)
         self.classes: dict[tuple[str, str], Class] = defaultdict(Class)
         self.stored: set[str] = set()
@@ -92,13 +92,18 @@ def constants(tree: ast.Module) -> set[str]:
     }
 
 
+def strings(node: ast.AST) -> set[str]:
+    """All texts in a node."""
+    return {one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+
+
 class _Function:
     """The scope of a function, lambda or comprehension: what it binds, and to which modules."""
 
     def __init__(self, node: ast.AST, modules: Mapping[str, object]) -> None:
         said = [one for one in _own(node) if isinstance(one, (ast.Global, ast.Nonlocal))]
         self.globals = {name for one in said if isinstance(one, ast.Global) for name in one.names}
-        self.names = _bound(node) - {name for one in said for name in one.names}
+        self.names = {*_bindings(node)} - {name for one in said for name in one.names}
         self.modules = _modules(node, modules)
 
 
@@ -221,12 +226,11 @@ class _Walk:
         before = self._self
         if self._class is not None:
             first = args.args[0].arg if args.args else ""
-            again = any(isinstance(n, ast.Name) and n.id == first and not isinstance(n.ctx, ast.Load) for n in ast.walk(node))
-            decorated = not isinstance(node, ast.Lambda) and any(
-                getattr(one, "id", "") in ("staticmethod", "classmethod")
-                for one in node.decorator_list  # type: ignore[attr-defined]
+            again = any(
+                n.id == first and isinstance(n.ctx, ast.Store) for n in ast.walk(node) if isinstance(n, ast.Name)
             )
-            self._self = None if again or decorated or self._functions else (first, self._class)
+            static = {getattr(one, "id", "") for one in getattr(node, "decorator_list", ())} & _STATIC
+            self._self = None if again or static or self._functions else (first, self._class)
         elif not self._functions:
             self._self = None
         body = node.body if isinstance(node.body, list) else [node.body]  # type: ignore[attr-defined]
@@ -250,15 +254,15 @@ class _Walk:
             self._visit(one)
         # Of one in a function or a class nothing else knows the name; two may have the same.
         top = not self._functions and self._class is None
-        one = self._scopes.classes[self._module, node.name if top else f"{node.name}:{node.lineno}"]
-        one.bases += [base for base in map(self._base, node.bases) if base != ("", "")]
-        one.body |= _bound(node)
-        one.attributes |= one.body | {
+        found = self._scopes.classes[self._module, node.name if top else f"{node.name}:{node.lineno}"]
+        found.bases += [base for base in map(self._base, node.bases) if base != ("", "")]
+        found.body |= {*_bindings(node)}
+        found.attributes |= found.body | {
             n.target.id for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)
         }
-        self._scopes.made |= one.body
+        self._scopes.made |= found.body
         before = self._class, self._functions, self._self
-        self._class, self._self = one, None
+        self._class, self._self = found, None
         for child in node.body:
             self._visit(child)
         self._class, self._functions, self._self = before
@@ -334,26 +338,24 @@ def _parts(node: ast.AST) -> list[ast.AST]:
     return list(ast.iter_child_nodes(node))
 
 
-def _bound(node: ast.AST) -> set[str]:
-    """The names that a scope binds itself."""
-    found = set()
+def _bindings(node: ast.AST) -> Iterator[str]:
+    """The names that a scope binds itself, each as often as it does."""
     for one in _own(node):
         if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load):
-            found.add(one.id)
+            yield one.id
         elif isinstance(one, ast.arg):
-            found.add(one.arg)
+            yield one.arg
         elif isinstance(one, (*FUNCTIONS, ast.ClassDef)):
-            found.add(one.name)
-        elif isinstance(one, ast.ExceptHandler) and one.name:
-            found.add(one.name)
+            yield one.name
+        elif isinstance(one, ast.ExceptHandler):
+            yield from [one.name] if one.name else []
         elif isinstance(one, ast.alias) and one.name != "*":
-            found.add(one.asname or one.name.split(".")[0])
-    return found
+            yield one.asname or one.name.split(".")[0]
 
 
-def _declared(tree: ast.Module) -> set[str]:
+def _declared(node: ast.AST) -> set[str]:
     """What functions say is global."""
-    return {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    return {name for one in ast.walk(node) if isinstance(one, ast.Global) for name in one.names}
 
 
 def _origins(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
@@ -365,22 +367,10 @@ def _origins(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
 
 def _modules(node: ast.AST, ours: Mapping[str, object]) -> dict[str, str]:
     """Name -> module, of what a scope binds once, to a module."""
-    times: dict[str, int] = defaultdict(int)
+    times = Counter(_bindings(node))
+    declared = _declared(node)
     found = {}
     for one in _own(node):
-        if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load):
-            times[one.id] += 1
-        elif isinstance(one, ast.arg):
-            times[one.arg] += 1
-        elif isinstance(one, (*FUNCTIONS, ast.ClassDef)):
-            times[one.name] += 1
-        elif isinstance(one, ast.ExceptHandler) and one.name:
-            times[one.name] += 1
-        elif isinstance(one, ast.alias):
-            times[one.asname or one.name.split(".")[0]] += 1
-        elif isinstance(one, (ast.Global, ast.Nonlocal)):
-            for name in one.names:
-                times[name] += 2
         if isinstance(one, ast.Import):
             for alias in one.names:
                 if alias.asname or "." not in alias.name:
@@ -391,7 +381,7 @@ def _modules(node: ast.AST, ours: Mapping[str, object]) -> dict[str, str]:
                     found[alias.asname or alias.name] = f"{one.module}.{alias.name}"
         elif isinstance(one, ast.withitem):
             found.update(_phase(one, ours))
-    return {name: module for name, module in found.items() if times[name] == 1}
+    return {name: module for name, module in found.items() if times[name] == 1 and name not in declared}
 
 
 def _phase(item: ast.withitem, ours: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -402,6 +392,6 @@ def _phase(item: ast.withitem, ours: Mapping[str, object]) -> Iterator[tuple[str
     into = item.optional_vars
     targets = into.elts if isinstance(into, ast.Tuple) else [into]
     for arg, target in zip(call.args, targets, strict=False):
-        if len(targets) == len(call.args) and isinstance(target, ast.Name) and isinstance(arg, ast.Constant):
-            if arg.value in ours:
-                yield target.id, arg.value
+        name = arg.value if isinstance(arg, ast.Constant) else None
+        if len(targets) == len(call.args) and isinstance(target, ast.Name) and isinstance(name, str) and name in ours:
+            yield target.id, name

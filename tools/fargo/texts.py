@@ -23,7 +23,7 @@ def apart(trees: Mapping[str, ast.Module], entries: Collection[str], mentioned: 
     resident = _closure(trees, entries)
     held = {*_EVERYWHERE, *mentioned, *_named(trees)}
     for module in resident:
-        held |= {node.value for node in _texts(trees[module])}
+        held |= {str(node.value) for node in _texts(trees[module])}
     for module, tree in trees.items():
         if module not in resident:
             _move(tree, held, mentioned)
@@ -42,7 +42,8 @@ def _closure(trees: Mapping[str, ast.Module], entries: Collection[str]) -> set[s
             if isinstance(node, ast.Import):
                 todo += [alias.name for alias in node.names if alias.name in trees]
             elif isinstance(node, ast.ImportFrom):
-                todo += [name for name in (node.module, *(f"{node.module}.{a.name}" for a in node.names)) if name in trees]
+                meant = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+                todo += [name for name in meant if name in trees]
     return found
 
 
@@ -81,7 +82,7 @@ def _is_object(node: ast.AST) -> bool:
 
 
 def _move(tree: ast.Module, held: Collection[str], mentioned: Collection[str]) -> None:
-    said = {id(node): node.value for node in _texts(tree) if node.value not in held}
+    said = {id(node): str(node.value) for node in _texts(tree) if node.value not in held}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr) or getattr(getattr(node, "func", None), "id", "") in ("phase", "const"):
             for inner in ast.walk(node):  # what a phase is given is a module's name
