@@ -91,6 +91,7 @@ found = Child.first_of, Child.second_of, Child.third_of
 class One:
     def __init__(self):
         self.of_one = 1
+        self.more_of = self.most_of = 4
 class Two:
     def __init__(self, one):
         self.of_two = 2
@@ -99,7 +100,7 @@ class Two:
         inner(one)
 one = One()
 two = Two(one)
-found = one.of_one, one.put_there, two.of_two
+found = one.of_one, one.put_there, two.of_two, one.more_of, one.most_of
 """,
     },
     "a module that is a value": {
@@ -132,9 +133,28 @@ class One:
 found = One().ask(), first_value
 """,
     },
+    "a class body that reads what it does not bind": {
+        "main": """
+first_global = 1
+class One:
+    first_of = 7
+    second_of = first_global
+found = One.first_of, One.second_of, first_global, first_global, first_global
+""",
+    },
     "what a function and a module call alike": {
         "main": """
 shared_name = 1
+def nested():
+    shared_name = 20
+    def inner_two():
+        global shared_name
+        shared_name += 1
+    inner_two()
+    return shared_name
+def with_short(_0, _1=2):
+    _2 = nested()
+    return _0 + _1 + _2 + shared_name
 def one(shared_name):
     other_name = shared_name
     def inner_one():
@@ -146,7 +166,7 @@ def two():
     global shared_name
     shared_name += 1
     return [shared_name for shared_name in (5, 6)], shared_name
-found = one(4), two(), shared_name
+found = one(4), two(), nested(), with_short(3), shared_name
 """,
     },
     "names in strings": {
