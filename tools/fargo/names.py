@@ -199,7 +199,7 @@ class _Names:
                 for new in free
                 if new not in unique
                 and not any(new in self._taken[place] for place in where)
-                
+                and not any(new in scopes.locals[module] for module in modules)
                 and not (key in self._constants and new[0] == "_")
             )
             if module is None and name in everywhere:
