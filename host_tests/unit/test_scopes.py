@@ -135,7 +135,7 @@ found = One().ask(), first_value
     },
     "a class body that reads what it does not bind": {
         "main": """
-first_global = 1
+first_global = [1]
 class One:
     first_of = 7
     second_of = first_global
