@@ -8,7 +8,7 @@ import ast
 
 import pytest
 from fargo import bundle, names
-from fargo.scopes import Scopes
+from fargo.uses import Scopes
 from sim.rig import ISVV, SWU, UPGRADE
 
 CHECK = """

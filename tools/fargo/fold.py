@@ -9,7 +9,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
-from fargo.scopes import FUNCTIONS, Scopes, Use, strings
+from fargo.uses import FUNCTIONS, Scopes, Use, strings
 
 _MOST = 1 << 30  # what MicroPython keeps in a word, on 32 bits
 

@@ -24,7 +24,7 @@ import string
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from fargo.scopes import FUNCTIONS, Scopes, constants, strings
+from fargo.uses import FUNCTIONS, Scopes, constants, strings
 
 _PRIVATE = re.compile(r"_[a-zA-Z][a-zA-Z0-9_]*$")
 _SPECIAL = re.compile(r"__\w+__$")

@@ -12,7 +12,7 @@ import builtins
 from collections.abc import Collection, Iterator, Mapping
 
 from fargo.names import series
-from fargo.scopes import Scopes
+from fargo.uses import Scopes
 
 _MOST = 10  # letters: MICROPY_ALLOC_PARSE_INTERN_STRING_LEN
 _EVERYWHERE = frozenset(("", " ", "/", "\n", "*", "_", "utf-8", ",", ".", *dir(builtins)))  # MicroPython has them
