@@ -94,6 +94,23 @@ found = total(1, 2, 3, scale=2, extra=4), other(1, label="y"), other(5)
     assert short("one", one=text)["one"].count("amount") == 2
 
 
+def test_source_keeps_what_is_public_and_no_local_name():
+    text = """
+class Reader:
+    def __init__(self, start):
+        self._place = start
+    def read(self, amount, limit=3):
+        least = min(amount, limit)  # words
+        self._place += least
+        return self._place
+found = Reader(2).read(5, limit=4)
+"""
+    new = names.shorten_source(text)
+    assert ran(new)["found"] == ran(text)["found"] == 6
+    assert not {"start", "_place", "amount", "least", "words"} & set(re.findall(r"\w+", new))
+    assert {"Reader", "read", "limit", "found"} <= set(re.findall(r"\w+", new))
+
+
 def test_errors_that_are_caught_keep_their_name_apart():
     text = """
 def work(error, value):

@@ -25,7 +25,7 @@ def results(trees):
 def shortened(sources, public=()):
     trees = {module: ast.parse(text) for module, text in sources.items()}
     fold.fold(trees, public, {"found"})
-    names.rename(trees, (), public, {"found"})
+    names.rename(trees, (), {"found"})
     texts.apart(trees, {"nothing"}, {"found"})
     return trees
 

@@ -82,7 +82,10 @@ def _short(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str]) -> l
     public = [short for name, short in new.items() if name.split(".")[0] in ("board", "board_start", "port")]
     public += ["ocf", "ocf.resource"]
     fold.fold(trees, public, mentioned)
-    names.rename(trees, {new[name] for name in _OPEN_TO_APPS & set(new)}, public, mentioned)
+    for name in _OPEN_TO_APPS & set(new):
+        names.keep_parameters(trees[new[name]])
+    documented = {name for module in public if module in trees for name in names.public_names(trees[module])}
+    names.rename(trees, documented, mentioned)
     texts.apart(trees, {"main", *mentioned}, mentioned)
     found = []
     for name, _text in files:

@@ -56,23 +56,30 @@ def shorten(
     The parameters of modules `open_to_apps` stay: apps may give them by keyword. So do all names that `public` modules
     have, but for private ones, and those that are `mentioned`.
     """
-    rename(trees, open_to_apps, public, mentioned)
+    for module in open_to_apps:
+        keep_parameters(trees[module])
+    rename(trees, {name for module in public for name in public_names(trees[module])}, mentioned)
     return {module: ast.unparse(tree) for module, tree in trees.items()}
 
 
-def rename(
-    trees: Mapping[str, ast.Module],
-    open_to_apps: Iterable[str] = (),
-    public: Iterable[str] = (),
-    mentioned: Collection[str] = (),
-) -> None:
-    """As `shorten`, without the text."""
-    keywords = {node.arg for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.keyword)}
-    keywords |= set(mentioned)
+def rename(trees: Mapping[str, ast.Module], public: Collection[str] = (), mentioned: Collection[str] = ()) -> None:
+    """Change the modules `trees` so that they have short names, but for what is `mentioned` or one of the `public` names."""
+    keywords = {node.arg for node in _nodes(trees) if isinstance(node, ast.keyword)} | set(mentioned)
     _Names(trees, public, mentioned).shorten()
-    for module, tree in trees.items():
-        if module not in open_to_apps:
-            _Parameters(tree, keywords).rename()
+    for tree in trees.values():
+        _Parameters(tree, keywords).rename()
+
+
+def keep_parameters(tree: ast.Module) -> None:
+    """Have the functions of a module keep their parameters, in whatever module they will be."""
+    for node in ast.walk(tree):
+        if isinstance(node, (*FUNCTIONS, ast.Lambda)):
+            node.keeps_parameters = True  # type: ignore[union-attr]
+
+
+def public_names(tree: ast.Module) -> set[str]:
+    """What a module names, but for what is private."""
+    return {name for node in ast.walk(tree) for name, _stored in _names(node) if not _PRIVATE.match(name)}
 
 
 def shorten_source(text: str) -> str:
@@ -82,7 +89,7 @@ def shorten_source(text: str) -> str:
     """
     tree = ast.parse(text)
     keywords = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
-    shorten({"": tree}, [""], [""])
+    _Names({"": tree}, public_names(tree), ()).shorten()
     _Parameters(tree, keywords, also_locals=True).rename()
     return ast.unparse(tree) + "\n"
 
@@ -113,7 +120,7 @@ _Key = tuple[str | None, str]  # (module, name) of a global; (None, name) of an 
 class _Names:
     """All names of the modules `trees`: where each is, and what may be done with it."""
 
-    def __init__(self, trees: Mapping[str, ast.Module], public: Iterable[str], mentioned: Collection[str]) -> None:
+    def __init__(self, trees: Mapping[str, ast.Module], public: Collection[str], mentioned: Collection[str]) -> None:
         self._trees = trees
         self._scopes = scopes = Scopes(trees)
         self._attributes = {use.name for use in scopes.uses if use.module is None}
@@ -121,10 +128,8 @@ class _Names:
         texts -= {module for module in trees if _PRIVATE.match(module)}  # what phases are given
         self._kept = {*texts, *mentioned, *_errors(trees), *_BUILTIN}
         self._kept |= {part for module in trees if "." in module for part in module.split(".")}
-        self._kept_public = {*_PLATFORM.split(), *scopes.platform}
+        self._kept_public = {*_PLATFORM.split(), *scopes.platform, *public}
         self._kept |= {node.arg for node in _nodes(trees) if isinstance(node, ast.keyword) and node.arg}
-        for module in set(public) & set(trees):
-            self._kept_public |= {name for node in ast.walk(trees[module]) for name, _stored in _names(node)}
         # Constants that the compiler folds if a `_` begins their name, and then nobody can import them.
         self._constants = {self._key(module, name) for module, tree in trees.items() for name in constants(tree)}
         self._new: dict[_Key, str] = {}
@@ -289,6 +294,8 @@ class _Parameters:
 
     def rename(self) -> None:
         for function in _outermost(self._tree):
+            if hasattr(function, "keeps_parameters"):
+                continue
             used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
             short_ones = (name for name in series() if name not in used and name not in self._kept)
             short: dict[str, str] = {}
