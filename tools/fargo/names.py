@@ -89,6 +89,19 @@ def mentions(text: str) -> set[str]:
     return found
 
 
+def imported(text: str) -> set[str]:
+    """Every module that the source `text` may import, also by a string. Raises SyntaxError."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+    return found
+
+
 # Names
 
 
