@@ -109,7 +109,7 @@ def _short(
     old = {short: name for name, short in new.items()}
     paths = {new[flat.module(name)]: name for name, _text in files}
     found = []
-    for name, tree in link.link(trees, joined, _ENTRY, mentioned, also).items():
+    for name, tree in link.link(trees, joined, _ENTRY, mentioned, apart, also).items():
         path = paths[name] if flat.module(paths[name]) == name else name + ".py"
         found.append(_Linked(path, ast.unparse(tree), tuple(old[module] for module in joined[name])))
     return found

@@ -30,7 +30,7 @@ def groups(trees: Mapping[str, ast.Module], entry: str, apart: Collection[str] =
         for name in closure([root], static) - resident:
             brought.setdefault(name, set()).add(root)
     kinds: dict[object, list[str]] = {}
-    for name in _order(sorted({*resident, *brought}), static):
+    for name in order(sorted({*resident, *brought}), static):
         kind: object = frozenset(brought.get(name, ()))
         if name in opaque or (name in resident and name in roots):
             kind = name
@@ -51,6 +51,27 @@ def closure(roots: Iterable[str], edges: Mapping[str, Collection[str]]) -> set[s
         if name in edges and name not in found:
             found.add(name)
             todo += [*edges[name], *(name[:at] for at, letter in enumerate(name) if letter == ".")]
+    return found
+
+
+def order(names: Iterable[str], edges: Mapping[str, Iterable[str]]) -> list[str]:
+    """`names` and all that they import, each after what it imports. Raises Failure for imports in a circle."""
+    found: list[str] = []
+    above: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in above:
+            raise Failure(f"modules import each other in a circle: {' -> '.join([*above[above.index(name) :], name])}")
+        if name in found:
+            return
+        above.append(name)
+        for other in edges[name]:
+            visit(other)
+        above.pop()
+        found.append(name)
+
+    for name in names:
+        visit(name)
     return found
 
 
@@ -93,23 +114,3 @@ def _late(tree: ast.Module, ours: Collection[str]) -> Iterator[str]:
                 yield from [arg.value] if arg.value in ours else []
         elif isinstance(node, (ast.Import, ast.ImportFrom)) and node not in tree.body:
             yield from _modules(node, ours)
-
-
-def _order(names: Iterable[str], edges: Mapping[str, Iterable[str]]) -> list[str]:
-    found: list[str] = []
-    above: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in above:
-            raise Failure(f"modules import each other in a circle: {' -> '.join([*above[above.index(name) :], name])}")
-        if name in found:
-            return
-        above.append(name)
-        for other in edges[name]:
-            visit(other)
-        above.pop()
-        found.append(name)
-
-    for name in names:
-        visit(name)
-    return found

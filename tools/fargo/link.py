@@ -26,18 +26,20 @@ def link(
     groups: Mapping[str, list[str]],
     entry: str,
     known: Collection[str] = (),
+    apart: Collection[str] = (),
     also: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, ast.Module]:
     """What the modules `trees`, which are changed, become: by the names of their `groups`.
 
     The group of `entry` can be imported as each of its modules `also`, too, of which these names and those in `known` are
     known outside. So are the public names that `entry` itself makes, and of the module that gives another group its name
-    all that is called as any attribute, text, or one of `known`. Raises Failure for what cannot be linked.
+    all that is called as any attribute, text, or one of `known`; of modules `apart` what they import, too. Raises Failure
+    for what cannot be linked.
     """
     if also:
         trees = {**trees, _REGISTRATION: _registration(also, entry)}
         groups = {**groups, entry: [*groups[entry], _REGISTRATION]}
-    return _Linker(trees, groups, entry, known, also or {}).link()
+    return _Linker(trees, groups, entry, known, apart, also or {}).link()
 
 
 def _registration(names: Iterable[str], entry: str) -> ast.Module:
@@ -61,10 +63,12 @@ class _Linker:
         groups: Mapping[str, list[str]],
         entry: str,
         known: Collection[str],
+        apart: Collection[str],
         also: Mapping[str, Collection[str]],
     ) -> None:
         self._groups = groups
         self._entry = entry
+        self._apart = apart
         self._also = also
         self._of = {module: group for group, modules in groups.items() for module in modules}
         self._modules = {name: Module(name, trees[name], trees) for name in self._of}
@@ -115,8 +119,17 @@ class _Linker:
                     continue
                 if thing.module == module.name or module.name == group or thing.module in self._also:
                     found[thing] = name
-        if len(set(found.values())) < len(found):
-            raise Failure(f"two things of {group} are known outside by one name")
+        return found | self._passed_on(group)
+
+    def _passed_on(self, group: str) -> dict[Thing, str]:
+        """Things of others that a group is asked for, which only apps do."""
+        found: dict[Thing, str] = {}
+        if group in self._apart:
+            module = self._modules[group]
+            for name in sorted(self._outside):
+                thing = self._meanings.of(module, name)
+                if thing and (not thing.ours or thing.name and self._is_foreign(thing, group)):
+                    found[thing] = name
         return found
 
     def _drop(self) -> None:
@@ -157,6 +170,8 @@ class _Linker:
     def _own_names(self, group: str) -> dict[Thing, str]:
         """The names of what a group makes."""
         found = self._visible(group)
+        if len(set(found.values())) < len(found):
+            raise Failure(f"two things of {group} are known outside by one name")
         modules = self._in(group)
         inner = self._inner(group)
         for module in modules:
@@ -213,6 +228,8 @@ class _Linker:
                     thing = Thing(self._of[thing.module], None, True)
                 if self._is_foreign(thing, group) or not thing.ours:
                     wanted[thing] = None
+            if module.name == group:
+                wanted.update(dict.fromkeys(self._passed_on(group)))
             for other, called in module.imported.items():
                 if called not in module.named and self._of[other] != group:
                     wanted[Thing(self._of[other], None, True)] = None
