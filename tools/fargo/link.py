@@ -77,6 +77,7 @@ class _Linker:
         self._known = {*known, *_known(trees.values())}
         self._children = {group.rpartition(".")[2] for group in groups if "." in group}  # set on packages
         self._names: dict[str, dict[Thing, str]] = {}
+        self._free: dict[str, Iterator[str]] = {}
 
     def link(self) -> dict[str, ast.Module]:
         """The linked modules."""
@@ -86,6 +87,7 @@ class _Linker:
         for module in self._modules.values():
             for part in module.parts:
                 _Resolver(self._meanings, self._of, module, part).run()
+        self._check_phases()
         self._drop()
         for group in self._groups:
             self._names[group] = self._own_names(group)
@@ -122,15 +124,23 @@ class _Linker:
         return found | self._passed_on(group)
 
     def _passed_on(self, group: str) -> dict[Thing, str]:
-        """Things of others that a group is asked for, which only apps do."""
+        """Things of others that a group imports for whoever has it: it does not name them itself, or apps do."""
         found: dict[Thing, str] = {}
-        if group in self._apart:
-            module = self._modules[group]
-            for name in sorted(self._outside):
-                thing = self._meanings.of(module, name)
-                if thing and (not thing.ours or thing.name and self._is_foreign(thing, group)):
-                    found[thing] = name
+        module = self._modules[group]
+        used = {use.name for part in module.parts for use in part.names.uses}
+        names = self._outside if group in self._apart else self._known & set(module.meaning) - used
+        for name in sorted(names):
+            thing = self._meanings.of(module, name)
+            if thing and (not thing.ours or thing.name and self._is_foreign(thing, group)):
+                found[thing] = name
         return found
+
+    def _check_phases(self) -> None:
+        """Raises Failure when something is asked of a phase's module that it does not have."""
+        parts = (part.statement for module in self._modules.values() for part in module.parts)
+        for module, name in (asked for part in parts for asked in _asked_of_phases(part)):
+            if module in self._groups and name not in self._visible(module).values():
+                raise Failure(f"{module} of a phase has no {name}")
 
     def _drop(self) -> None:
         """Leave out what nobody mentions."""
@@ -184,7 +194,7 @@ class _Linker:
             return {thing: name for name in modules[0].meaning if (thing := self._meanings.of(modules[0], name))}
         taken = inner | set(found.values())
         parts = [part for module in modules for part in module.parts]
-        free = _free(part.statement for part in parts)
+        free = self._free[group] = _free(part.statement for part in parts)
         classes = {part.statement.name for part in parts if isinstance(part.statement, ast.ClassDef)}
         for module in modules:
             for part in module.parts:
@@ -201,16 +211,17 @@ class _Linker:
                     taken.add(name)
         return found
 
-    def _name(self, thing: Thing, group: str, taken: set[str]) -> str:
-        """A name in a group for what it imports."""
+    def _name(self, thing: Thing, group: str, taken: set[str]) -> None:
+        """Find a name in a group for what it imports."""
         if thing.ours and thing.name:
             wanted = self._names[self._of[thing.module]][thing]
         else:
             wanted = (thing.name or thing.module).replace(".", "_")
-        name = next(each for each in _numbered(wanted) if each not in taken)
-        taken.add(name)
-        self._names[group][thing] = name
-        return name
+        if wanted in taken:
+            others = self._free[group] if thing.ours and _SHORT.fullmatch(wanted) else _numbered(wanted)
+            wanted = next(each for each in others if each not in taken)
+        taken.add(wanted)
+        self._names[group][thing] = wanted
 
     # Statements
 
@@ -342,6 +353,20 @@ def _known(trees: Iterable[ast.Module]) -> Iterator[str]:
                 yield node.value
             elif isinstance(node, ast.ImportFrom) and node not in tree.body:
                 yield from (alias.name for alias in node.names)
+
+
+def _asked_of_phases(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """(module, name) of what is asked of modules in `with phase(...) as ...`."""
+    for node in ast.walk(tree):
+        for item in node.items if isinstance(node, (ast.With, ast.AsyncWith)) else ():
+            call, called = item.context_expr, item.optional_vars
+            if not isinstance(call, ast.Call) or getattr(call.func, "id", "") != "phase":
+                continue
+            variables = called.elts if isinstance(called, ast.Tuple) else [called]
+            modules = {getattr(name, "id", ""): arg.value for name, arg in zip(variables, call.args, strict=True)}
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Attribute) and getattr(inner.value, "id", None) in modules:
+                    yield modules[inner.value.id], inner.attr
 
 
 def _may_go(node: ast.stmt) -> bool:
