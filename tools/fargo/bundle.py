@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from fargo import flat, groups, link, names, romfs
+from fargo import flat, groups, link, names, romfs, slim
 from fargo.console import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,7 +111,7 @@ def _short(
     found = []
     for name, tree in link.link(trees, joined, _ENTRY, mentioned, apart, also).items():
         path = paths[name] if flat.module(paths[name]) == name else name + ".py"
-        found.append(_Linked(path, ast.unparse(tree), tuple(old[module] for module in joined[name])))
+        found.append(_Linked(path, ast.unparse(slim.slim(tree)), tuple(old[module] for module in joined[name])))
     return found
 
 
