@@ -56,7 +56,17 @@ def joined(files: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
     return {flat.module(linked.path): linked.modules for linked in _linked(files)}
 
 
+def renamed(files: Mapping[str, Path]) -> dict[str, ast.Module]:
+    """Fargo's modules of `files` with short names, before they are linked: by their short names."""
+    return _renamed(*_asked_for(files)).trees
+
+
 def _linked(files: Mapping[str, Path]) -> list[_Linked]:
+    return _short(*_asked_for(files))
+
+
+def _asked_for(files: Mapping[str, Path]) -> tuple[tuple[tuple[str, bytes], ...], frozenset[str], frozenset[str]]:
+    """(Fargo's own of `files`, what the app mentions, what it may import)."""
     mentioned = {*_GIVEN, *_IMPORTED}
     imported = set(_IMPORTED)
     for name, path in files.items():
@@ -64,7 +74,7 @@ def _linked(files: Mapping[str, Path]) -> list[_Linked]:
             mentioned |= _asked(names.mentions, name, path)
             imported |= _asked(names.imported, name, path)
     sources = tuple((name, path.read_bytes()) for name, path in files.items() if _is_ours(name))
-    return _short(sources, frozenset(mentioned), frozenset(imported))
+    return sources, frozenset(mentioned), frozenset(imported)
 
 
 def called(files: Iterable[str], mentioned: Collection[str] = _IMPORTED) -> dict[str, str]:
@@ -86,25 +96,39 @@ def _asked(question: Callable[[str], set[str]], name: str, path: Path) -> set[st
         raise Failure(f"{name} of the app is no Python: {error}") from error
 
 
+class _Renamed(NamedTuple):
+    trees: dict[str, ast.Module]
+    called: dict[str, str]  # module -> its short name
+    groups: dict[str, list[str]]
+    apart: set[str]
+
+
 class _Linked(NamedTuple):
     path: str  # in the image
     text: str
     modules: tuple[str, ...]  # what it was made of, in the order in which they run
 
 
-@functools.lru_cache(4)
-def _short(
+def _renamed(
     files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], imported: frozenset[str]
-) -> list[_Linked]:
+) -> _Renamed:
     new = called([name for name, _text in files], mentioned)
     trees = {new[flat.module(name)]: flat.flatten(ast.parse(text), new) for name, text in files}
     for name in [name for name, tree in trees.items() if flat.is_bare(tree)]:
         if not any(other.startswith(name + ".") for other in trees):  # nobody imports it any more
             del trees[name]
-    apart = {new[name] for name in imported & set(new) - set(_ALSO)}
-    joined = groups.groups(trees, _ENTRY, apart)
+    apart = {new[name] for name in imported & set(new) - set(_ALSO)} & set(trees)
+    joined = groups.groups(trees, _ENTRY, apart)  # while phases are still called so
     public = [short for name, short in new.items() if name.split(".")[0] in ("board", "board_start", "port")]
     names.shorten(trees, {new[name] for name in _OPEN_TO_APPS & set(new)}, [*public, *_ALSO], mentioned)
+    return _Renamed(trees, new, joined, apart)
+
+
+@functools.lru_cache(4)
+def _short(
+    files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], imported: frozenset[str]
+) -> list[_Linked]:
+    trees, new, joined, apart = _renamed(files, mentioned, imported)
     also = {name: documented for name, documented in _ALSO.items() if name in joined[_ENTRY]}
     old = {short: name for name, short in new.items()}
     paths = {new[flat.module(name)]: name for name, _text in files}
