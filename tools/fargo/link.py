@@ -252,7 +252,7 @@ class _Linker:
             body += self._imports(new, group)
             for part in module.parts:
                 body.append(_Renamer(part, group, self._of, self._names).visit(part.statement))
-        return ast.fix_missing_locations(ast.Module(body, []))
+        return ast.Module(body, [])
 
     def _imports(self, things: Iterable[Thing], group: str) -> list[ast.stmt]:
         """Statements that give a group these things."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import functools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -54,7 +56,8 @@ def names(tree: ast.AST) -> Names:
     return Names(visitor.uses, visitor.inner, visitor.bare)
 
 
-class _Scope(NamedTuple):
+@dataclasses.dataclass
+class _Scope:
     kind: str
     parent: _Scope | None
     bound: set[str]
@@ -73,7 +76,8 @@ class _Scope(NamedTuple):
         return True
 
 
-    def hides(self) -> frozenset[str]:
+    @functools.cached_property
+    def hidden(self) -> frozenset[str]:
         """The names that are not the module's here."""
         found: set[str] = set()
         scope: _Scope | None = self
@@ -91,7 +95,7 @@ class _Visitor:
         self.bare: set[str] = set()
 
     def _note(self, scope: _Scope, node: ast.AST, field: str, at: int | None = None) -> None:
-        use = Use(node, field, at, scope.hides())
+        use = Use(node, field, at, scope.hidden)
         if scope.owns(use.name):
             self.uses.append(use)
 
@@ -144,19 +148,15 @@ class _Visitor:
         self._all(body, self._enter("function", scope, body, {arg.arg for arg in given if arg}))
 
     def _enter(self, kind: str, parent: _Scope, body: Iterable[ast.AST], bound: Iterable[str] = ()) -> _Scope:
-        here, declared = set(bound), set()
-        for node in body:
-            for inner in _own(node):
-                if isinstance(inner, ast.Global):
-                    declared |= set(inner.names)
-                elif isinstance(inner, ast.Nonlocal):
-                    pass  # bound further out
-                else:
-                    here |= set(_bound(inner))
-        for node in body:
-            for inner in _own(node):
-                if isinstance(inner, ast.Nonlocal):
-                    here -= set(inner.names)
+        here, declared, further_out = set(bound), set(), set()
+        for node in _own(body):
+            if isinstance(node, ast.Global):
+                declared |= set(node.names)
+            elif isinstance(node, ast.Nonlocal):
+                further_out |= set(node.names)
+            else:
+                here |= set(_bound(node))
+        here -= further_out
         self.inner |= here - declared
         return _Scope(kind, parent, here, declared)
 
@@ -166,19 +166,18 @@ def _outside(args: ast.arguments) -> list[ast.AST | None]:
     return [*args.defaults, *args.kw_defaults]
 
 
-def _own(node: ast.AST) -> Iterator[ast.AST]:
+def _own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """The nodes of one scope: not what is within its functions and classes."""
-    yield node
-    if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-        inside: Iterable[ast.AST] = node.decorator_list
-    elif isinstance(node, ast.Lambda):
-        inside = ()
-    elif isinstance(node, _COMPREHENSIONS):
-        inside = [each for each in ast.walk(node) if isinstance(each, ast.NamedExpr)]  # of the function around it
-    else:
-        inside = ast.iter_child_nodes(node)
-    for each in inside:
-        yield from _own(each)
+    todo = list(body)
+    while todo:
+        node = todo.pop()
+        yield node
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            todo += node.decorator_list
+        elif isinstance(node, _COMPREHENSIONS):
+            todo += [each for each in ast.walk(node) if isinstance(each, ast.NamedExpr)]  # of the function around it
+        elif not isinstance(node, (ast.Lambda, ast.Name, ast.Constant)):
+            todo += ast.iter_child_nodes(node)
 
 
 def _bound(node: ast.AST) -> Iterator[str]:

@@ -17,7 +17,7 @@ def slim(tree: ast.Module) -> ast.Module:
     """`tree`, changed."""
     _forget(tree)
     _order(tree)
-    return ast.fix_missing_locations(tree)
+    return tree
 
 
 def _forget(tree: ast.Module) -> None:
