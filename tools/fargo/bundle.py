@@ -109,9 +109,7 @@ class _Linked(NamedTuple):
     modules: tuple[str, ...]  # what it was made of, in the order in which they run
 
 
-def _renamed(
-    files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], imported: frozenset[str]
-) -> _Renamed:
+def _renamed(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], imported: frozenset[str]) -> _Renamed:
     new = called([name for name, _text in files], mentioned)
     trees = {new[flat.module(name)]: flat.flatten(ast.parse(text), new) for name, text in files}
     for name in [name for name, tree in trees.items() if flat.is_bare(tree)]:
@@ -125,9 +123,7 @@ def _renamed(
 
 
 @functools.lru_cache(4)
-def _short(
-    files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], imported: frozenset[str]
-) -> list[_Linked]:
+def _short(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], imported: frozenset[str]) -> list[_Linked]:
     trees, new, joined, apart = _renamed(files, mentioned, imported)
     also = {name: documented for name, documented in _ALSO.items() if name in joined[_ENTRY]}
     old = {short: name for name, short in new.items()}

@@ -78,11 +78,16 @@ def order(names: Iterable[str], edges: Mapping[str, Iterable[str]]) -> list[str]
 def imports(tree: ast.Module, ours: Collection[str]) -> list[str]:
     """Those of `ours` that a module imports when it is imported. Raises Failure when that depends on something."""
     found = []
+    begun = False
     for node in tree.body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            found += _modules(node, ours)
+            new = list(_modules(node, ours))
+            if new and begun:
+                raise Failure(f"an import after other statements cannot be linked: {ast.unparse(node)}")
+            found += new
         elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             for inner in ast.walk(node):
+                begun |= isinstance(inner, ast.Call)
                 if isinstance(inner, (ast.Import, ast.ImportFrom)):
                     raise Failure(f"an import that depends on something cannot be linked: {ast.unparse(inner)}")
     return list(dict.fromkeys(found))
@@ -90,7 +95,24 @@ def imports(tree: ast.Module, ours: Collection[str]) -> list[str]:
 
 def is_opaque(tree: ast.Module) -> bool:
     """Whether a module looks names up by their text."""
-    return any(isinstance(node, ast.Name) and node.id in ("globals", "locals", "eval", "exec") for node in ast.walk(tree))
+    return any(
+        isinstance(node, ast.Name) and node.id in ("globals", "locals", "eval", "exec") for node in ast.walk(tree)
+    )
+
+
+def asked_of_phases(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """(module, name) of what is asked of modules in `with phase(...) as ...`."""
+    for node in ast.walk(tree):
+        for item in node.items if isinstance(node, (ast.With, ast.AsyncWith)) else ():
+            call, called = item.context_expr, item.optional_vars
+            if not isinstance(call, ast.Call) or getattr(call.func, "id", "") != "phase":
+                continue
+            variables = called.elts if isinstance(called, ast.Tuple) else [called][: len(call.args) == 1]
+            modules = {getattr(name, "id", ""): _named(arg) for name, arg in zip(variables, call.args, strict=False)}
+            for inner in ast.walk(node):
+                module = modules.get(getattr(inner.value, "id", None)) if isinstance(inner, ast.Attribute) else None
+                if module and isinstance(inner, ast.Attribute):
+                    yield module, inner.attr
 
 
 def _modules(node: ast.Import | ast.ImportFrom, ours: Collection[str]) -> Iterator[str]:
@@ -104,13 +126,16 @@ def _modules(node: ast.Import | ast.ImportFrom, ours: Collection[str]) -> Iterat
         yield str(node.module)
 
 
+def _named(node: ast.expr) -> str:
+    if not isinstance(node, ast.Constant):
+        raise Failure(f"a phase is not named: {ast.unparse(node)}")
+    return str(node.value)
+
+
 def _late(tree: ast.Module, ours: Collection[str]) -> Iterator[str]:
     """What a module brings in later: for phases, and by imports in functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "phase":
-            for arg in node.args:
-                if not isinstance(arg, ast.Constant):
-                    raise Failure(f"a phase is not named: {ast.unparse(node)}")
-                yield from [arg.value] if arg.value in ours else []
+            yield from (name for name in map(_named, node.args) if name in ours)
         elif isinstance(node, (ast.Import, ast.ImportFrom)) and node not in tree.body:
             yield from _modules(node, ours)

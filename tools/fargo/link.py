@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from fargo import scopes
 from fargo.console import Failure
+from fargo.groups import asked_of_phases
 from fargo.meaning import Meanings, Module, Part, Thing
 
 _SHORT = re.compile(r"_[0-9a-zA-Z]{1,2}|[a-zA-Z]\d{1,2}")  # as names.py makes them
@@ -138,7 +139,7 @@ class _Linker:
     def _check_phases(self) -> None:
         """Raises Failure when something is asked of a phase's module that it does not have."""
         parts = (part.statement for module in self._modules.values() for part in module.parts)
-        for module, name in (asked for part in parts for asked in _asked_of_phases(part)):
+        for module, name in (asked for part in parts for asked in asked_of_phases(part)):
             if module in self._groups and name not in self._visible(module).values():
                 raise Failure(f"{module} of a phase has no {name}")
 
@@ -189,7 +190,9 @@ class _Linker:
                 clash = {found[thing] for use, thing in part.uses if thing in found and found[thing] in use.hidden}
                 clash |= self._unknown(module, part) & set(found.values())
                 if clash:
-                    raise Failure(f"{min(clash)} of {group} is known outside, and means something else in {module.name}")
+                    raise Failure(
+                        f"{min(clash)} of {group} is known outside, and means something else in {module.name}"
+                    )
         if modules[0].opaque:
             return {thing: name for name in modules[0].meaning if (thing := self._meanings.of(modules[0], name))}
         taken = inner | set(found.values())
@@ -256,7 +259,8 @@ class _Linker:
 
     def _imports(self, things: Iterable[Thing], group: str) -> list[ast.stmt]:
         """Statements that give a group these things."""
-        plain, others = [], {}
+        plain: list[ast.alias] = []
+        others: dict[str, list[ast.alias]] = {}
         for thing in things:
             called = self._names[group][thing]
             if thing.name is None:
@@ -317,7 +321,9 @@ class _Resolver(ast.NodeTransformer):
 class _Renamer(ast.NodeTransformer):
     """Gives what a part names the names of its group."""
 
-    def __init__(self, part: Part, group: str, of: Mapping[str, str], names: Mapping[str, Mapping[Thing, str]]) -> None:
+    def __init__(
+        self, part: Part, group: str, of: Mapping[str, str], names: Mapping[str, Mapping[Thing, str]]
+    ) -> None:
         self._of, self._names, self._group = of, names, group
         self._things = {}
         for use, thing in part.uses:
@@ -355,25 +361,15 @@ def _known(trees: Iterable[ast.Module]) -> Iterator[str]:
                 yield from (alias.name for alias in node.names)
 
 
-def _asked_of_phases(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """(module, name) of what is asked of modules in `with phase(...) as ...`."""
-    for node in ast.walk(tree):
-        for item in node.items if isinstance(node, (ast.With, ast.AsyncWith)) else ():
-            call, called = item.context_expr, item.optional_vars
-            if not isinstance(call, ast.Call) or getattr(call.func, "id", "") != "phase":
-                continue
-            variables = called.elts if isinstance(called, ast.Tuple) else [called]
-            modules = {getattr(name, "id", ""): arg.value for name, arg in zip(variables, call.args, strict=True)}
-            for inner in ast.walk(node):
-                if isinstance(inner, ast.Attribute) and getattr(inner.value, "id", None) in modules:
-                    yield modules[inner.value.id], inner.attr
-
-
 def _may_go(node: ast.stmt) -> bool:
     """Whether a statement does nothing but give names."""
     if isinstance(node, (*scopes.FUNCTIONS, ast.ClassDef)):
         return not node.decorator_list
-    return isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets) and _is_still(node.value)
+    return (
+        isinstance(node, ast.Assign)
+        and all(isinstance(target, ast.Name) for target in node.targets)
+        and _is_still(node.value)
+    )
 
 
 def _is_still(node: ast.expr) -> bool:

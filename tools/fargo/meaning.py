@@ -1,4 +1,4 @@
-"""What the names of a device module mean, for `link.py`: the module's own things, others' that it imports, the platform's."""
+"""What the names of a device module mean, for `link.py`: its own things, others' that it imports, or the platform's."""
 
 from __future__ import annotations
 

@@ -75,7 +75,6 @@ class _Scope:
             scope = scope.parent
         return True
 
-
     @functools.cached_property
     def hidden(self) -> frozenset[str]:
         """The names that are not the module's here."""
@@ -183,9 +182,7 @@ def _own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
 def _bound(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
         yield node.id
-    elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-        yield node.name
-    elif isinstance(node, ast.ExceptHandler) and node.name:
-        yield node.name
+    elif isinstance(node, (*FUNCTIONS, ast.ClassDef)) or isinstance(node, ast.ExceptHandler) and node.name:
+        yield str(node.name)
     elif isinstance(node, ast.alias):
         yield node.asname or node.name.split(".")[0]
