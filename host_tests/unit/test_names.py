@@ -219,9 +219,8 @@ def test_what_an_app_mentions_keeps_its_name(tmp_path):
     files = bundle.device_files(app)
     found = bundle.shortened(files, tmp_path / "short")
     assert "dtls/transport.py" in found
-    node = bundle.called([name for name in files if name != "app.py"], {"dtls.transport"})["firmware.node"]
-    assert "import dtls.transport" in found[node + ".py"].read_text()
-    assert "self.updater.state" in found[node + ".py"].read_text()
+    assert "import dtls.transport" in found["main.py"].read_text()
+    assert "self.updater.state" in found["main.py"].read_text()
     for name in ("_0.py", "_0.mpy"):  # no module of ours is called as the app's
         (app / name).write_text("")
         assert bundle.shortened(bundle.device_files(app), tmp_path / "short")[name] == app / name

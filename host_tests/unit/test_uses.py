@@ -5,7 +5,7 @@ import sys
 import types
 
 import pytest
-from fargo import fold, names, texts
+from fargo import names, texts
 
 
 def results(trees):
@@ -22,9 +22,8 @@ def results(trees):
             sys.modules.pop(module) if old is None else sys.modules.update({module: old})
 
 
-def shortened(sources, public=()):
+def shortened(sources):
     trees = {module: ast.parse(text) for module, text in sources.items()}
-    fold.fold(trees, public, {"found"})
     names.rename(trees, (), {"found"})
     texts.apart(trees, {"nothing"}, {"found"})
     return trees
@@ -223,23 +222,6 @@ def test_what_cannot_meet_shares_its_name():
     assert (
         len({node.name for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}) == 1
     )
-
-
-def test_small_numbers_have_no_names_and_public_ones_both():
-    trees = {
-        "one": ast.parse(
-            "from port import const\nMANY = const(5)\n_OWN = const(6)\nBIG = 1 << 40\nTEXT = 'MENTIONED'\n"
-        ),
-        "two": ast.parse("MENTIONED = 1\nKEPT = 2\n"),
-        "three": ast.parse(
-            "from one import MANY, BIG\nfrom two import KEPT, MENTIONED\na = MANY, BIG, KEPT, MENTIONED\n"
-        ),
-    }
-    fold.fold(trees, ["two"])
-    text = {module: ast.unparse(tree) for module, tree in trees.items()}
-    assert "MANY" not in text["one"] and "_OWN = const(6)" in text["one"]
-    assert text["two"] == "MENTIONED = 1\nKEPT = 2"
-    assert text["three"] == "from one import BIG\nfrom two import MENTIONED\na = (5, BIG, 2, MENTIONED)"
 
 
 def test_texts_of_phases_are_objects_and_those_of_the_rest_names():

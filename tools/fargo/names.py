@@ -27,6 +27,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from fargo.uses import FUNCTIONS, Scopes, constants, strings
 
 _PRIVATE = re.compile(r"_[a-zA-Z][a-zA-Z0-9_]*$")
+_SHORT = re.compile(r"_[0-9a-zA-Z]{1,2}$")
 _SPECIAL = re.compile(r"__\w+__$")
 _DIGITS = string.digits + string.ascii_letters
 _BUILTIN = frozenset(dir(builtins))
@@ -70,6 +71,25 @@ def rename(trees: Mapping[str, ast.Module], public: Collection[str] = (), mentio
         _Parameters(tree, keywords).rename()
 
 
+def recall(trees: dict[str, ast.Module], mentioned: Collection[str] = ()) -> dict[str, str]:
+    """Give the modules `trees` that have short names the first of these: what has the new name -> what it was called."""
+    short = (name for name in series() if name not in mentioned)
+    new = {module: next(short) if _SHORT.match(module) else module for module in trees}
+    _name_all_imports(trees)
+    for node in _nodes(trees):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                alias.name = new.get(alias.name, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            node.module = new.get(str(node.module), node.module)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _SHORT.match(node.value):
+            node.value = new.get(node.value, node.value)  # a phase's
+    found = {new[module]: tree for module, tree in trees.items()}
+    trees.clear()
+    trees.update(found)
+    return {short: module for module, short in new.items()}
+
+
 def keep_parameters(tree: ast.Module) -> None:
     """Have the functions of a module keep their parameters, in whatever module they will be."""
     for node in ast.walk(tree):
@@ -111,6 +131,19 @@ def mentions(text: str) -> set[str]:
     return found
 
 
+def imported(text: str) -> set[str]:
+    """Every module that the source `text` may import, also by a string. Raises SyntaxError."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+    return found
+
+
 # Names
 
 
@@ -125,7 +158,7 @@ class _Names:
         self._scopes = scopes = Scopes(trees)
         self._attributes = {use.name for use in scopes.uses if use.module is None}
         texts = {text for tree in trees.values() for text in strings(tree)}
-        texts -= {module for module in trees if _PRIVATE.match(module)}  # what phases are given
+        texts -= {module for module in trees if _SHORT.match(module)}  # what phases are given
         self._kept = {*texts, *mentioned, *_errors(trees), *_BUILTIN}
         self._kept |= {part for module in trees if "." in module for part in module.split(".")}
         self._kept_public = {*_PLATFORM.split(), *scopes.platform, *public}

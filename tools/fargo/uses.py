@@ -387,11 +387,17 @@ def _modules(node: ast.AST, ours: Mapping[str, object]) -> dict[str, str]:
 def _phase(item: ast.withitem, ours: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """`with phase("store_") as store`: (name, module) of what it brings."""
     call = item.context_expr
-    if not isinstance(call, ast.Call) or getattr(call.func, "id", "") != "phase":
+    if not isinstance(call, ast.Call):
         return
     into = item.optional_vars
     targets = into.elts if isinstance(into, ast.Tuple) else [into]
     for arg, target in zip(call.args, targets, strict=False):
         name = arg.value if isinstance(arg, ast.Constant) else None
-        if len(targets) == len(call.args) and isinstance(target, ast.Name) and isinstance(name, str) and name in ours:
+        if (
+            len(targets) == len(call.args)
+            and isinstance(target, ast.Name)
+            and isinstance(name, str)
+            and name in ours
+            and (getattr(call.func, "id", "") == "phase" or name.startswith("_"))
+        ):
             yield target.id, name
