@@ -484,7 +484,7 @@ def test_apps_find_what_is_resident_by_its_old_names(device, tmp_path):
         "assert ocf.resource.Refused is r.Refused and r.Resource is Resource and 'ocf.update' not in sys.modules\n"
         "with main.phase('ocf.update') as code:\n    assert 'ocf.update' in sys.modules\n"
         "assert 'ocf.update' not in sys.modules and not hasattr(ocf, 'update')\n"
-        "import ocf.update\nprint(ocf.update.__name__, len([n for n in sys.modules if n[-1] == '_' and n[0] != '_']))\n"
+        "import ocf.update\nprint(ocf.update.__name__, len([n for n in sys.modules if n[0] == '_' and len(n) < 4]))\n"
     )
     _joined, folder = device
     environment = {**os.environ, "MICROPYPATH": f"{tmp_path}:{folder}:.frozen"}
