@@ -27,6 +27,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from fargo.uses import FUNCTIONS, Scopes, constants, strings
 
 _PRIVATE = re.compile(r"_[a-zA-Z][a-zA-Z0-9_]*$")
+_SHORT = re.compile(r"_[0-9a-zA-Z]{1,2}$")
 _SPECIAL = re.compile(r"__\w+__$")
 _DIGITS = string.digits + string.ascii_letters
 _BUILTIN = frozenset(dir(builtins))
@@ -125,7 +126,7 @@ class _Names:
         self._scopes = scopes = Scopes(trees)
         self._attributes = {use.name for use in scopes.uses if use.module is None}
         texts = {text for tree in trees.values() for text in strings(tree)}
-        texts -= {module for module in trees if _PRIVATE.match(module)}  # what phases are given
+        texts -= {module for module in trees if _SHORT.match(module)}  # what phases are given
         self._kept = {*texts, *mentioned, *_errors(trees), *_BUILTIN}
         self._kept |= {part for module in trees if "." in module for part in module.split(".")}
         self._kept_public = {*_PLATFORM.split(), *scopes.platform, *public}
