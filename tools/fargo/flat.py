@@ -1,7 +1,6 @@
 """Gives the modules of device code short names: MicroPython keeps each one's name and path in memory, for ever.
 
-`swupdate.install.manifest` becomes `manifest_`, a file beside the app. Packages are then empty folders' names and need no
-code. Tracebacks still say which file it was.
+`swupdate.install.manifest` becomes `_0g`, a file beside the app. Packages are then empty folders' names and need no code.
 """
 
 from __future__ import annotations
