@@ -9,10 +9,6 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from modules import closure, imports, path_of  # noqa: E402
-
 TARGET = Path(__file__).with_name("heap_target.py")
 ENTRY = 7  # bytes of a name in a pool: its address, two bytes of hash, its length
 _FIRST = 10  # names; each pool holds twice as many as the one before it
@@ -39,45 +35,19 @@ def pools(names: int) -> int:
     return taken
 
 
-def in_order(modules: Collection[str]) -> list[str]:
-    """Each after what it imports, as far as that is among them. A package counts with the first of its modules."""
-    found: list[str] = []
-    seen: set[str] = set()
-
-    def visit(module: str) -> None:
-        path = path_of(module)
-        if module in seen or module not in modules or path is None:
-            return
-        seen.add(module)
-        for at, letter in enumerate(module):
-            if letter == ".":
-                visit(module[:at])
-        for name, _ in imports(path):
-            visit(name)
-        found.append(module)
-
-    for module in sorted(modules):
-        visit(module)
-    return found
-
-
 def measure(
     command: str,
     folder: Path,
     resident: Collection[str],
+    rest: Collection[str],
     phases: Mapping[str, Iterable[str]],
-    called: Mapping[str, str],
 ) -> Heap:
-    """Of the `.mpy` files in `folder`, by the MicroPython `command`. Ends the program when that fails.
-
-    `called`: what each module is called there.
+    """Of the `.mpy` files in `folder`, by the MicroPython `command`: modules by their names there, each after what it
+    imports. Ends the program when that fails.
     """
-    meant = {new: name for name, new in called.items()}
-    everything = closure([*resident, *(name for names in phases.values() for name in names)]) & set(called)
-    order = [in_order(resident), [m for m in in_order(everything) if m not in resident]]
-    lines = [" ".join(called[module] for module in modules) for modules in order]
+    lines = [" ".join(resident), " ".join(rest)]
     titles = list(phases)
-    lines += [f"{n}={' '.join(called[module] for module in phases[title])}" for n, title in enumerate(titles)]
+    lines += [f"{n}={' '.join(phases[title])}" for n, title in enumerate(titles)]
     plan = folder / "plan"
     plan.write_text("\n".join(lines))
     done = subprocess.run(
@@ -93,9 +63,9 @@ def measure(
     for line in done.stdout.splitlines():
         what, *words = line.split()
         if what == "names":
-            module = meant.get(words[0], "")
+            module = words[0].strip("-")
         elif what == "heap":
-            heap.code[meant[words[0]]] = int(words[1])
+            heap.code[words[0]] = int(words[1])
         elif what == "resident":
             heap = heap._replace(resident=int(words[1]))
         elif what == "phase":

@@ -74,7 +74,7 @@ def main():
     unload()
     for name in resident.split(" "):
         __import__(name)
-    phase = sys.modules["port"].phase
+    phase = sys.modules["main"].phase
     for line in phases:
         title, _, names = line.partition("=")
         names = names.split(" ")

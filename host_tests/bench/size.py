@@ -4,6 +4,7 @@ phase adds and what leaving it gives back, against the budgets (budgets.py).
 The heap needs a MicroPython with 32-bit words: `make heap32`. With CHECK=1 it fails past any budget, and without one.
 """
 
+import ast
 import json
 import os
 import sys
@@ -19,9 +20,10 @@ import heap  # noqa: E402
 import live  # noqa: E402
 import micropython32  # noqa: E402
 from budgets import BUDGETS, past  # noqa: E402
-from fargo import bundle, flat, romfs  # noqa: E402
-from modules import ROOT, closure, resident, roots  # noqa: E402
+from fargo import bundle, flat, groups, romfs  # noqa: E402
+from modules import ROOT, resident, roots  # noqa: E402
 
+ENTRY = "main"
 _START = ("firmware.start",)
 _WORK = ("swupdate.work", "swupdate.install.obtain", "firmware.job")
 _OFFER = (*_WORK, "swupdate.install.offer")
@@ -141,33 +143,41 @@ def compiled_size(name, path, folder):
     return out.stat().st_size
 
 
+def called(name, modules):
+    """A module of the image, by the one that gave it its name, or the last, and how many others are in it."""
+    root = next((module for module in modules if flat.module(module) == name), modules[-1])
+    return root + (f" and {len(modules) - 1} more" if modules[1:] else "")
+
+
 def measure():
     """(rows of modules, rows of phases, figures). Ends the program when a phase is in no line of PHASES.
 
     Bytes; of the heap: None, and no figures, without a MicroPython that has 32-bit words.
     """
-    called = bundle.called(bundle.own_files())
-    stays = resident()
-    brought = {name: closure(modules) - stays for name, modules in PHASES.items()}
-    forgotten = roots() - stays - set().union(*PHASES.values())
+    forgotten = roots() - resident() - {root for some in PHASES.values() for root in some}
     if forgotten:
         sys.exit(f"phases that size.py does not know: {', '.join(sorted(forgotten))}")
+    joined = bundle.joined(bundle.own_files())
+    of = {module: name for name, some in joined.items() for module in some}
+    asked = {title: list(dict.fromkeys(of[root] for root in some)) for title, some in PHASES.items()}
     found = None
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as short:
-        found_in = bundle.shortened(bundle.own_files(), Path(short))
-        paths = {flat.module(file): path for file, path in found_in.items()}
-        bare = {name for name, new in called.items() if new not in paths}  # packages without code
-        stays -= bare
-        brought = {name: modules - bare for name, modules in brought.items()}
-        sizes = {
-            name: compiled_size(called[name], paths[called[name]], folder) for name in stays.union(*brought.values())
-        }
+        shortened = bundle.shortened(bundle.own_files(), Path(short))
+        paths = {flat.module(file): path for file, path in shortened.items()}
+        trees = {name: ast.parse(path.read_text()) for name, path in paths.items()}
+        edges = {name: groups.imports(tree, trees) for name, tree in trees.items()}
+        order = groups.order(sorted(trees), edges)
+        stays = groups.closure([ENTRY], edges)
+        brought = {title: groups.closure(some, edges) - stays for title, some in asked.items()}
+        rest = set().union(*brought.values())
+        sizes = {name: compiled_size(name, paths[name], folder) for name in order if name in stays | rest}
         if command := micropython32.command():
-            there = {name: new for name, new in called.items() if name not in bare}
-            found = heap.measure(command, Path(folder), stays, PHASES, there)
+            parts = [[name for name in order if name in some] for some in (stays, rest)]
+            found = heap.measure(command, Path(folder), *parts, asked)
     modules = [
         {
-            "module": name,
+            "module": called(name, joined[name]),
+            "modules": joined[name],
             "bytes": sizes[name],
             "heap": found and found.code[name],
             "names": found and found.names[name][0],

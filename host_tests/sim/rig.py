@@ -136,8 +136,8 @@ class QuickStage(Stage):
             files[name].write_text(text)
         made = quick(bundle.shortened(files, self.home / "short"))
         if self._moved:
-            made["a.txt"] = changed / "a.txt"
-            made["a.txt"].write_bytes(self._moved)
+            made["0.txt"] = changed / "a.txt"
+            made["0.txt"].write_bytes(self._moved)
         return romfs.build(dict(sorted(made.items())))
 
     _moved = b""

@@ -42,7 +42,7 @@ TEXT = random.Random(6).randbytes(12_000).hex()
 def rig(make):
     """A board that takes its time for the flash, and a release whose app differs from its own."""
     rig = make(server=Told, settings={"backoff_ms": [1, 2], "attempts": 1000}, board={"flash_ms": (8, 4)})
-    rig.stage.release("1.1.0", 2, change={"b.txt": TEXT}, bases=[rig.base()], compress=True)
+    rig.stage.release("1.1.0", 2, change={"1.txt": TEXT}, bases=[rig.base()], compress=True)
     return rig
 
 
@@ -89,7 +89,8 @@ async def test_an_update_by_delta_whose_power_fails(rig, scheme):
         window = (missing + 7) // 8
         begin = sum(lengths[:window])
         assert later[0][1] == (begin if scheme == "https" else begin // 1024)
-        assert server.sent(".delta") - count <= sum(lengths[window:]) + 3 * 1024  # whole blocks
+        left = lengths[window:]
+        assert server.sent(".delta") - count <= sum(left) + max(3, len(left)) * 1024  # whole blocks for each window
         assert partition(rig, "app_1").startswith(data) and not server.sent(".bin") and not server.sent(".packed")
         await client.run(rig.stage.url("1.1.0", scheme), UPGRADE)
         assert await client.version() == "1.1.0"
@@ -110,13 +111,13 @@ async def test_deltas_that_are_wrong_and_bases_that_do_not_run(rig):
         assert partition(rig, "app_1").startswith(data)
 
         other = {"app": rig.base()["app"][:-1] + b"x"}  # never ran anywhere
-        rig.stage.release("1.1.5", 3, change={"b.txt": TEXT[:-2]}, bases=[other])
+        rig.stage.release("1.1.5", 3, change={"1.txt": TEXT[:-2]}, bases=[other])
         before = server.sent(".delta")
         swu = await client.run(rig.stage.url("1.1.5"), ISVV)
         assert (swu["swupdatestate"], swu["nv"]) == ("sva", "1.1.5") and server.sent(".delta") == before
         assert server.sent(".bin") > 100_000
 
-        rig.stage.release("1.2.0", 4, change={"b.txt": TEXT[:-2]}, bases=[other, rig.base()], compress=True)
+        rig.stage.release("1.2.0", 4, change={"1.txt": TEXT[:-2]}, bases=[other, rig.base()], compress=True)
         for wrong in rig.stage.releases.glob("*.delta"):
             wrong.write_bytes(wrong.read_bytes()[:100])
         for wrong in rig.stage.releases.glob("*.packed"):
@@ -126,7 +127,7 @@ async def test_deltas_that_are_wrong_and_bases_that_do_not_run(rig):
         assert (swu["swupdatestate"], swu["swupdateresult"], swu["nv"]) == ("sva", 0, "1.2.0"), await client.reason()
         assert server.sent(".bin") > before
 
-        rig.stage.release("1.3.0", 5, change={"b.txt": TEXT[:-4]}, bases=[rig.base()], compress=True)
+        rig.stage.release("1.3.0", 5, change={"1.txt": TEXT[:-4]}, bases=[rig.base()], compress=True)
         for suffix in ("delta", "packed", "bin"):
             for wrong in rig.stage.releases.glob("*." + suffix):
                 wrong.write_bytes(bytes(wrong.stat().st_size))

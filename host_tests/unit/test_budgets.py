@@ -9,8 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
 import budgets  # noqa: E402
 from budgets import Budget, past  # noqa: E402
-from heap import in_order, pools  # noqa: E402
-from modules import imports, path_of, resident  # noqa: E402
+from heap import pools  # noqa: E402
 
 
 @pytest.fixture
@@ -42,13 +41,3 @@ def test_pools_double():
     assert pools(621) - pools(620) > 640 * 7
     assert pools(1261) - pools(1260) > 1280 * 7
     assert pools(1260) == pools(621)
-
-
-def test_modules_come_after_what_they_import():
-    order = in_order(resident())
-    assert set(order) == resident()
-    for module in order:
-        late = [
-            name for name, _ in imports(path_of(module)) if name in order and order.index(name) > order.index(module)
-        ]
-        assert not late or module == "port._micropython", f"{module} comes before {late}"

@@ -13,6 +13,7 @@ import pytest
 from fargo import bundle, flat, names
 from fargo.bundle import ROOT
 from fargo.console import Failure
+from fargo.uses import Scopes
 
 LAMP = ROOT / "examples/lamp"
 
@@ -36,36 +37,26 @@ def flattened(kept=(), **sources):
     return {module: ast.unparse(tree) for module, tree in trees.items()}
 
 
-def test_private_names_are_short_and_shared_between_modules():
+def new_names(text):
+    """The short ones that a text has."""
+    return set(re.findall(r"\b_[0-9a-zA-Z]{1,2}\b", text))
+
+
+def test_names_are_short_and_shared_between_modules():
     found = short(
         one="class One:\n    def __init__(self):\n        self._count = 1\n",
-        two="class Two:\n    def __init__(self):\n        self._other = self._more = 2\n",
+        two="class Two:\n    def __init__(self):\n        self.other = self._more = 2\n",
     )
-    assert set(re.findall(r"\b_\w+", found["one"])) == {"__init__", "_0", "_1"}  # the class's own is one
-    assert set(re.findall(r"\b_\w+", found["two"])) == {"__init__", "_0", "_1", "_2"}
-
-
-def test_a_class_and_what_it_inherits_from_share_no_name():
-    found = short(
-        base="class Base:\n    def _a_step(self):\n        return 1\n    def go(self):\n        return self._a_step()\n",
-        child="from base import Base\nclass Child(Base):\n    def _another(self):\n        return 2\n",
-        grandchild="from child import Child\nclass Last(Child):\n    def __init__(self):\n        self._third = 3\n",
-    )
-    new = [set(re.findall(r"\b_[a-z0-9]\b", found[module])) for module in ("base", "child", "grandchild")]
-    assert sum(len(one) for one in new) == 8  # Base and Child are in two of them
-    assert len(set.union(*new)) == 6
+    assert new_names(found["one"]) == {"_0"}  # the class's own as well: that is a global
+    assert new_names(found["two"]) == {"_0", "_1"}
+    assert "other" not in found["two"] and "_more" not in found["two"]
 
 
 def test_a_name_of_the_app_is_no_short_one():
     """Its class may inherit from one of ours, and its objects have attributes that ours know nothing of."""
     text = "class One:\n    def __init__(self):\n        self._hidden = self.public = 1\n"
-    assert {"_1", "a0"} <= set(re.findall(r"\w+", short(one=text)["one"]))
-    assert not {"_1", "a0"} & set(re.findall(r"\w+", short(one=text, mentioned={"_1", "a0"})["one"]))
-
-
-def test_what_two_modules_call_alike_stays_alike():
-    found = short(one="class One:\n    _inner = 5\n", two="import one\ndef look(thing):\n    return thing._inner\n")
-    assert re.findall(r"_\w", found["one"]) == re.findall(r"_\w", found["two"])
+    assert new_names(short(one=text)["one"]) == {"_0", "_1"}
+    assert new_names(short(one=text, mentioned={"_1", "_0"})["one"]) == {"_2", "_3"}
 
 
 @pytest.mark.parametrize(
@@ -104,6 +95,23 @@ found = total(1, 2, 3, scale=2, extra=4), other(1, label="y"), other(5)
     assert short("one", one=text)["one"].count("amount") == 2
 
 
+def test_source_keeps_what_is_public_and_no_local_name():
+    text = """
+class Reader:
+    def __init__(self, start):
+        self._place = start
+    def read(self, amount, limit=3):
+        least = min(amount, limit)  # words
+        self._place += least
+        return self._place
+found = Reader(2).read(5, limit=4)
+"""
+    new = names.shorten_source(text)
+    assert ran(new)["found"] == ran(text)["found"] == 6
+    assert not {"start", "_place", "amount", "least", "words"} & set(re.findall(r"\w+", new))
+    assert {"Reader", "read", "limit", "found"} <= set(re.findall(r"\w+", new))
+
+
 def test_errors_that_are_caught_keep_their_name_apart():
     text = """
 def work(error, value):
@@ -114,28 +122,6 @@ def work(error, value):
 found = work("bad", 0)
 """
     assert ran(short(one=text, mentioned={"found"})["one"])["found"] == ran(text)["found"]
-
-
-def test_public_names_of_objects_are_short_and_each_another():
-    found = short(
-        one="class One:\n    level_one = 1\n    def begin_it(self):\n        return self.level_one\n",
-        two="class Two:\n    level_two = 2\ndef look_at(thing):\n    thing.seen_by = thing.level_one\n",
-    )
-    new = set(re.findall(r"\b[a-zA-Z]\d\b", found["one"] + found["two"]))
-    assert len(new) == 4 and "level" not in found["one"] + found["two"]
-    assert ran(found["one"] + "\n" + found["two"])
-
-
-def test_functions_of_modules_that_never_meet_share_a_name():
-    found = short(
-        one="def first_thing():\n    return 1\n",
-        two="def second_thing():\n    return 2\n",
-        three="import one\nimport two\ndef third_thing():\n    return one.first_thing()\n",
-        four="import two\nfourth_thing = two.second_thing\n",
-    )
-    new = {module: re.findall(r"(?:def )(_\w)", text) for module, text in found.items()}
-    assert new["one"] == new["two"] == ["_0"] and new["three"] == ["_1"]
-    assert "one._0()" in found["three"] and "two._0" in found["four"]
 
 
 def test_what_apps_errors_and_keywords_name_stays():
@@ -170,17 +156,13 @@ def test_modules_lie_beside_the_app_under_short_names():
         port="import sys\nif sys.implementation.name == 'micropython':\n    a = 1\nelse:\n    from port import _cpython\n",
         kept=["far.open_one"],
     )
-    assert set(found) == {"store_", "install_store_", "install_", "far.open_one", "port"} or set(found) == {
-        "near_store_", "store_", "install_", "far.open_one", "port"
-    }  # fmt: skip
-    near, far = (name for name in found if "store" in name)
-    if "phase" not in found[near]:
-        near, far = far, near
+    assert set(found) == {"_0", "_1", "_2", "far.open_one", "port"}
+    install, far, near = "_0", "_1", "_2"  # in the order of their long ones
     assert f"phase('{far}', 'app')" in found[near]
     assert found[far].splitlines() == [
-        f"import {near}", f"from {near} import code", "import install_ as inner", "from far import open_one"
+        f"import {near}", f"from {near} import code", f"import {install} as inner", "from far import open_one"
     ]  # fmt: skip
-    assert found["install_"] == "class Only:\n    pass" and "cpython" not in found["port"]
+    assert found[install] == "class Only:\n    field: str" and "cpython" not in found["port"]
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +177,8 @@ def test_the_device_has_few_names(device, tmp_path):
     assert found["app.py"] == files["app.py"]  # the maker's, whose names are his
     before = set().union(*(identifiers(path.read_text()) for name, path in files.items() if name != "app.py"))
     after = set().union(*(identifiers(path.read_text()) for name, path in found.items() if name != "app.py"))
-    assert len([name for name in before if name[0] == "_"]) > 300
-    assert len([name for name in after if re.fullmatch("_[a-zA-Z0-9]+", name)]) < 60
+    assert len([name for name in before if name[0] == "_"]) > 300 and len(before) > 1100 > 2 * len(after)
+    assert len([name for name in after if re.fullmatch("_[a-zA-Z0-9]{1,2}", name)]) < 80
     assert sum(map(len, after)) < sum(map(len, before)) // 2
     again = bundle.shortened(files, tmp_path)
     assert {name: path.read_bytes() for name, path in found.items()} == {
@@ -207,10 +189,11 @@ def test_the_device_has_few_names(device, tmp_path):
 def test_no_short_name_was_one_of_the_platform(device):
     """What MicroPython or a chip's module calls by its name must not have another one."""
     files, found = device
-    gone = set().union(*(identifiers(path.read_text()) for path in files.values()))
-    gone -= set().union(*(identifiers(path.read_text()) for path in found.values()))
+    trees = {flat.module(name): ast.parse(path.read_text()) for name, path in files.items() if name != "app.py"}
+    gone = {use.name for use in Scopes(trees).uses if use.module is None}  # of objects; modules are no platform's
+    gone -= set().union(*(attributes(path.read_text()) for path in found.values()))
     public = {name for name in gone if name[0] != "_"}
-    assert len(public) > 200
+    assert len(public) > 150
     classes = (asyncio.Task, asyncio.Event, asyncio.Lock, asyncio.StreamReader, asyncio.StreamWriter, io.RawIOBase,
                io.BytesIO, socket.socket, str, bytes, bytearray, memoryview, int, dict, list, set, Exception)  # fmt: skip
     for thing in (*classes, asyncio, builtins, os, socket, io):
@@ -235,14 +218,14 @@ def test_what_an_app_mentions_keeps_its_name(tmp_path):
     app = tmp_path / "app"
     app.mkdir()
     (app / "app.py").write_text("import dtls.transport\nasync def main(device):\n    device.updater.tell_me = 1\n")
-    found = bundle.shortened(bundle.device_files(app), tmp_path / "short")
-    assert "dtls/transport.py" in found and "transport_.py" not in found
-    assert "import dtls.transport" in found["node_.py"].read_text()
-    assert "self.updater.state" in found["node_.py"].read_text()
-    for name in ("store_.py", "store_.mpy"):
+    files = bundle.device_files(app)
+    found = bundle.shortened(files, tmp_path / "short")
+    assert "dtls/transport.py" in found
+    assert "import dtls.transport" in found["main.py"].read_text()
+    assert "self.updater.state" in found["main.py"].read_text()
+    for name in ("_0.py", "_0.mpy"):  # no module of ours is called as the app's
         (app / name).write_text("")
-        with pytest.raises(Failure, match="would hide Fargo's own store_.py"):
-            bundle.shortened(bundle.device_files(app), tmp_path / "short")
+        assert bundle.shortened(bundle.device_files(app), tmp_path / "short")[name] == app / name
         (app / name).unlink()
     for name, own in (("cbor.py", "cbor/__init__.py"), ("board.mpy", "board.py")):
         (app / name).write_text("")
@@ -271,10 +254,17 @@ def test_an_app_may_give_what_it_imports_another_name_and_parameters_theirs(tmp_
     app.mkdir()
     (app / "app.py").write_text(APP)
     bundle.shortened(bundle.device_files(app), tmp_path / "short")
+    for name in ("esp32", "machine", "network"):  # of a chip
+        (tmp_path / f"short/{name}.py").write_text("")
     command = ["micropython", "-X", "heapsize=4m", app / "app.py"]
     environment = {**os.environ, "MICROPYPATH": f"{tmp_path / 'short'}:.frozen"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.stdout == "128 why\n", done.stderr + done.stdout
+
+
+def attributes(text):
+    """What is asked of objects."""
+    return {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
 
 
 def identifiers(text):

@@ -31,6 +31,12 @@ class Timer:
     That of a CON message under way also has `peer`, `data`, `wait` (ms until the next transmission), `done` and `tries`.
     """
 
+    peer: object
+    data: bytes
+    wait: int
+    done: object
+    tries: int
+
     def __init__(self, ms, fire, args):
         self.due = ticks_add(ticks_ms(), ms)
         self.fire = fire

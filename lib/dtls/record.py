@@ -67,6 +67,7 @@ class Session:
     psk = None
     open = kept = False
     last = None  # the last flight of a handshake that this side ended, until the peer is known to have it
+    proof: object  # ocf.security's: what the peer proved who it is with
 
     def __init__(self, address):
         self.address = address

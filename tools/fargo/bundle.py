@@ -6,10 +6,11 @@ import ast
 import functools
 import tempfile
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from fargo import flat, names, romfs
+from fargo import flat, groups, link, names, romfs, slim, texts
 from fargo.console import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +18,9 @@ _NOT_ON_THE_DEVICE = {"lib/port/_cpython.py", "lib/port/_inflate_cpython.py", "l
 # docs/app.md: whom an app calls, what it may import, and what it is given. What else its source mentions stays, too.
 _OPEN_TO_APPS = frozenset(("ocf.resource", "firmware.node", "firmware.clock"))
 _IMPORTED = frozenset(("ocf.resource", "ocf.update"))
+_ENTRY = "main"
+_OCF = ("Property", "Resource")
+_ALSO = {"ocf": _OCF, "ocf.resource": (*_OCF, "Refused")}  # by which names apps import what is resident
 _GIVEN = frozenset(("add", "log", "data", "clock", "now", "set", "version"))
 
 
@@ -32,24 +36,42 @@ def app_image(files: Mapping[str, Path], march: str | None = None, keep_names: b
 
 
 def shortened(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
-    """The same `files`, Fargo's own replaced by copies in `folder` that have short names, inside and outside.
+    """The same `files`, Fargo's own replaced by copies in `folder` that have short names, and are few.
 
-    Raises Failure when the app has a file of such a name.
+    Raises Failure when the app has a file of such a name, or what is Fargo's cannot be linked.
     """
-    ours = {name: path for name, path in files.items() if _is_ours(name)}
-    found = {name: path for name, path in files.items() if name not in ours}
-    mentioned = {*_GIVEN, *_IMPORTED}
-    for name, path in found.items():
-        if name.endswith(".py"):
-            mentioned |= _mentioned(name, path.read_text())
+    found = {name: path for name, path in files.items() if not _is_ours(name)}
     others = dict(found)
-    for name, text in _short(tuple((name, path.read_bytes()) for name, path in ours.items()), frozenset(mentioned)):
+    for linked in _linked(files):
         for other, path in others.items():
-            _keep_apart(path, other, name)
-        found[name] = folder / name
-        found[name].parent.mkdir(parents=True, exist_ok=True)
-        found[name].write_text(text)
+            _keep_apart(path, other, linked.path)
+        found[linked.path] = folder / linked.path
+        found[linked.path].parent.mkdir(parents=True, exist_ok=True)
+        found[linked.path].write_text(linked.text)
     return found
+
+
+def joined(files: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
+    """What each of Fargo's modules in an image was made of: name in the image -> modules, in the order in which they run."""
+    return {flat.module(linked.path): linked.modules for linked in _linked(files)}
+
+
+def _linked(files: Mapping[str, Path]) -> list[_Linked]:
+    return _short(*_asked_for(files))
+
+
+def _asked_for(files: Mapping[str, Path]) -> tuple[tuple[tuple[str, bytes], ...], frozenset[str], frozenset[str]]:
+    """(Fargo's own of `files`, what the app mentions, what it may import)."""
+    mentioned = {*_GIVEN, *_IMPORTED}
+    imported = set(_IMPORTED)
+    for name, path in files.items():
+        if not _is_ours(name):
+            mentioned |= set(flat.module(name).split("."))
+        if name.endswith(".py") and not _is_ours(name):
+            mentioned |= _asked(names.mentions, name, path)
+            imported |= _asked(names.imported, name, path)
+    sources = tuple((name, path.read_bytes()) for name, path in files.items() if _is_ours(name))
+    return sources, frozenset(mentioned), frozenset(imported)
 
 
 def called(files: Iterable[str], mentioned: Collection[str] = _IMPORTED) -> dict[str, str]:
@@ -64,30 +86,59 @@ def _keep_apart(path: Path, name: str, own: str) -> None:
         raise Failure(f"{path} would hide Fargo's own {own}", "rename it")
 
 
-def _mentioned(name: str, text: str) -> set[str]:
+def _asked(question: Callable[[str], set[str]], name: str, path: Path) -> set[str]:
     try:
-        return names.mentions(text)
+        return question(path.read_text())
     except SyntaxError as error:
         raise Failure(f"{name} of the app is no Python: {error}") from error
 
 
-@functools.lru_cache(4)
-def _short(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str]) -> list[tuple[str, str]]:
+class _Flat(NamedTuple):
+    trees: dict[str, ast.Module]
+    called: dict[str, str]  # module -> its short name
+    groups: dict[str, list[str]]
+    apart: set[str]
+    public: set[str]  # names that apps have without mentioning them
+
+
+class _Linked(NamedTuple):
+    path: str  # in the image
+    text: str
+    modules: tuple[str, ...]  # what it was made of, in the order in which they run
+
+
+def _flat(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], imported: frozenset[str]) -> _Flat:
     new = called([name for name, _text in files], mentioned)
     trees = {new[flat.module(name)]: flat.flatten(ast.parse(text), new) for name, text in files}
     for name in [name for name, tree in trees.items() if flat.is_bare(tree)]:
         if not any(other.startswith(name + ".") for other in trees):  # nobody imports it any more
             del trees[name]
+    apart = {new[name] for name in imported & set(new) - set(_ALSO)} & set(trees)
+    joined = groups.groups(trees, _ENTRY, apart)  # while phases are still called so
     public = [short for name, short in new.items() if name.split(".")[0] in ("board", "board_start", "port")]
-    public += ["ocf", "ocf.resource"]
-    short = names.shorten(trees, {new[name] for name in _OPEN_TO_APPS & set(new)}, public, mentioned)
+    documented = {
+        name for module in [*public, *_ALSO] if module in trees for name in names.public_names(trees[module])
+    }
+    for name in _OPEN_TO_APPS & set(new):
+        names.keep_parameters(trees[new[name]])
+    return _Flat(trees, new, joined, apart, documented)
+
+
+@functools.lru_cache(4)
+def _short(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], imported: frozenset[str]) -> list[_Linked]:
+    trees, new, joined, apart, public = _flat(files, mentioned, imported)
+    also = {name: documented for name, documented in _ALSO.items() if name in joined[_ENTRY]}
+    old = {short: name for name, short in new.items()}
+    paths = {new[flat.module(name)]: name for name, _text in files}
     found = []
-    for name, _text in files:
-        module = flat.module(name)
-        if new[module] not in short:
-            continue
-        path = name if new[module] == module else new[module] + ".py"
-        found.append((path, short[new[module]]))
+    linked = link.link(trees, joined, _ENTRY, mentioned, apart, also)
+    again = names.recall(linked, mentioned)  # those that are left are few
+    names.rename(linked, public, mentioned)
+    texts.apart(linked, {_ENTRY, *mentioned}, mentioned)
+    for name, tree in linked.items():
+        before = again[name]
+        path = paths[before] if flat.module(paths[before]) == name else name + ".py"
+        found.append(_Linked(path, ast.unparse(slim.slim(tree)), tuple(old[module] for module in joined[before])))
     return found
 
 

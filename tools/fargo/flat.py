@@ -1,13 +1,14 @@
 """Gives the modules of device code short names: MicroPython keeps each one's name and path in memory, for ever.
 
-`swupdate.install.manifest` becomes `manifest_`, a file beside the app. Packages are then empty folders' names and need no
-code. Tracebacks still say which file it was.
+`swupdate.install.manifest` becomes `_0g`, a file beside the app. Packages are then empty folders' names and need no code.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterable, Mapping
+
+from fargo import names
 
 
 def module(name: str) -> str:
@@ -16,23 +17,18 @@ def module(name: str) -> str:
 
 
 def called(modules: Iterable[str], kept: Collection[str] = ()) -> dict[str, str]:
-    """What each module is called in an app image: those at the top, and `kept`, as they are."""
-    found: dict[str, str] = {}
-    for name in sorted(modules):
-        parts = name.split(".")
-        if len(parts) == 1 or name in kept:
-            found[name] = name
-            continue
-        at = len(parts) - 1
-        while (short := "_".join(parts[at:]).lstrip("_") + "_") in found.values():
-            at -= 1
-        found[name] = short
-    return found
+    """What each module is called in an app image: those at the top, and `kept`, as they are.
+
+    Others have the short names that everything has (names.py): what a module is called is in memory anyway.
+    """
+    found = {name: name for name in modules if "." not in name or name in kept}
+    short = (name for name in names.series() if name not in kept)
+    return found | {name: next(short) for name in sorted(set(modules) - set(found))}
 
 
-def flatten(tree: ast.Module, names: Mapping[str, str]) -> ast.Module:
-    """A module that calls the others by their new `names`. Raises SyntaxError when it cannot."""
-    return ast.fix_missing_locations(_Flattener(names).visit(tree))
+def flatten(tree: ast.Module, new: Mapping[str, str]) -> ast.Module:
+    """A module that calls the others by their `new` names. Raises SyntaxError when it cannot."""
+    return ast.fix_missing_locations(_Flattener(new).visit(tree))
 
 
 def is_bare(tree: ast.Module) -> bool:
@@ -41,8 +37,9 @@ def is_bare(tree: ast.Module) -> bool:
 
 
 class _Flattener(ast.NodeTransformer):
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = names
+    def __init__(self, new: Mapping[str, str]) -> None:
+        self._names = new
+        self._in_class = False
 
     def visit_Import(self, node: ast.Import) -> ast.AST:  # noqa: N802 - ast calls it
         for alias in node.names:
@@ -64,14 +61,18 @@ class _Flattener(ast.NodeTransformer):
         return found
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
-        """What is only declared is nothing to MicroPython."""
+        """What is only declared is nothing to MicroPython. Of classes, names.py reads it and takes it out."""
         if node.value is None:
-            return None
+            return node if self._in_class else None
         return self.generic_visit(ast.Assign([node.target], node.value))
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
-        self.generic_visit(node)
-        node.body = node.body or [ast.Pass()]
+        body = []
+        for one in node.body:
+            self._in_class = isinstance(one, ast.AnnAssign)
+            body.append(self.visit(one))
+        self._in_class = False
+        node.body = body
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802

@@ -46,6 +46,8 @@ class Security:
     device: object
     uuid: str
     sdi: tuple
+    pin_task: object
+    pin_tries: int
 
     def __init__(self, store, pstat, random, settings):
         self.store = store
