@@ -406,6 +406,8 @@ def test_what_phases_bring_together_is_one_and_nothing_comes_too_soon():
     }
     assert groups.groups(trees, "main", ["always", "pair"])["always"] == ["always"]
     assert groups.groups(trees, "main", ["pair"])["pair"] == ["pair"]
+    alone = groups.groups(trees, "main", (), ["deeper_a", "always"])
+    assert (alone["deeper_a"], alone["a"], alone["always"]) == (["deeper_a"], ["only_a", "a"], ["always"])
     new = linked(**modules_in(PHASES))
     assert "import shared" in new["a"] and "import" not in new["d"]
 

@@ -15,6 +15,8 @@ from fargo.console import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_ON_THE_DEVICE = {"lib/port/_cpython.py", "lib/port/_inflate_cpython.py", "lib/coap/client.py"}
+# What a phase has made of it outlives the phase, and keeps alive all that is in one module with it.
+_ALONE = frozenset(("port._stream_micropython",))
 # docs/app.md: whom an app calls, what it may import, and what it is given. What else its source mentions stays, too.
 _OPEN_TO_APPS = frozenset(("ocf.resource", "firmware.node", "firmware.clock"))
 _IMPORTED = frozenset(("ocf.resource", "ocf.update"))
@@ -116,7 +118,9 @@ def _renamed(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], im
         if not any(other.startswith(name + ".") for other in trees):  # nobody imports it any more
             del trees[name]
     apart = {new[name] for name in imported & set(new) - set(_ALSO)} & set(trees)
-    joined = groups.groups(trees, _ENTRY, apart)  # while phases are still called so
+    joined = groups.groups(
+        trees, _ENTRY, apart, {new[name] for name in _ALONE & set(new)}
+    )  # while phases are still called so
     public = [short for name, short in new.items() if name.split(".")[0] in ("board", "board_start", "port")]
     names.shorten(trees, {new[name] for name in _OPEN_TO_APPS & set(new)}, [*public, *_ALSO], mentioned)
     return _Renamed(trees, new, joined, apart)
