@@ -1,4 +1,8 @@
-"""What goes into an app image: Fargo's device side, the board's file and the maker's app."""
+"""What goes into an app image: Fargo's device side, the board's file and the maker's app.
+
+Fargo's own sources get short names there (`flat.py`, `names.py`), those that are always in memory together become one
+(`groups.py`, `link.py`), and what that need not carry is left out (`slim.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import ast
 import functools
 import tempfile
 import tomllib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,11 +83,6 @@ def _asked_for(files: Mapping[str, Path]) -> tuple[tuple[tuple[str, bytes], ...]
     return sources, frozenset(mentioned), frozenset(imported)
 
 
-def called(files: Iterable[str], mentioned: Collection[str] = _IMPORTED) -> dict[str, str]:
-    """What Fargo's modules are called in an image whose app imports only what is `mentioned`: by their long names."""
-    return flat.called([flat.module(name) for name in files], mentioned)
-
-
 def _keep_apart(path: Path, name: str, own: str) -> None:
     """Refuse the app's `path`, `name` in the image, when it or Fargo's `own` file could not be imported any more."""
     code = name.endswith((".py", ".mpy")) and own.endswith(".py")
@@ -112,7 +111,7 @@ class _Linked(NamedTuple):
 
 
 def _renamed(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], imported: frozenset[str]) -> _Renamed:
-    new = called([name for name, _text in files], mentioned)
+    new = flat.called([flat.module(name) for name, _text in files], mentioned)
     trees = {new[flat.module(name)]: flat.flatten(ast.parse(text), new) for name, text in files}
     for name in [name for name, tree in trees.items() if flat.is_bare(tree)]:
         if not any(other.startswith(name + ".") for other in trees):  # nobody imports it any more
