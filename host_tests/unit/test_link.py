@@ -227,6 +227,25 @@ from one import shown, other, open_one
 import one
 found = shown("I"), other(5), open_one(1, inner=2), one.shown is shown
 """,
+    "short names that are taken": """
+# one
+class Thing:
+    def __init__(self):
+        self._0 = self.a1 = self._1 = 1
+def first(_0, a1):
+    return second(_0), [third(_1) for _1 in (a1,)]
+def second(_1):
+    return _1, third(2), Thing()._0
+def third(a1):
+    return a1
+# main
+from one import first
+import one
+def inside():
+    _0 = a1 = _1 = _2 = 5
+    return one.third(_0), first(a1, _1)
+found = inside()
+""",
     "builtins": """
 # one
 def open(name):
