@@ -319,6 +319,14 @@ def test_what_cannot_be_linked_is_refused(said, sources):
         linked(**sources)
 
 
+def test_what_is_imported_for_nothing_is_imported():
+    """It may not be there, which a trial of that version shows."""
+    new = linked(
+        one="import no_such_module\nimport struct\ndef f():\n    return 1\n", main="import one\nprint(one.f())\n"
+    )
+    assert "no_such_module" in new["main"]
+
+
 HIDDEN = """
 # one
 def item():
