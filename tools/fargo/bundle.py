@@ -1,4 +1,8 @@
-"""What goes into an app image: Fargo's device side, the board's file and the maker's app."""
+"""What goes into an app image: Fargo's device side, the board's file and the maker's app.
+
+Fargo's own sources get short names there (`flat.py`, `names.py`), those that are always in memory together become one
+(`groups.py`, `link.py`), and what that need not carry is left out (`slim.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import ast
 import functools
 import tempfile
 import tomllib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +19,8 @@ from fargo.console import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_ON_THE_DEVICE = {"lib/port/_cpython.py", "lib/port/_inflate_cpython.py", "lib/coap/client.py"}
+# What a phase has made of it outlives the phase, and keeps alive all that is in one module with it.
+_ALONE = frozenset(("port._stream_micropython",))
 # docs/app.md: whom an app calls, what it may import, and what it is given. What else its source mentions stays, too.
 _OPEN_TO_APPS = frozenset(("ocf.resource", "firmware.node", "firmware.clock"))
 _IMPORTED = frozenset(("ocf.resource", "ocf.update"))
@@ -74,11 +80,6 @@ def _asked_for(files: Mapping[str, Path]) -> tuple[tuple[tuple[str, bytes], ...]
     return sources, frozenset(mentioned), frozenset(imported)
 
 
-def called(files: Iterable[str], mentioned: Collection[str] = _IMPORTED) -> dict[str, str]:
-    """What Fargo's modules are called in an image whose app imports only what is `mentioned`: by their long names."""
-    return flat.called([flat.module(name) for name in files], mentioned)
-
-
 def _keep_apart(path: Path, name: str, own: str) -> None:
     """Refuse the app's `path`, `name` in the image, when it or Fargo's `own` file could not be imported any more."""
     code = name.endswith((".py", ".mpy")) and own.endswith(".py")
@@ -108,13 +109,15 @@ class _Linked(NamedTuple):
 
 
 def _flat(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], imported: frozenset[str]) -> _Flat:
-    new = called([name for name, _text in files], mentioned)
+    new = flat.called([flat.module(name) for name, _text in files], mentioned)
     trees = {new[flat.module(name)]: flat.flatten(ast.parse(text), new) for name, text in files}
     for name in [name for name, tree in trees.items() if flat.is_bare(tree)]:
         if not any(other.startswith(name + ".") for other in trees):  # nobody imports it any more
             del trees[name]
     apart = {new[name] for name in imported & set(new) - set(_ALSO)} & set(trees)
-    joined = groups.groups(trees, _ENTRY, apart)  # while phases are still called so
+    joined = groups.groups(
+        trees, _ENTRY, apart, {new[name] for name in _ALONE & set(new)}
+    )  # while phases are still called so
     public = [short for name, short in new.items() if name.split(".")[0] in ("board", "board_start", "port")]
     documented = {
         name for module in [*public, *_ALSO] if module in trees for name in names.public_names(trees[module])

@@ -8,12 +8,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from fargo.console import Failure
 
 
-def groups(trees: Mapping[str, ast.Module], entry: str, apart: Collection[str] = ()) -> dict[str, list[str]]:
+def groups(
+    trees: Mapping[str, ast.Module], entry: str, apart: Collection[str] = (), alone: Collection[str] = ()
+) -> dict[str, list[str]]:
     """Name -> modules, in the order in which they run, each after what it imports.
 
     One group is all that `entry` imports. Of the rest, modules that the same phases and imports within functions bring,
     and no others, are one; it has the name of the phase's module. Modules `apart` are never in one with what `entry` has,
-    so they can be imported by their names. What nobody imports is in no group. Raises Failure for imports in a circle.
+    so they can be imported by their names; those `alone` in none with any other, as when their objects outlive the phase.
+    What nobody imports is in no group. Raises Failure for imports in a circle.
     """
     static = {name: [other for other in imports(tree, trees) if other != name] for name, tree in trees.items()}
     late = {name: set(_late(tree, trees)) for name, tree in trees.items()}
@@ -24,20 +27,20 @@ def groups(trees: Mapping[str, ast.Module], entry: str, apart: Collection[str] =
         for root in late[todo.pop()] - roots:
             roots.add(root)
             todo += closure([root], static)
-    opaque = {name for name, tree in trees.items() if is_opaque(tree)}
+    single = {name for name, tree in trees.items() if name in alone or is_opaque(tree)}
     brought: dict[str, set[str]] = {}
-    for root in sorted((roots | opaque) - resident):
+    for root in sorted((roots | single) - resident):
         for name in closure([root], static) - resident:
             brought.setdefault(name, set()).add(root)
     kinds: dict[object, list[str]] = {}
     for name in order(sorted({*resident, *brought}), static):
         kind: object = frozenset(brought.get(name, ()))
-        if name in opaque or (name in resident and name in roots):
+        if name in single or (name in resident and name in roots):
             kind = name
         kinds.setdefault(kind, []).append(name)
     found = {}
     for members in kinds.values():
-        named = [name for name in members if name == entry or name in roots or name in opaque]
+        named = [name for name in members if name == entry or name in roots or name in single]
         found[named[-1] if named else members[-1]] = members
     return found
 

@@ -242,6 +242,7 @@ class _Linker:
                     thing = Thing(self._of[thing.module], None, True)
                 if self._is_foreign(thing, group) or not thing.ours:
                     wanted[thing] = None
+            wanted.update(dict.fromkeys(module.idle))
             if module.name == group:
                 wanted.update(dict.fromkeys(self._passed_on(group)))
             for other, called in module.imported.items():

@@ -59,6 +59,11 @@ class Module:
                 self._import_from(node, ours)
             elif not _is_nothing(node):
                 self.parts.append(Part(node))
+        used = {use.name for part in self.parts for use in part.names.uses}
+        # Imported to be there, or to see whether it is.
+        self.idle = [
+            thing for name, thing in self.meaning.items() if not thing.ours and not thing.name and name not in used
+        ]
         made = Counter(name for part in self.parts for name in part.made)
         self.made = dict(made)
         for each in made:

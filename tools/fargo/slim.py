@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import keyword
 from collections import Counter
+from collections.abc import Iterable
 
 from fargo import scopes
 
 _NEAR = 128  # bytecode has a name's number in one byte, if it is less
 _INTERNED = 10  # characters of a text that MicroPython keeps as a name
+_OF_MODULES = ("__name__", "__file__")
 _OF_CLASSES = ("__module__", "__qualname__")
 
 
@@ -21,11 +23,23 @@ def slim(tree: ast.Module) -> ast.Module:
 
 
 def _forget(tree: ast.Module) -> None:
-    """Classes forget their module and their name's path, two entries of a table: a class's name is kept elsewhere."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef):
-            targets: list[ast.expr] = [ast.Name(name, ast.Del()) for name in _OF_CLASSES]
-            node.body.insert(0, ast.Delete(targets))
+    """Modules forget their file and name, classes their module and path, which are entries of tables that nobody reads.
+
+    At once, so that others take their places. What tracebacks say is kept elsewhere, and so is a class's name.
+    """
+    nodes = list(ast.walk(tree))
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    for node in classes:
+        node.body.insert(0, _without(_OF_CLASSES))
+    asked = {node.id for node in nodes if isinstance(node, ast.Name)}
+    if classes:
+        asked.add("__name__")  # each begins with its module's name
+    if forgotten := [name for name in _OF_MODULES if name not in asked]:
+        tree.body.insert(0, _without(forgotten))
+
+
+def _without(names: Iterable[str]) -> ast.Delete:
+    return ast.Delete([ast.Name(name, ast.Del()) for name in names])
 
 
 def _order(tree: ast.Module) -> None:
