@@ -305,7 +305,7 @@ def test_numbers_stand_where_they_are_used_and_what_nobody_mentions_is_gone():
         ("uses the module one as a value", {"one": "", "main": "import one\nprint(one)\n"}),
         ("changes limit of one", {"one": "limit = 1\n", "main": "import one\none.limit = 2\n"}),
         ("its own __name__", {"main": "print(__name__)\n"}),
-        ("one has no limit", {"one": "", "main": "from one import limit\nprint(limit)\n"}),
+        ("one has no limit", {"one": "least = 1\n", "main": "from one import limit\nprint(limit)\n"}),
         ("gives it another meaning", {"one": "limit = 1\n", "main": "from one import limit\nlimit = 2\n"}),
         ("imports two things as limit", {"main": "from os import sep as limit\nfrom os import path as limit\n"}),
         ("reads limit, which may be", {"main": "limit = 1\nclass A:\n    limit = limit\n"}),

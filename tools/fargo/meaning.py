@@ -128,6 +128,10 @@ class Meanings:
         if not thing.ours or thing.name is None or thing.name in self._modules[thing.module].made:
             return thing
         found = self.of(self._modules[thing.module], thing.name)
+        if (
+            found is None and not self._modules[thing.module].meaning
+        ):  # a package: it may be a file of the app's in its folder
+            return thing._replace(ours=False)
         if found is None:
             raise Failure(f"{thing.module} has no {thing.name}")
         return found
