@@ -38,7 +38,7 @@ import asyncio, gc
 from port import heap_used
 async def main(device):
     while True:
-        print("heap", heap_used(), device.updater.phase or "idle")
+        print("heap", heap_used(), device.updater.doing or "idle")
         await asyncio.sleep(0.05)
 """
 

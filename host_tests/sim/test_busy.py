@@ -22,7 +22,7 @@ from port import heap_used
 
 async def main(device):
     while True:
-        print("heap", heap_used(), len(device.dtls.sessions), device.updater.phase or "idle")
+        print("heap", heap_used(), len(device.dtls.sessions), device.updater.doing or "idle")
         await asyncio.sleep(0.2)
 """
 

@@ -35,7 +35,7 @@ class Updater:
     cm = 0
     dates = ("", "")  # of the last update (at first of manufacture), and of the one that is scheduled, in words
     floor = 0  # sequence number below which nothing is installed
-    phase = ""  # "check", "obtain" or "install" while it is being done
+    doing = ""  # "check", "obtain" or "install" while it is being done
     done = total = attempts = 0
     saved = True  # the record is what `state` is
     armed = 0  # Unix seconds at which the clock is an event
@@ -130,7 +130,7 @@ class Updater:
     def cancel(self):
         """End the action that runs, and what was to come."""
         self.effects.clear()
-        self.phase = ""
+        self.doing = ""
         self.done = self.total = 0
         if self._task:
             self._task.cancel()
@@ -157,7 +157,7 @@ class Updater:
     async def _work(self, effect, what):
         """Run the step `what`, or reboot into the slot `what`; what came of it is the next event."""
         if effect == "run":
-            self.phase = what
+            self.doing = what
         try:
             with reserve:
                 event = await self._done(effect, what)
@@ -165,7 +165,7 @@ class Updater:
         except Exception as error:  # noqa: BLE001 - the phase itself could not be loaded
             print_exception(error)
             then = _NO_MEMORY
-        self.phase = ""
+        self.doing = ""
         self._task = None
         if then:
             self.effects.append(then)

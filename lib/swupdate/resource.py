@@ -78,7 +78,7 @@ class UpdateStatus(Resource):
         u = self._updater
         return [
             ("reason", u.state["reason"]),
-            ("phase", u.phase),
+            ("phase", u.doing),
             ("done", u.done),
             ("total", u.total),
             ("running", self._version),

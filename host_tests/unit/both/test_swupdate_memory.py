@@ -70,10 +70,10 @@ async def test_a_schedule_waits_for_memory():
 async def test_a_reset_without_memory_is_not_done_and_can_be_begun_again():
     rig = Rig()
     rig.updater.update(URL, "isvv", "now")
-    await rig.settle(lambda: rig.updater.phase == "obtain")
+    await rig.settle(lambda: rig.updater.doing == "obtain")
     with Scarce(1), raises(MemoryError):
         rig.updater.dos_changed(0)
-    assert rig.updater._task is None and rig.updater.phase == ""  # what ran has ended, and gives its memory back
+    assert rig.updater._task is None and rig.updater.doing == ""  # what ran has ended, and gives its memory back
     rig.updater.dos_changed(0)
     await rig.settle()
     assert rig.updater.state["purl"] == "" and rig.updater.state["running"] == "idle"
