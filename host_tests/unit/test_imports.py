@@ -27,7 +27,7 @@ PHASED = (
     "crypto.p256", "crypto.curve", "crypto.verify", "crypto.x509", "crypto.chain",
     "crypto.certificate", "crypto.der", "crypto.ecdsa", "crypto.cose", "crypto.prf", "dtls.server", "dtls.client",
     "dtls.handshake", "dtls.aead", "crypto.ccm", "dtls.certificates", "coap.client", "coap.download", "coap.transfer",
-    "coap.registration", "dtls.cookie", "dtls.alert",
+    "coap.registration", "dtls.cookie",
     "ocf.core", "ocf.update", "swupdate.declared",
     "ocf.introspection", "ocf.discovery", "ocf.refusal", "ocf.onboarding", "ocf.recorded", "ocf.status", "ocf.uuids",
     "ocf.security.",
