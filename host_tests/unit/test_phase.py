@@ -4,7 +4,7 @@ import sys
 import threading
 
 import pytest
-from port import phase
+from port import phase, reserve
 
 
 def test_what_another_thread_imports_meanwhile_is_left_alone(tmp_path, monkeypatch):
@@ -45,3 +45,24 @@ def test_a_module_that_cannot_be_had_is_a_want_of_memory(tmp_path, monkeypatch):
     with pytest.raises(MemoryError, match="no_such_module"), phase("lacking_root"):
         pass
     assert "lacking_root" not in sys.modules
+
+
+def test_what_could_not_be_loaded_gets_the_reserve(tmp_path, monkeypatch):
+    """Code that answers is what it is held back for; without it there is MemoryError, and nothing is left behind."""
+    (tmp_path / "scarce.py").write_text(
+        "from port import reserve\nif reserve._held or not reserve.size: raise MemoryError\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(reserve, "size", 4096)
+    monkeypatch.setattr(reserve, "_lent", 0)
+    reserve.take()
+    with phase("scarce") as scarce:
+        assert scarce.reserve is reserve and not reserve.good()
+        reserve.take()
+        assert reserve.good() and len(reserve._held) == 4
+    assert "scarce" not in sys.modules
+    reserve.let_go()
+    reserve.size = 0
+    with pytest.raises(MemoryError), phase("scarce"):
+        pass
+    assert "scarce" not in sys.modules

@@ -16,38 +16,38 @@ else:
     from port._cpython import *  # noqa: F403
 
 
+_PIECE = const(1024)  # noqa: F405
+
+
 class Reserve:
     """Memory held back for when there is no other: given up where MemoryError was met, and taken again afterwards.
 
     `size` in bytes; 0 until the composition says what to hold back. `with reserve:` lends it to what needs all memory
-    for a while, and gives back more than this when it fails.
+    for a while, and gives back more than this when it fails. It is of pieces: a heap that has large ones needs them.
     """
 
     size = 0
-    _held = b""
     _lent = 0
+
+    def __init__(self):
+        self._held = []
 
     def good(self):
         """Whether at least a quarter of it is held, enough for an answer; or it is lent."""
-        return self._lent > 0 or len(self._held) * 4 >= self.size
+        return self._lent > 0 or len(self._held) * _PIECE * 4 >= self.size
 
     def take(self):
-        """Hold it again, or what can be had of it in one piece: names of what was loaded there stay, for one."""
-        size = self.size
-        if self._lent or len(self._held) >= size:
-            return
-        self._held = b""
-        while size * 4 >= self.size:
-            try:
-                self._held = bytearray(size)
-                return
-            except MemoryError:
-                size = size * 3 // 4
+        """Hold it again, or what can be had of it: names of what was loaded there stay, for one."""
+        try:
+            while not self._lent and len(self._held) * _PIECE < self.size:
+                self._held.append(bytearray(_PIECE))
+        except MemoryError:
+            pass
 
     def let_go(self):
         """Give it up, and say whether that brought memory."""
         held = len(self._held)
-        self._held = b""
+        self._held = []
         _impl.collect()
         return held > 0
 
@@ -82,7 +82,12 @@ class phase:
     def __enter__(self):
         for name in self._names:
             if name not in sys.modules:
-                self._load()
+                try:
+                    self._load()
+                except MemoryError:
+                    if not reserve.let_go():  # held back for just this: code that answers
+                        raise
+                    self._load()
                 break
         found = tuple(sys.modules[name] for name in self._names)
         return found[0] if len(found) == 1 else found

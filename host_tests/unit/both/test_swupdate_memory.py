@@ -111,7 +111,7 @@ async def test_the_reserve_is_lent_to_an_action_and_taken_again():
 
     rig = Rig()
     await rig.settle()
-    reserve.size, reserve._lent = 1000, 0  # whatever tests before this one have left
+    reserve.size, reserve._lent = 2000, 0  # whatever tests before this one have left
     held = []
 
     async def ask(what):
@@ -122,11 +122,11 @@ async def test_the_reserve_is_lent_to_an_action_and_taken_again():
     rig.updater.ask = ask
     try:
         reserve.take()
-        assert reserve.good() and len(reserve._held) == 1000
+        assert reserve.good() and len(reserve._held) == 2
         rig.updater.update(URL, "isvv", "now")
         await rig.settle(lambda: rig.updater.state["state"] == "sva")
         assert held == [(True, 0)]  # lent
-        assert len(reserve._held) == 1000
+        assert len(reserve._held) == 2
         assert reserve.let_go() and not reserve.good() and not reserve.let_go()
     finally:
         reserve.size = 0
