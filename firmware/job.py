@@ -1,8 +1,6 @@
 """What one step of an update needs to know of the device: part of the install phase."""
 
-from port import const, phase
-
-_CHUNK = const(4096)
+from port import phase
 
 
 class Trust:
@@ -57,10 +55,6 @@ class Job:
         self.clock = node.clock
         self.floor = node.updater.floor
         self._node = node
-
-    def reserve(self):
-        """Make the two buffers of the payload, before its code: beside that the heap may have no such pieces left."""
-        self.buffers = (bytearray(_CHUNK), bytearray(_CHUNK))
 
     async def connect(self):
         """Find the server, and begin a session with one of CoAP, while there is no code that fetches. Raises Fault."""

@@ -16,7 +16,7 @@ else:
     from port._cpython import *  # noqa: F403
 
 
-_PIECE = const(1024)  # noqa: F405
+_PIECES = (4096, 1024)  # as large as an update needs two of, where there still are such
 
 
 class Reserve:
@@ -34,15 +34,21 @@ class Reserve:
 
     def good(self):
         """Whether at least a quarter of it is held, enough for an answer; or it is lent."""
-        return self._lent > 0 or len(self._held) * _PIECE * 4 >= self.size
+        return self._lent > 0 or self._bytes() * 4 >= self.size
 
     def take(self):
         """Hold it again, or what can be had of it: names of what was loaded there stay, for one."""
-        try:
-            while not self._lent and len(self._held) * _PIECE < self.size:
-                self._held.append(bytearray(_PIECE))
-        except MemoryError:
-            pass
+        if self._lent:
+            return
+        for size in _PIECES:
+            try:
+                while self._bytes() + size <= self.size:
+                    self._held.append(bytearray(size))
+            except MemoryError:
+                pass
+
+    def _bytes(self):
+        return sum(map(len, self._held))
 
     def let_go(self):
         """Give it up, and say whether that brought memory."""

@@ -10,6 +10,7 @@ from port import const, phase, print_exception, reserve, sleep_ms
 
 from swupdate.faults import RESULTS  # stays: phases overlap, and must all know the same Fault
 
+_CHUNK = const(4096)
 _LOOK_S = const(10)  # a clock that is set anew is noticed within this time
 _AGAIN_MS = const(1000)  # so soon is tried again what had too little memory
 _NO_MEMORY = ("then", ("failed", RESULTS["memory"], "not enough memory"))  # made ahead: then there is none for it
@@ -173,7 +174,9 @@ class Updater:
 
     async def _done(self, effect, what):
         if effect == "run":
+            # First of all, and where the reserve was: a heap with code in it may have no pieces so large.
+            buffers = (bytearray(_CHUNK), bytearray(_CHUNK)) if what == "obtain" else None
             with phase("swupdate.work") as work:
-                return await work.attempt(self, what)
+                return await work.attempt(self, what, buffers)
         with phase("swupdate.restart") as restart:
             return await restart.restart(self, what)

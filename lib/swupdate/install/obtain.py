@@ -87,8 +87,6 @@ async def obtain(job, progress):
         raise Fault("install", "the running version is still on trial")
     try:
         offer = await check(job, True)
-        if offer and not offer.envelope:
-            job.reserve()
         if offer and offer.envelope:
             with phase("swupdate.install.trust") as trust:
                 await trust.obtain(job, offer, progress)
