@@ -7,11 +7,14 @@ from swupdate.faults import Fault
 _TELL_MS = const(1000)
 
 
-async def attempt(updater, what):
-    """Do "check", "obtain" or "install" and return the event that tells the machine what came of it. Never raises."""
+async def attempt(updater, what, buffers=None):
+    """Do "check", "obtain" or "install" and return the event that tells the machine what came of it. Never raises.
+
+    `buffers`: two of 4 KB, to obtain.
+    """
     updater.attempts = 0
     try:
-        return await _try(updater, what)
+        return await _try(updater, what, buffers)
     except Fault as error:
         fault = error
     except MemoryError as error:
@@ -31,7 +34,7 @@ def _valid(slots):
         return arming.valid(slots, slots.other)
 
 
-async def _try(updater, what):
+async def _try(updater, what, buffers):
     """Once, and again when the connection was lost; settings of `updater` (all optional):
 
     "retries" (2) in a row that bring nothing more than what was there before, "attempts" (50) in all, and "backoff_ms"
@@ -45,7 +48,7 @@ async def _try(updater, what):
         updater.attempts += 1
         tell(0, 0)
         try:
-            return await _once(updater, what, updater.state["purl"] or settings.get("url"), tell)
+            return await _once(updater, what, updater.state["purl"] or settings.get("url"), buffers, tell)
         except (Fault, OSError) as error:
             vain += 1
             if updater.done > furthest:
@@ -60,7 +63,7 @@ async def _try(updater, what):
         await sleep_ms(pause + pause * urandom(1)[0] // 512)  # up to half as much again: a fleet must not come at once
 
 
-async def _once(updater, what, url, tell):
+async def _once(updater, what, url, buffers, tell):
     slots = updater.slots
     if what == "install":
         label = slots.label(slots.other)
@@ -70,6 +73,7 @@ async def _once(updater, what, url, tell):
     elif not url:
         raise Fault("url", "there is no package URL, and none is built in")
     job = updater.make_job(url)
+    job.buffers = buffers
     if updater.state["tries"]:
         job.found = lambda done: _found(updater, done)
     try:
