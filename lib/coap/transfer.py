@@ -100,9 +100,13 @@ def cut(blocks, request, response, block2):
             view = memoryview(pieces)
             pieces = [bytes(view[at : at + _PIECE]) for at in range(0, length, _PIECE)]
         kept = Response(response.code, pieces, response.content_format, options=response.options)
-        kept.etag = response.etag or _digest(pieces)
+        if not response.etag:
+            digest = sha256()
+            for piece in pieces:
+                digest.update(piece)
+            response.etag = digest.digest()[:8]
+        kept.etag = response.etag
         _keep(blocks, bodies, key, kept)
-        response.etag = kept.etag
     options = list(response.options)
     options.append((4, response.etag))
     more = start + size < length
@@ -111,24 +115,15 @@ def cut(blocks, request, response, block2):
         bodies[:] = [entry for entry in bodies if entry[0] != key]
     if not start:
         options.append((28, length))
-    part = _part(blocks.endpoint.out, pieces, start, min(size, length - start))
+    # The part is put where the message is made, which takes it from there.
+    size = min(size, length - start)
+    out = blocks.endpoint.out
+    part = out[len(out) - size :]
+    at, start = divmod(start, _PIECE)
+    end = 0
+    while end < size:
+        piece = pieces[at][start : start + size]
+        part[end : end + len(piece)] = piece
+        end += len(piece)
+        at += 1
     return Response(response.code, part, response.content_format, response.observe, options)
-
-
-def _digest(pieces):
-    digest = sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return digest.digest()[:8]
-
-
-def _part(out, pieces, start, count):
-    """Those bytes, at the end of the memory that the message is put together in: it takes them from there."""
-    part = out[len(out) - count :]
-    at = 0
-    while at < count:
-        number, begin = divmod(start + at, _PIECE)
-        piece = memoryview(pieces[number])[begin : begin + count - at]
-        part[at : at + len(piece)] = piece
-        at += len(piece)
-    return part
