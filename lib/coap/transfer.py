@@ -81,8 +81,12 @@ def _assemble(blocks, request):
 def cut(blocks, request, response, block2):
     """As Blocks.cut; `block2` is the block that is asked for."""
     pieces = response.payload
-    whole = type(pieces) is not list
-    length = len(pieces) if whole else (len(pieces) - 1) * _PIECE + len(pieces[-1])
+    if type(pieces) is not list:
+        # A copy, so that the blocks fetched later belong to this answer and not to a newer one.
+        pieces = [bytes(pieces[at : at + _PIECE]) for at in range(0, len(pieces), _PIECE)]
+    length = 0
+    for piece in pieces:
+        length += len(piece)
     size = 16 << (block2 & 7)
     start = (block2 >> 4) * size
     if start >= length:
@@ -91,22 +95,20 @@ def cut(blocks, request, response, block2):
     key = _key(request, None)
     entry = _find(bodies, key)
     if entry is None or entry[2] is not response:
-        # Kept, so that the blocks fetched later belong to this answer and not to a newer one.
         if entry:
             bodies.remove(entry)
         elif len(bodies) >= _KEPT:
             bodies.pop(0)
-        if whole:
-            view = memoryview(pieces)
-            pieces = [bytes(view[at : at + _PIECE]) for at in range(0, length, _PIECE)]
-        kept = Response(response.code, pieces, response.content_format, options=response.options)
+        # One of our own: a handler may answer with the same object again.
+        response = Response(
+            response.code, pieces, response.content_format, response.observe, response.options, etag=response.etag
+        )
         if not response.etag:
             digest = sha256()
             for piece in pieces:
                 digest.update(piece)
             response.etag = digest.digest()[:8]
-        kept.etag = response.etag
-        _keep(blocks, bodies, key, kept)
+        _keep(blocks, bodies, key, response)
     options = list(response.options)
     options.append((4, response.etag))
     more = start + size < length
