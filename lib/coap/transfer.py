@@ -85,8 +85,12 @@ def _assemble(endpoint, request):
 def cut(endpoint, request, response, block2):
     """As coap.block.cut; `block2` is the block that is asked for."""
     pieces = response.payload
-    whole = type(pieces) is not list
-    length = len(pieces) if whole else (len(pieces) - 1) * _PIECE + len(pieces[-1])
+    if type(pieces) is not list:
+        # A copy, so that the blocks fetched later belong to this answer and not to a newer one.
+        pieces = [bytes(pieces[at : at + _PIECE]) for at in range(0, len(pieces), _PIECE)]
+    length = 0
+    for piece in pieces:
+        length += len(piece)
     size = 16 << (block2 & 7)
     start = (block2 >> 4) * size
     if start >= length:
@@ -95,18 +99,20 @@ def cut(endpoint, request, response, block2):
     key = _key(request, None)
     entry = _find(endpoint, bodies, key)
     if entry is None or entry[2] is not response:
-        # Kept, so that the blocks fetched later belong to this answer and not to a newer one.
         if entry:
             _drop(endpoint, bodies, entry)
         elif len(bodies) >= _KEPT:
             _drop(endpoint, bodies, bodies[0])
-        if whole:
-            view = memoryview(pieces)
-            pieces = [bytes(view[at : at + _PIECE]) for at in range(0, length, _PIECE)]
-        kept = Response(response.code, pieces, response.content_format, options=response.options)
-        kept.etag = response.etag or _digest(pieces)
-        _keep(endpoint, bodies, key, kept)
-        response.etag = kept.etag
+        # One of our own: a handler may answer with the same object again.
+        response = Response(
+            response.code, pieces, response.content_format, response.observe, response.options, etag=response.etag
+        )
+        if not response.etag:
+            digest = sha256()
+            for piece in pieces:
+                digest.update(piece)
+            response.etag = digest.digest()[:8]
+        _keep(endpoint, bodies, key, response)
     options = list(response.options)
     options.append((4, response.etag))
     more = start + size < length
@@ -115,24 +121,15 @@ def cut(endpoint, request, response, block2):
         _drop(endpoint, bodies, _find(endpoint, bodies, key))
     if not start:
         options.append((28, length))
-    part = _part(endpoint.out, pieces, start, min(size, length - start))
+    # The part is put where the message is made, which takes it from there.
+    size = min(size, length - start)
+    out = endpoint.out
+    part = out[len(out) - size :]
+    at, start = divmod(start, _PIECE)
+    end = 0
+    while end < size:
+        piece = pieces[at][start : start + size]
+        part[end : end + len(piece)] = piece
+        end += len(piece)
+        at += 1
     return Response(response.code, part, response.content_format, response.observe, options)
-
-
-def _digest(pieces):
-    digest = sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return digest.digest()[:8]
-
-
-def _part(out, pieces, start, count):
-    """Those bytes, at the end of the memory that the message is put together in: it takes them from there."""
-    part = out[len(out) - count :]
-    at = 0
-    while at < count:
-        number, begin = divmod(start + at, _PIECE)
-        piece = memoryview(pieces[number])[begin : begin + count - at]
-        part[at : at + len(piece)] = piece
-        at += len(piece)
-    return part

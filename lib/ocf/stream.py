@@ -20,7 +20,6 @@ class Stream:
     def __init__(self, buf):
         self._encoder = Encoder(buf)
         self._kept = []
-        self._free = 0  # bytes in the last piece
 
     def head(self, major, n):
         """The head of an array (4) or map (5) of `n` items, which are to follow."""
@@ -42,12 +41,10 @@ class Stream:
 
     def end(self):
         """All that was written."""
-        kept = self._kept
-        if not kept:
+        if not self._kept:
             return self._encoder.view()
         self._keep()
-        kept[-1] = kept[-1][: _PIECE - self._free]
-        return kept
+        return self._kept
 
     def _keep(self):
         self._add(self._encoder.view())
@@ -55,15 +52,9 @@ class Stream:
 
     def _add(self, data):
         kept = self._kept
-        at = 0
-        while at < len(data):
-            if not self._free:
-                if len(kept) * _PIECE >= _LARGEST:
-                    raise EncodeError("a representation is too large")
-                kept.append(bytearray(_PIECE))
-                self._free = _PIECE
-            begin = _PIECE - self._free
-            count = min(self._free, len(data) - at)
-            kept[-1][begin : begin + count] = memoryview(data)[at : at + count]
-            self._free -= count
-            at += count
+        if kept:
+            data = kept.pop() + data
+        for at in range(0, len(data), _PIECE):
+            kept.append(bytes(data[at : at + _PIECE]))
+        if len(kept) * _PIECE > _LARGEST:
+            raise EncodeError("a representation is too large")

@@ -82,6 +82,18 @@ async def test_an_answer_in_pieces_is_the_same_on_the_wire():
                 assert cut == whole, (length, szx)
 
 
+async def test_a_handler_may_answer_with_the_same_object_again():
+    server = Server()
+    answer = Response(0x45, BODY, 60)
+    server.endpoint.handler = lambda request: answer
+    first = server.ask()
+    answer.payload = bytes(reversed(BODY))[:2000]
+    again = server.ask()
+    assert answer.etag is None and again.etag != first.etag and again.size2 == 2000
+    assert again.payload + server.ask(options=[(23, 0x16)]).payload == bytes(answer.payload)
+    server.endpoint.close()
+
+
 async def test_blocks_belong_together_while_the_state_changes():
     server = Server()
     first = server.ask()
