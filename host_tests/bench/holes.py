@@ -26,7 +26,7 @@ _MOST = 8  # moments shown again at the end
 _MAP = r"moment: |end of map|mem: |stack: |GC|\s*No. of|\s*[0-9a-f]+: |\s*\(\d+ lines"
 _WATCH = """
 def _watch():
-    import port
+    import main as port
     def tell(what, names):
         gc.collect()
         print("moment:", what, *names)
@@ -69,11 +69,11 @@ class Moment(NamedTuple):
 
 
 def boot() -> bytes:
-    """`boot.py` that watches from before the first module on."""
+    """`boot.py` that watches from when what stays is there."""
     text = (live.ROOT / "boot.py").read_text()
     return (
         text.replace("def load():", _WATCH + "def load():")
-        .replace("    import main\n", "    _watch()\n    import main\n")
+        .replace("    import main\n", "    import main\n    _watch()\n")
         .encode()
     )
 
