@@ -61,7 +61,6 @@ main = None
 try:
     try:
         main = load()
-        del shut, check, load  # their memory is the app's now
         main.run()
         print("error: boot: main ended")
     except (Exception, SystemExit) as error:
