@@ -314,7 +314,7 @@ class Rig:
         self.slots = Slots(Board(self.flash))
         self.floor = 1
         self.told = []
-        self.buffers = None
+        self.buffers = bytearray(SECTOR), bytearray(SECTOR)
         self.url = "https://example.test/r/new.suit"
         self.server = Server({})
         if recipe:
@@ -339,9 +339,6 @@ class Rig:
     def open(self, url):
         assert url == self.url
         return self.server.source()
-
-    def reserve(self):
-        self.buffers = (bytearray(SECTOR), bytearray(SECTOR))
 
     # What tests ask
 

@@ -10,7 +10,7 @@ from ocf.device import Device
 from ocf.pstat import RFOTM, Pstat
 from ocf.resource import Property, Resource
 from ocf.security import Security
-from ocf_rig import MemoryStore
+from ocf_rig import MemoryStore, whole
 from test_x509 import LEAF, ROOT
 
 OWNER = "b308775f-fac3-437e-6921-c8027a2b9b17"
@@ -177,7 +177,7 @@ async def run_device(data):
         return False
     assert 0x40 < answer.code < 0x60
     if answer.payload:
-        decode(bytes(answer.payload), max_items=2000)
+        decode(whole(answer), max_items=2000)
     await asyncio.sleep(0)
     await asyncio.sleep(0)  # where a RESET was written, it happens now
     again = Rig(rig.store.records)

@@ -100,7 +100,7 @@ def test_without_a_wifi_it_waits_and_says_so(join, capsys):
 
 async def test_a_lost_network_waits_for_the_memory_to_join_it(monkeypatch):
     """What joins is loaded for it: without memory the device serves on, lets the reserve go and tries again."""
-    told, tries = [], []
+    told, tries, fed = [], [], []
 
     class Board:
         joined = False
@@ -117,12 +117,19 @@ async def test_a_lost_network_waits_for_the_memory_to_join_it(monkeypatch):
     board = Board()
 
     async def sleep_ms(_ms):
-        await asyncio.sleep(0)
+        for _ in range(3):  # a turn for who joins
+            await asyncio.sleep(0)
         if board.joined:
             raise asyncio.CancelledError
 
     monkeypatch.setattr(node, "sleep_ms", sleep_ms)
+    device = types.SimpleNamespace(
+        board=board, dtls=True, watchdog=types.SimpleNamespace(feed=lambda: fed.append(len(told))), _joining=False,
+        log=lambda level, text: told.append(text), reboot=lambda: told.append("restart"),
+    )  # fmt: skip
+    device._join = lambda: node.Node._join(device)
     with pytest.raises(asyncio.CancelledError):
-        await node.Node.stay(types.SimpleNamespace(board=board, log=lambda level, text: told.append(text)))
+        await node.Node.feed(device)
+    assert len(fed) > 2, "it is fed meanwhile"
     assert len(tries) == 3
     assert told == ["the network is lost"] * 3 + ["the network is joined again"]

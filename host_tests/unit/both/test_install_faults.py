@@ -155,7 +155,6 @@ async def test_a_look_at_a_sector_that_fails_once_is_taken_again():
         for clean in (True, False):
             for at in range(24):
                 rig = Rig(full())
-                rig.reserve()
                 other = rig.slots.partition("ota_1", half)
                 other.writeblocks(1, b"old " * 1024, 0)
                 writer = SlotWriter(rig.slots, clean)
@@ -292,7 +291,6 @@ async def test_nothing_is_written_while_the_running_version_is_on_trial():
 
 async def test_the_first_sector_is_written_by_first_alone():
     rig = Rig(full())
-    rig.reserve()
     writer = SlotWriter(rig.slots)
     with raises(ValueError):
         await writer.write("fw", 0, bytearray(SECTOR))

@@ -7,6 +7,7 @@ from coap.message import Refused, Request
 from crypto import prf
 from ocf.pstat import NIL, RFNOP, RFPRO
 from ocf.uuids import raw
+from ocf_rig import whole
 from security_rig import (
     BAD,
     CHANGED,
@@ -316,7 +317,7 @@ async def test_no_key_is_ever_shown():
             request = Request(GET, resource.href, query=query, peer=third, secure=True, identity=THIRD)
             try:
                 answer = rig.device.handle(request)
-                seen.append(bytes((await answer if hasattr(answer, "send") else answer).payload))
+                seen.append(whole(await answer if hasattr(answer, "send") else answer))
             except Refused as refused:
                 assert refused.code == BAD  # there is no such Interface
     assert len(seen) > 40

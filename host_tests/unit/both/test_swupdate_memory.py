@@ -111,22 +111,22 @@ async def test_the_reserve_is_lent_to_an_action_and_taken_again():
 
     rig = Rig()
     await rig.settle()
-    reserve.size, reserve._lent = 2000, 0  # whatever tests before this one have left
+    reserve.size, reserve._lent = 2048, 0  # whatever tests before this one have left
     held = []
 
     async def ask(what):
         if what == "pause":
             reserve.take()
-            held.append((reserve.good(), len(reserve._held)))
+            held.append((reserve.good(), reserve._bytes()))
 
     rig.updater.ask = ask
     try:
         reserve.take()
-        assert reserve.good() and len(reserve._held) == 2
+        assert reserve.good() and reserve._bytes() == 2048
         rig.updater.update(URL, "isvv", "now")
         await rig.settle(lambda: rig.updater.state["state"] == "sva")
         assert held == [(True, 0)]  # lent
-        assert len(reserve._held) == 2
+        assert reserve._bytes() == 2048
         assert reserve.let_go() and not reserve.good() and not reserve.let_go()
     finally:
         reserve.size = 0
