@@ -1,9 +1,12 @@
 """`port.phase` on the desktop, where other threads import too."""
 
+import os
+import subprocess
 import sys
 import threading
 
 import pytest
+from modules import ROOT
 from port import phase, reserve
 
 
@@ -66,3 +69,32 @@ def test_what_could_not_be_loaded_gets_the_reserve(tmp_path, monkeypatch):
     with pytest.raises(MemoryError), phase("scarce"):
         pass
     assert "scarce" not in sys.modules
+
+
+FULL = """
+from port import reserve
+reserve.size = 8192
+reserve.take()
+good = kept = None
+size = 16384
+while size:
+    try:
+        while True:
+            kept = [kept, bytearray(size)] if size > 16 else [kept]
+    except MemoryError:
+        size >>= 1
+try:
+    good = reserve.good()
+except MemoryError:
+    pass
+kept = None
+print(good)
+"""
+
+
+def test_whether_the_reserve_is_held_is_known_when_the_heap_is_full():
+    """The watchdog asks each second, and an error there would end the device: an app may have all other memory."""
+    environment = {**os.environ, "MICROPYPATH": f"{ROOT / 'lib'}:.frozen"}
+    command = ["micropython", "-X", "heapsize=100k", "-c", FULL]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\n", done.stderr + done.stdout
