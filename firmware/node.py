@@ -113,8 +113,11 @@ class Node:
             turn += 1
             if turn % _LOOK == 0:  # not at once: what could not be done for lack of memory comes again within seconds
                 reserve.take()
-                if self.dtls and not self.board.joined and not self._joining:
-                    asyncio.create_task(self._join())
+                if self.dtls and not self._joining and not self.board.joined:
+                    try:
+                        asyncio.create_task(self._join())
+                    except MemoryError:
+                        reserve.let_go()  # for the next turn
             if reserve.good():
                 self.watchdog.feed()
             await sleep_ms(_FEED_MS)
@@ -122,9 +125,9 @@ class Node:
     async def _join(self):
         """The network is lost: join it again. Sockets are of one address: with another it is a restart."""
         self._joining = True
-        address = self.board.address()
-        self.log("warning", "the network is lost")
         try:
+            address = self.board.address()
+            self.log("warning", "the network is lost")
             await self.board.join()
             self.log("info", "the network is joined again")
             if self.board.address() != address:

@@ -98,9 +98,11 @@ def test_without_a_wifi_it_waits_and_says_so(join, capsys):
     assert 2 <= len(said) <= 5 and all(line.startswith("warning: the WiFi cannot be asked") for line in said)
 
 
-async def test_a_lost_network_waits_for_the_memory_to_join_it(monkeypatch):
-    """What joins is loaded for it: without memory the device serves on, lets the reserve go and tries again."""
+@pytest.mark.parametrize("at", ["join", "log", "task"])
+async def test_a_lost_network_waits_for_the_memory_to_join_it(monkeypatch, at):
+    """Wherever there is none: the device serves on, lets the reserve go and tries again."""
     told, tries, fed = [], [], []
+    short = [MemoryError] * 2
 
     class Board:
         joined = False
@@ -110,26 +112,36 @@ async def test_a_lost_network_waits_for_the_memory_to_join_it(monkeypatch):
 
         async def join(self):
             tries.append(len(told))
-            if len(tries) < 3:
-                raise MemoryError
+            want("join")
             self.joined = True
 
     board = Board()
 
+    def want(what):
+        if what == at and short:
+            raise short.pop()
+
+    def log(_level, text):
+        want("log")
+        told.append(text)
+
+    def join():
+        want("task")
+        return node.Node._join(device)
+
     async def sleep_ms(_ms):
         for _ in range(3):  # a turn for who joins
             await asyncio.sleep(0)
-        if board.joined:
+        if board.joined or len(fed) > 99:
             raise asyncio.CancelledError
 
     monkeypatch.setattr(node, "sleep_ms", sleep_ms)
     device = types.SimpleNamespace(
         board=board, dtls=True, watchdog=types.SimpleNamespace(feed=lambda: fed.append(len(told))), _joining=False,
-        log=lambda level, text: told.append(text), reboot=lambda: told.append("restart"),
+        log=log, reboot=lambda: told.append("restart"), _join=join,
     )  # fmt: skip
-    device._join = lambda: node.Node._join(device)
     with pytest.raises(asyncio.CancelledError):
         await node.Node.feed(device)
     assert len(fed) > 2, "it is fed meanwhile"
-    assert len(tries) == 3
-    assert told == ["the network is lost"] * 3 + ["the network is joined again"]
+    assert not short and len(tries) == (3 if at == "join" else 1)
+    assert told == ["the network is lost"] * len(tries) + ["the network is joined again"]
