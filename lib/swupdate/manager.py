@@ -174,9 +174,17 @@ class Updater:
 
     async def _done(self, effect, what):
         if effect == "run":
-            # First of all, and where the reserve was: a heap with code in it may have no pieces so large.
-            buffers = (bytearray(_CHUNK), bytearray(_CHUNK)) if what == "obtain" else None
-            with phase("swupdate.work") as work:
-                return await work.attempt(self, what, buffers)
+            buffers = None
+            try:
+                if what == "obtain":
+                    if self.ask:
+                        await self.ask("pause")  # the app may have all other memory
+                    # Now, and where the reserve was: a heap with code in it may have no pieces so large.
+                    buffers = bytearray(_CHUNK), bytearray(_CHUNK)
+                with phase("swupdate.work") as work:
+                    return await work.attempt(self, what, buffers)
+            finally:
+                if what == "obtain" and self.ask:
+                    await self.ask("resume")
         with phase("swupdate.restart") as restart:
             return await restart.restart(self, what)

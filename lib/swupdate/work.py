@@ -77,15 +77,11 @@ async def _once(updater, what, url, buffers, tell):
     if updater.state["tries"]:
         job.found = lambda done: _found(updater, done)
     try:
-        if what == "obtain" and updater.ask:
-            await updater.ask("pause")
         if what != "install":
             await job.connect()
         return await _done(updater, what, job, tell)
     finally:
         job.close()
-        if what == "obtain" and updater.ask:
-            await updater.ask("resume")
 
 
 async def _done(updater, what, job, tell):

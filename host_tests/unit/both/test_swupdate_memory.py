@@ -105,6 +105,36 @@ async def test_a_step_whose_record_finds_no_memory_was_not_taken():
     rig.off()
 
 
+async def test_an_app_that_has_all_memory_is_paused_first():
+    rig = Rig()
+    scarce, kept = [], manager.phase
+
+    def want():
+        if not rig.hooks:
+            scarce.append(1)
+            raise MemoryError
+
+    class Phase(kept):
+        def __enter__(self):
+            if self._names == ("swupdate.work",):
+                want()
+            return super().__enter__()
+
+    def made(size):
+        want()
+        return bytes(size)
+
+    manager.phase, manager.bytearray = Phase, made
+    try:
+        rig.updater.update(URL, "isvv", "now")
+        await rig.settle(lambda: rig.updater.state["state"] == "sva")
+    finally:
+        manager.phase = kept
+        del manager.bytearray
+    assert not scarce and rig.hooks == ["pause", "resume"] and rig.calls == ["obtain"]
+    rig.off()
+
+
 async def test_the_reserve_is_lent_to_an_action_and_taken_again():
     """What fails for lack of memory begins to, with the reserve in hand."""
     from port import reserve
