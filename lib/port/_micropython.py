@@ -15,6 +15,7 @@ urandom = os.urandom
 sleep_ms = asyncio.sleep_ms
 wait_for = asyncio.wait_for
 collect = gc.collect
+collect_after = gc.threshold  # so many bytes were allocated
 
 
 def loaded():
