@@ -13,7 +13,7 @@ import ocf.security  # noqa: F401
 import swupdate.manager  # noqa: F401
 import swupdate.resource  # noqa: F401
 import swupdate.slots  # noqa: F401
-from port import collect, collect_after, const, phase, reserve, sleep_ms
+from port import collect, collect_often, const, phase, reserve, sleep_ms
 
 import firmware.app  # noqa: F401
 import firmware.clock  # noqa: F401
@@ -23,7 +23,6 @@ _WATCHDOG_MS = const(60_000)
 _FEED_MS = const(1000)
 _LOOK = const(5)  # the reserve is taken again, and the network looked at, after so many of them
 _FLUSH_MS = const(3000)
-_GARBAGE = const(8192)  # with more, what lives on is spread over the whole heap, whose large pieces are gone
 _RESERVE = const(8192)  # bytes: enough to refuse, to record and to answer when the app has taken all the rest
 _PORT = const(5683)
 _SECURE_PORT = const(5684)
@@ -91,7 +90,7 @@ class Node:
         """Join the network, serve, and keep the watchdog fed by the loop itself."""
         tasks = await self._begin()
         collect()  # what the start has left
-        collect_after(_GARBAGE)
+        collect_often(True)
         reserve.size = _RESERVE
         self.log("info", "serving")
         await asyncio.gather(*tasks)  # none of them ends by itself but for want of memory: then a restart is due

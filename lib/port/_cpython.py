@@ -59,7 +59,7 @@ def collect() -> None:
     """MicroPython collects on leaving a phase; here collection is left to the interpreter."""
 
 
-def collect_after(size: int) -> None:
+def collect_often(often: bool) -> None:
     """The same."""
 
 
