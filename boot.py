@@ -55,7 +55,7 @@ def load():
 
 micropython.opt_level(3)  # the numbers of lines would stay in memory
 locked = shut()
-gc.threshold(8192)  # no sooner: a collection takes as long as a request; no later: holes would cut the heap to pieces
+gc.threshold(32768)  # no sooner: a collection takes as long as a request; no later: holes would cut the heap to pieces
 machine.WDT(timeout=60_000)  # whatever hangs from here on ends in a reset
 main = None
 try:

@@ -13,7 +13,7 @@ import ocf.security  # noqa: F401
 import swupdate.manager  # noqa: F401
 import swupdate.resource  # noqa: F401
 import swupdate.slots  # noqa: F401
-from port import collect, const, phase, reserve, sleep_ms
+from port import collect, collect_often, const, phase, reserve, sleep_ms
 
 import firmware.app  # noqa: F401
 import firmware.clock  # noqa: F401
@@ -90,6 +90,7 @@ class Node:
         """Join the network, serve, and keep the watchdog fed by the loop itself."""
         tasks = await self._begin()
         collect()  # what the start has left
+        collect_often(True)
         reserve.size = _RESERVE
         self.log("info", "serving")
         await asyncio.gather(*tasks)  # none of them ends by itself but for want of memory: then a restart is due

@@ -59,6 +59,10 @@ def collect() -> None:
     """MicroPython collects on leaving a phase; here collection is left to the interpreter."""
 
 
+def collect_often(often: bool) -> None:
+    """The same."""
+
+
 def loaded() -> list[str]:
     """The names of all modules, but for those that another thread is importing just now."""
     return [
