@@ -99,3 +99,55 @@ def test_the_reserve_is_looked_at_and_given_up_when_the_heap_is_full():
     command = ["micropython", "-X", "heapsize=100k", "-c", FULL]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout == "True True\n", done.stderr + done.stdout
+
+
+SCARCE = """
+import gc, sys
+from port import phase
+left = hole = size = kept = found = None
+counts = [0, 0]
+def fill():
+    kept = None
+    size = 8192
+    while size:
+        try:
+            while True:
+                kept = [kept, bytearray(size)] if size > 16 else [kept]
+        except MemoryError:
+            size >>= 1
+    return kept
+def attempt():
+    try:
+        with phase("phased"):
+            counts[0] += 1
+    except MemoryError:
+        counts[1] += 1
+attempt()
+for left in range(0, 2400, 16):
+    gc.collect()
+    hole = [bytearray(left & 1023 or 1)] + [bytearray(1024) for _ in range(left >> 10)]
+    kept = fill()
+    hole = None
+    attempt()
+    kept = None
+    found = [name for name in sys.modules if name.startswith("phased")]
+    if found:
+        print(left, found)
+        for name in found:
+            sys.modules.pop(name, None)
+attempt()
+print(counts)
+"""
+
+
+def test_no_part_of_a_phase_stays_whenever_memory_ends(tmp_path):
+    """What had been loaded in part would be taken for the whole, until the next restart. Few places of its end do that."""
+    names = [f"phased_{number}" for number in range(5)]
+    (tmp_path / "phased.py").write_text(f"import {', '.join(names)}\ndef go():\n    return 1\n")
+    for name in names:
+        (tmp_path / f"{name}.py").write_text("def x():\n    return 1\n")
+    environment = {**os.environ, "MICROPYPATH": f"{ROOT / 'lib'}:{tmp_path}:.frozen"}
+    for heap in range(100_000, 104_000, 512):
+        command = ["micropython", "-X", f"heapsize={heap}", "-c", SCARCE]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.stdout == "[2, 150]\n", done.stderr + done.stdout

@@ -64,7 +64,7 @@ class Reserve:
         self._lent += 1
         self.let_go()
 
-    def __exit__(self, *_exc):
+    def __exit__(self, _kind=None, _error=None, _trace=None):
         self._lent -= 1
         self.take()
         return False
@@ -98,12 +98,18 @@ class phase:
                         raise
                     self._load()
                 break
-        found = tuple(sys.modules[name] for name in self._names)
-        return found[0] if len(found) == 1 else found
+        if len(self._names) == 1:
+            return sys.modules[self._names[0]]
+        try:
+            return tuple([sys.modules[name] for name in self._names])
+        except MemoryError:
+            self.__exit__()  # nobody else will
+            raise
 
     def _load(self):
         _impl.collect()  # what is loaded goes where garbage was, and leaves the heap's large pieces whole
         before = set(sys.modules)
+        spare = bytearray(128)
         whole = False
         try:
             for name in self._names:
@@ -113,19 +119,22 @@ class phase:
             # MicroPython takes a file system that had no memory to answer for one that has no such file.
             raise MemoryError(str(error))  # noqa: B904
         finally:
+            spare = None  # noqa: F841 - what could be loaded in part, for want of memory, is found with this
             # Taken at once: another task may load a phase of its own before this one ends.
             self._loaded = [name for name in _impl.loaded() if name not in before]
             if not whole:
                 self.__exit__()
 
-    def __exit__(self, *_exc):
+    # None of this takes memory, for there may be none, and what was done is done: no `*_exc`, which would be a tuple.
+    def __exit__(self, _kind=None, _error=None, _trace=None):
         if not self._loaded:
             return False
         for name in self._loaded:
             sys.modules.pop(name, None)
-            parent, _, child = name.rpartition(".")
-            if parent in sys.modules and hasattr(sys.modules[parent], child):
-                delattr(sys.modules[parent], child)
-        self._loaded = []
+            if "." in name:
+                parent, _, child = name.rpartition(".")
+                if parent in sys.modules and hasattr(sys.modules[parent], child):
+                    delattr(sys.modules[parent], child)
+        self._loaded.clear()
         _impl.collect()
         return False
