@@ -46,8 +46,9 @@ def take(transport, record, address):
         pass  # late, or replayed
     else:
         if transport.code is None:
+            code = phase("dtls.server")
             reserve.__enter__()
-            transport.code = phase("dtls.server")
+            transport.code = code  # whose end gives the reserve back
             try:
                 transport.server = transport.code.__enter__()
             except MemoryError:

@@ -23,7 +23,7 @@ from dtls_rig import (
     settle,
     simulated,
 )
-from port import heap_used, sleep_ms
+from port import heap_used, reserve, sleep_ms
 
 FLOOD = 3000
 ME = ("me", 1)
@@ -359,3 +359,29 @@ async def test_the_code_for_them_is_held_while_they_come_and_goes_a_second_after
                 assert world.server.transport._hellos is None
     finally:
         transport.phase = kept
+
+
+@simulated
+async def test_the_reserve_is_not_lent_to_a_handshake_that_there_is_no_memory_for():
+    async with World() as world:
+        cookie = await cookie_for(world)
+        server, code = world.server.transport, world.server.transport._cookie
+        kept = code.phase
+        lent = reserve._lent
+
+        class Loaded(kept):
+            def __enter__(self):
+                raise MemoryError
+
+        def none(_name):
+            raise MemoryError
+
+        body = hello_body(cookie)
+        try:
+            for code.phase in (Loaded, none):
+                with raises(MemoryError):
+                    code.take(server, hello(body), ME)
+                assert reserve._lent == lent and server.code is None
+        finally:
+            code.phase = kept
+        assert len(await ask(world, body)) == 1, "the next one is answered"
