@@ -91,8 +91,7 @@ async def obtain(job, progress):
             with phase("swupdate.install.trust") as trust:
                 await trust.obtain(job, offer, progress)
         elif offer and not await _whole(job, offer):
-            with phase("swupdate.install.bring") as bring:
-                await bring.write(job, offer, progress)
+            await _bring(job, offer, progress)
             if not await _whole(job, offer):
                 with phase("swupdate.install.first") as first:
                     first.begin(job)
@@ -117,6 +116,11 @@ async def verify(job):
 
 def _flash(error):
     return Fault("flash", "the flash could not be read or written: %s" % error)
+
+
+async def _bring(job, offer, progress):
+    with phase("swupdate.install.bring") as bring:
+        await bring.write(job, offer, progress)
 
 
 async def _whole(job, offer):
