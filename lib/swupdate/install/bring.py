@@ -60,8 +60,9 @@ def _write(job, offer, half, fetched):
 
 
 async def _prepare(job, offer, progress):
+    running = job.slots.label(job.slots.running)  # before the code that asks what it says
     with phase("swupdate.install.local") as local:
-        await local.prepare(job, offer, progress)
+        await local.prepare(job, running, offer, progress)
 
 
 async def _fetch(job, source, offer, part, last, progress):
