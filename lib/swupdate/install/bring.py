@@ -36,12 +36,14 @@ async def write(job, offer, progress):
         job.store.remove("chunks." + part.half)
 
 
-# Each in a function of its own: the name behind `as` would keep the phase in memory for the rest of `write`.
+# Each in a function of its own: the name behind `as` would keep the phase in memory for the rest of `write`. A coroutine
+# lets go of it itself: when it has ended its frame may be found for a while yet.
 
 
 async def _tables(job, source, offer):
     with phase("swupdate.install.tables") as tables:
         offer.clean = await tables.fetch(job.store, source, offer.parts, job.buffers[0])
+        tables = None
 
 
 def _begin(job):
@@ -63,6 +65,7 @@ async def _prepare(job, offer, progress):
     running = job.slots.label(job.slots.running)  # before the code that asks what it says
     with phase("swupdate.install.local") as local:
         await local.prepare(job, running, offer, progress)
+        local = None
 
 
 async def _fetch(job, source, offer, part, last, progress):
@@ -77,8 +80,10 @@ async def _fetch(job, source, offer, part, last, progress):
         part.ways.pop(0)
     with phase("swupdate.install.payload") as payload:
         await payload.bring(job, source, offer, part, last, progress)
+        payload = None
 
 
 async def _windows(job, source, offer, part, last, progress):
     with phase("swupdate.install.windows") as windows:
         await windows.bring(job, source, offer, part, part.ways[0], last, progress)
+        windows = None

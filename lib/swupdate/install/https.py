@@ -51,6 +51,7 @@ class HttpsSource:
         self._home = None  # what the URL of the source stands for
         self._asked = None  # the URL that was asked for last, and what it stands for
         self._target = None
+        self._head = None  # of the answer, on its way out of `_timed`
         self._whole = None  # (url, etag, size) of an object that comes whole though a range was asked for
 
     async def get(self, url, limit):
@@ -71,11 +72,15 @@ class HttpsSource:
                 await self._skip(skip)
                 return tag
         with phase("swupdate.install.request") as request:
-            return await request.part(self, url, offset, length, etag)
+            tag = await request.part(self, url, offset, length, etag)
+            request = None  # see swupdate.install.bring
+        return tag
 
     async def _ask(self, url, limit):
         with phase("swupdate.install.request") as request:
-            return await request.whole(self, url, limit)
+            size = await request.whole(self, url, limit)
+            request = None
+        return size
 
     async def readinto(self, view):
         """Fill `view` with the next bytes of the object."""

@@ -64,7 +64,9 @@ async def check(job, must=False):
     `must` as in policy.judge; None: only the signatures are verified.
     """
     with phase("swupdate.install.offer") as offers:
-        return await offers.check(job, must)
+        offer = await offers.check(job, must)
+        offers = None  # see swupdate.install.bring
+        return offer
 
 
 async def prove(job):
@@ -121,11 +123,14 @@ def _flash(error):
 async def _bring(job, offer, progress):
     with phase("swupdate.install.bring") as bring:
         await bring.write(job, offer, progress)
+        bring = None
 
 
 async def _whole(job, offer):
     with phase("swupdate.install.whole") as whole:
-        return await whole.whole(job.slots, offer, _buffer(job))
+        good = await whole.whole(job.slots, offer, _buffer(job))
+        whole = None
+        return good
 
 
 def _buffer(job):

@@ -18,6 +18,7 @@ async def check(job, must):
     damaged = await _damaged(job, running, digest)
     with phase("swupdate.install.policy") as policy:
         manifest = policy.judge(job, running, manifest, digest, must, damaged)
+        policy = None  # see swupdate.install.bring
         return _offer(manifest, job.trust.number, envelope) if manifest else None
 
 
@@ -32,7 +33,9 @@ async def _envelope(job):
 
 async def _verified(trust, envelope):
     with phase("swupdate.install.signatures") as signatures:
-        return await signatures.verified(envelope, trust.keys(), trust.threshold, "trusted", trust.revoked)
+        found = await signatures.verified(envelope, trust.keys(), trust.threshold, "trusted", trust.revoked)
+        signatures = None
+        return found
 
 
 async def _damaged(job, running, digest):
@@ -41,7 +44,9 @@ async def _damaged(job, running, digest):
         return False
     buf = job.buffers[0] if job.buffers else bytearray(_PIECE)
     with phase("swupdate.install.whole") as whole:
-        return not await whole.holds(job.slots, job.slots.running, running, buf)
+        good = await whole.holds(job.slots, job.slots.running, running, buf)
+        whole = None
+        return not good
 
 
 def _offer(manifest, trust, envelope):

@@ -91,7 +91,10 @@ def _beside(source, name):
 
 async def _exchange(source, host, port, path, extra):
     await source._timed(_send(source, host, port, path, extra), source._connect_s, "cannot be reached within %d s")
-    return await source._timed(_head(source), source._read_s, "is silent or too slow: no whole answer within %d s")
+    await source._timed(_head(source), source._read_s, "is silent or too slow: no whole answer within %d s")
+    # What `wait_for` returns may be found for a while yet, and a Head is what keeps all of this in memory.
+    head, source._head = source._head, None
+    return head
 
 
 async def _send(source, host, port, path, extra):
@@ -126,7 +129,8 @@ async def _head(source):
             head.add(line)
         elif head.status >= 200:
             source._pace.got(0)
-            return head
+            source._head = head
+            return
         else:
             head = None  # 1xx is followed by the real answer
 
