@@ -42,9 +42,6 @@ async def part(source, url, offset, length, etag=None):
 
 async def _request(source, url, extra):
     """Ask for `url`, following redirects: the Head of an answer that is not one."""
-    if url != source._asked:
-        source._target = _beside(source, url) or _target(source._base, url)
-        source._asked = url
     target = source._target
     source._whole = None
     for _ in range(_REDIRECTS + 1):
@@ -68,25 +65,13 @@ async def _request(source, url, extra):
         if head.status >= 400:
             raise Fault("status", "the server answered %d" % head.status, head.status)
         if head.location and head.status in (301, 302, 303, 307, 308):
-            target = _target(base, head.location)
+            with phase("swupdate.install.reference") as reference:
+                target = reference.target(base, head.location, ("https",))
         elif refused:
             raise _lost(refused)
         else:
             return head
     raise _lost("redirects more than %d times" % _REDIRECTS)
-
-
-def _beside(source, name):
-    """What a plain file name stands for, without the rules for URLs: they would come into memory with all the rest."""
-    for c in name:
-        if not ("a" <= c <= "z" or "0" <= c <= "9" or c in "-._"):
-            return None
-    if not name.strip("."):
-        return None
-    if source._home is None:
-        source._home = _target(source._base, "")
-    url, host, port, path = source._home
-    return url[: url.rindex("/") + 1] + name, host, port, path[: path.rindex("/") + 1] + name
 
 
 async def _exchange(source, host, port, path, extra):
@@ -203,14 +188,6 @@ class Head:
             first, _, last = value.partition(b"/")[0].partition(b"-")
             if unit.lower() == b"bytes" and _digits(first, 9) and _digits(last, 9):
                 self.range = int(first), int(last)
-
-
-def _target(base, reference):
-    """(URL, host, port, path) of what `reference` stands for at the URL `base`."""
-    with phase("swupdate.install.reference", "swupdate.url") as (references, urls):
-        url = references.locate(base, reference)
-        _scheme, host, port, path = urls.parse(url, ("https",))
-        return url, host, port, path
 
 
 def _digits(value, most):
