@@ -6,9 +6,8 @@ from swupdate.faults import Fault
 
 def target(base, url, secure):
     """(host, port, path, list of queries) of what `url` stands for at `base`. Raises Fault."""
-    with phase("swupdate.install.reference", "swupdate.url") as (references, urls):
-        schemes = ("coaps" if secure else "coap",)
-        _scheme, host, port, rest = urls.parse(references.locate(base, url), schemes)
+    with phase("swupdate.install.reference") as reference:
+        _url, host, port, rest = reference.target(base, url, ("coaps" if secure else "coap",))
     path, mark, query = rest.partition("?")
     path = "/".join(_plain(part) for part in path.split("/"))
     return host, port, path, [_plain(part) for part in query.split("&")] if mark else ()

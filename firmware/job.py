@@ -8,7 +8,7 @@ class Trust:
 
     `number`, `digest` (of its file), `threshold`, `keys()` as in a release; `since`: number of the trust store that set the
     `floor` of sequence numbers last, 0 when none did; `revoked`: kids of keys that were trusted once. What was provisioned
-    is read from the file again whenever it is needed, so that it costs no memory between.
+    is read once: the few hundred bytes that are of use cost less than reading it again where memory is short.
     """
 
     vendor_id: bytes
@@ -19,18 +19,19 @@ class Trust:
     since: int
     floor: int
     revoked: object
-    newer = None  # the keys of a trust store
+    trusted: dict
+    anchors: list
 
     def __init__(self, path="/fargo.cbor"):
         self._path = path
 
     def keys(self):
         """The trusted release keys: kid -> 64 bytes."""
-        return self.newer or self.read()["keys"]
+        return self.trusted
 
     def authorities(self):
         """The certificates (DER) that a release server's must chain to."""
-        return self.read()["authorities"]
+        return self.anchors
 
     def read(self):
         """What was provisioned."""

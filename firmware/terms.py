@@ -32,6 +32,7 @@ def believe(made, store, nvs):
     found = made.read()
     made.vendor_id, made.class_id, made.threshold = found["vendor"], found["class"], found["threshold"]
     made.number, made.digest = found["trust"]
+    made.trusted, made.anchors = found["keys"], found["authorities"]
     made.since, made.floor, made.revoked = 0, 0, ()
     with phase("swupdate.trust") as stores:
         found = stores.load(store, nvs)
@@ -39,4 +40,4 @@ def believe(made, store, nvs):
         made.since, made.floor, made.revoked = found["since"], found["floor"], found["revoked"]
         if found["n"] >= made.number:
             made.number, made.digest, made.threshold = found["n"], found["digest"], found["threshold"]
-            made.newer = found["keys"]
+            made.trusted = found["keys"]

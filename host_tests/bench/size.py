@@ -92,7 +92,7 @@ PHASES = {
     "update, was ready": ("swupdate.work", "swupdate.arming"),
     "update, terms": ("swupdate.work", "firmware.job", "firmware.terms", "swupdate.trust"),
     "update, opening": (*_HTTPS, "firmware.sources"),
-    "update, URL": (*_HTTPS, "swupdate.install.request", "swupdate.install.reference", "swupdate.url"),
+    "update, URL": (*_HTTPS, "swupdate.install.reference", "swupdate.url"),
     "update, name": (*_AHEAD, "swupdate.install.dns", "swupdate.itself"),
     "update, redirected": (*_HTTPS, *_REQUEST, "swupdate.install.dns", "swupdate.itself"),
     "update, asking": (*_OFFER, *_OPEN, "swupdate.install.request"),

@@ -16,7 +16,8 @@ if __name__ == "__main__":
 
 from binascii import hexlify, unhexlify
 
-import swupdate.install.request  # noqa: F401 - a phase: compiling it is not what blocks the loop of a device
+import swupdate.install.reference  # noqa: F401 - phases: compiling them is not what blocks the loop of a device
+import swupdate.install.request  # noqa: F401
 from port import sleep_ms, ticks_diff, ticks_ms
 from swupdate.faults import Fault
 from swupdate.install.dns import Resolver

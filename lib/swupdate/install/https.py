@@ -48,9 +48,9 @@ class HttpsSource:
         self._low = self._high = 0  # what of the buffer is not read yet
         self._left = 0  # bytes of the answer's body that are still to come
         self._keep = True  # the connection stays when they have come
-        self._home = None  # what the URL of the source stands for
         self._asked = None  # the URL that was asked for last, and what it stands for
         self._target = None
+        self._head = None  # of the answer, on its way out of `_timed`
         self._whole = None  # (url, etag, size) of an object that comes whole though a range was asked for
 
     async def get(self, url, limit):
@@ -70,12 +70,25 @@ class HttpsSource:
             if same == url and etag in (None, tag) and 0 <= skip <= self._left - length:
                 await self._skip(skip)
                 return tag
+        self._locate(url)
         with phase("swupdate.install.request") as request:
-            return await request.part(self, url, offset, length, etag)
+            tag = await request.part(self, url, offset, length, etag)
+            request = None  # see swupdate.install.bring
+        return tag
+
+    def _locate(self, url):
+        """Know whom to ask for `url` before the code that asks is in memory. Raises Fault."""
+        if url != self._asked:
+            with phase("swupdate.install.reference") as reference:
+                self._target = reference.target(self._base, url, ("https",))
+            self._asked = url
 
     async def _ask(self, url, limit):
+        self._locate(url)
         with phase("swupdate.install.request") as request:
-            return await request.whole(self, url, limit)
+            size = await request.whole(self, url, limit)
+            request = None
+        return size
 
     async def readinto(self, view):
         """Fill `view` with the next bytes of the object."""

@@ -13,14 +13,13 @@ _COPY = const(2)  # the first chunk, which is written last: it comes from the ru
 _RUN = const(8)  # chunks of a window (swupdate.install.manifest)
 
 
-async def prepare(job, offer, progress):
-    """Bring into the other slot what is in the flash already.
+async def prepare(job, running, offer, progress):
+    """Bring into the other slot what is in the flash already; `running` is the label of the running one, or None.
 
     Sets `missing` of every part (a byte a chunk) and `ways`, how the rest may come: (uri, lengths of windows, bytes of the
     base), the cheapest first. Sets `label` of the offer. Raises Fault.
     """
     slots = job.slots
-    running = slots.label(slots.running)
     writer = SlotWriter(slots, offer.clean)
     label = {"v": 1, "seq": offer.seq, "version": offer.version, "manifest": offer.manifest, "built": offer.built}
     if offer.trust:

@@ -64,7 +64,9 @@ async def check(job, must=False):
     `must` as in policy.judge; None: only the signatures are verified.
     """
     with phase("swupdate.install.offer") as offers:
-        return await offers.check(job, must)
+        offer = await offers.check(job, must)
+        offers = None  # see swupdate.install.bring
+        return offer
 
 
 async def prove(job):
@@ -91,8 +93,7 @@ async def obtain(job, progress):
             with phase("swupdate.install.trust") as trust:
                 await trust.obtain(job, offer, progress)
         elif offer and not await _whole(job, offer):
-            with phase("swupdate.install.bring") as bring:
-                await bring.write(job, offer, progress)
+            await _bring(job, offer, progress)
             if not await _whole(job, offer):
                 with phase("swupdate.install.first") as first:
                     first.begin(job)
@@ -119,9 +120,17 @@ def _flash(error):
     return Fault("flash", "the flash could not be read or written: %s" % error)
 
 
+async def _bring(job, offer, progress):
+    with phase("swupdate.install.bring") as bring:
+        await bring.write(job, offer, progress)
+        bring = None
+
+
 async def _whole(job, offer):
     with phase("swupdate.install.whole") as whole:
-        return await whole.whole(job.slots, offer, _buffer(job))
+        good = await whole.whole(job.slots, offer, _buffer(job))
+        whole = None
+        return good
 
 
 def _buffer(job):

@@ -14,11 +14,11 @@ async def check(job, must):
     manifest, digest = await _verified(job.trust, envelope)
     if must is None:
         return None
-    buf = job.buffers[0] if job.buffers else bytearray(_PIECE)
-    with phase("swupdate.install.whole") as whole:  # what runs is only up to date when it is what it says
-        damaged = await whole.damaged(job.slots, digest, buf)
+    running = job.slots.label(job.slots.running) or {}  # before the code that asks what it says
+    damaged = await _damaged(job, running, digest)
     with phase("swupdate.install.policy") as policy:
-        manifest = policy.judge(job, manifest, digest, must, damaged)
+        manifest = policy.judge(job, running, manifest, digest, must, damaged)
+        policy = None  # see swupdate.install.bring
         return _offer(manifest, job.trust.number, envelope) if manifest else None
 
 
@@ -33,7 +33,20 @@ async def _envelope(job):
 
 async def _verified(trust, envelope):
     with phase("swupdate.install.signatures") as signatures:
-        return await signatures.verified(envelope, trust.keys(), trust.threshold, "trusted", trust.revoked)
+        found = await signatures.verified(envelope, trust.keys(), trust.threshold, "trusted", trust.revoked)
+        signatures = None
+        return found
+
+
+async def _damaged(job, running, digest):
+    """Whether what runs is this release and not what it says: only when it is, it is up to date."""
+    if running.get("manifest") != digest:
+        return False
+    buf = job.buffers[0] if job.buffers else bytearray(_PIECE)
+    with phase("swupdate.install.whole") as whole:
+        good = await whole.holds(job.slots, job.slots.running, running, buf)
+        whole = None
+        return not good
 
 
 def _offer(manifest, trust, envelope):

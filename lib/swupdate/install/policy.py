@@ -10,8 +10,10 @@ _JUMP_TRUST = const(1000)  # and of the number of a trust store
 _LARGEST_TRUST = const(1536)  # bytes of it
 
 
-def judge(job, data, digest, must=True, damaged=False):
+def judge(job, running, data, digest, must=True, damaged=False):
     """The Manifest in `data` (bytes, verified) if it may be installed here, or None when it is not newer than what runs.
+
+    `running`: the label of the running slot, {} when it has none.
 
     The numbers of trust stores are their own: one is compared with the trust store in force, and with nothing else.
     With `must`, a release older than what this device has confirmed is an attempt to roll back and refused; without it
@@ -29,7 +31,6 @@ def judge(job, data, digest, must=True, damaged=False):
         known = mine = job.trust.number
         same, jump = store.digest == job.trust.digest, _JUMP_TRUST
     else:
-        running = job.slots.label(job.slots.running) or {}
         # A number that came before the recovery from a fast-forward counts no more (docs/release-format.md).
         mine = running.get("seq", 0) if running.get("trust", 0) >= job.trust.since else 0
         # The floor's own release may be installed again: a damaged slot makes the bootloader start an older one.

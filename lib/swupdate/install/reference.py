@@ -1,4 +1,13 @@
-"""What a relative URL stands for (RFC 3986, section 5)."""
+"""What a relative URL stands for (RFC 3986, section 5). A phase."""
+
+from swupdate import url as urls
+
+
+def target(base, reference, schemes):
+    """(URL, host, port, rest) of what `reference` stands for at the URL `base`, see swupdate.url.parse. Raises Fault."""
+    url = locate(base, reference)
+    _scheme, host, port, rest = urls.parse(url, schemes)
+    return url, host, port, rest
 
 
 def locate(base, reference):

@@ -42,9 +42,6 @@ async def part(source, url, offset, length, etag=None):
 
 async def _request(source, url, extra):
     """Ask for `url`, following redirects: the Head of an answer that is not one."""
-    if url != source._asked:
-        source._target = _beside(source, url) or _target(source._base, url)
-        source._asked = url
     target = source._target
     source._whole = None
     for _ in range(_REDIRECTS + 1):
@@ -68,7 +65,8 @@ async def _request(source, url, extra):
         if head.status >= 400:
             raise Fault("status", "the server answered %d" % head.status, head.status)
         if head.location and head.status in (301, 302, 303, 307, 308):
-            target = _target(base, head.location)
+            with phase("swupdate.install.reference") as reference:
+                target = reference.target(base, head.location, ("https",))
         elif refused:
             raise _lost(refused)
         else:
@@ -76,22 +74,12 @@ async def _request(source, url, extra):
     raise _lost("redirects more than %d times" % _REDIRECTS)
 
 
-def _beside(source, name):
-    """What a plain file name stands for, without the rules for URLs: they would come into memory with all the rest."""
-    for c in name:
-        if not ("a" <= c <= "z" or "0" <= c <= "9" or c in "-._"):
-            return None
-    if not name.strip("."):
-        return None
-    if source._home is None:
-        source._home = _target(source._base, "")
-    url, host, port, path = source._home
-    return url[: url.rindex("/") + 1] + name, host, port, path[: path.rindex("/") + 1] + name
-
-
 async def _exchange(source, host, port, path, extra):
     await source._timed(_send(source, host, port, path, extra), source._connect_s, "cannot be reached within %d s")
-    return await source._timed(_head(source), source._read_s, "is silent or too slow: no whole answer within %d s")
+    await source._timed(_head(source), source._read_s, "is silent or too slow: no whole answer within %d s")
+    # What `wait_for` returns may be found for a while yet, and a Head is what keeps all of this in memory.
+    head, source._head = source._head, None
+    return head
 
 
 async def _send(source, host, port, path, extra):
@@ -126,7 +114,8 @@ async def _head(source):
             head.add(line)
         elif head.status >= 200:
             source._pace.got(0)
-            return head
+            source._head = head
+            return
         else:
             head = None  # 1xx is followed by the real answer
 
@@ -199,14 +188,6 @@ class Head:
             first, _, last = value.partition(b"/")[0].partition(b"-")
             if unit.lower() == b"bytes" and _digits(first, 9) and _digits(last, 9):
                 self.range = int(first), int(last)
-
-
-def _target(base, reference):
-    """(URL, host, port, path) of what `reference` stands for at the URL `base`."""
-    with phase("swupdate.install.reference", "swupdate.url") as (references, urls):
-        url = references.locate(base, reference)
-        _scheme, host, port, path = urls.parse(url, ("https",))
-        return url, host, port, path
 
 
 def _digits(value, most):

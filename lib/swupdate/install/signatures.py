@@ -38,4 +38,5 @@ async def _good(keys, digest, signatures):
             # One signature a key counts, however many there are.
             if key and kid not in good and await cose.verify_sign1(key, protected, digest, signature):
                 good.add(kid)
+        cose = None  # see swupdate.install.bring
     return good

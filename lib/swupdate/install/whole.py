@@ -17,20 +17,15 @@ async def whole(slots, offer, buf):
 
     `buf`: 1 KB or more to read into.
     """
-    return await _whole(slots, slots.other, offer, buf)
-
-
-async def damaged(slots, manifest, buf):
-    """Whether the running slot is labelled with this digest of a manifest, and does not hold what its label says."""
-    label = slots.label(slots.running)
-    return bool(label) and bytes(label["manifest"]) == manifest and not await _whole(slots, slots.running, None, buf)
-
-
-async def _whole(slots, slot, offer, buf):
-    label = slots.label(slot)
-    if not label or not arming.valid(slots, slot):
+    label = slots.label(slots.other)
+    if not label or offer and (bytes(label["manifest"]) != offer.manifest or label.get("trust", 0) != offer.trust):
         return False
-    if offer and (bytes(label["manifest"]) != offer.manifest or label.get("trust", 0) != offer.trust):
+    return await holds(slots, slots.other, label, buf, offer)
+
+
+async def holds(slots, slot, label, buf, offer=None):
+    """Whether `slot` looks valid and holds what its label says."""
+    if not arming.valid(slots, slot):
         return False
     for half in ("fw", "app"):
         size, expected = label[half]
