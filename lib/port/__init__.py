@@ -16,7 +16,7 @@ else:
     from port._cpython import *  # noqa: F403
 
 
-_PIECES = (4096, 1024)  # as large as an update needs two of, where there still are such
+_PIECES = const((4096, 1024))  # noqa: F405 - as large as an update needs two of, where there still are such
 
 
 class Reserve:
@@ -27,14 +27,14 @@ class Reserve:
     """
 
     size = 0
-    _lent = 0
+    _lent = _bytes = 0
 
     def __init__(self):
         self._held = []
 
     def good(self):
         """Whether at least a quarter of it is held, enough for an answer; or it is lent."""
-        return self._lent > 0 or self._bytes() * 4 >= self.size
+        return self._lent > 0 or self._bytes * 4 >= self.size
 
     def take(self):
         """Hold it again, or what can be had of it: names of what was loaded there stay, for one."""
@@ -42,17 +42,15 @@ class Reserve:
             return
         for size in _PIECES:
             try:
-                while self._bytes() + size <= self.size:
+                while self._bytes + size <= self.size:
                     self._held.append(bytearray(size))
+                    self._bytes += size
             except MemoryError:
                 pass
 
-    def _bytes(self):
-        return sum(map(len, self._held))
-
     def let_go(self):
         """Give it up, and say whether that brought memory."""
-        held = len(self._held)
+        held, self._bytes = self._bytes, 0
         self._held = []
         _impl.collect()
         return held > 0
@@ -83,7 +81,7 @@ class phase:
 
     def __init__(self, *names):
         self._names = names
-        self._loaded = []
+        self._loaded = ()
 
     def __enter__(self):
         for name in self._names:
@@ -95,7 +93,7 @@ class phase:
                         raise
                     self._load()
                 break
-        found = tuple(sys.modules[name] for name in self._names)
+        found = tuple(map(sys.modules.get, self._names))
         return found[0] if len(found) == 1 else found
 
     def _load(self):
@@ -111,7 +109,7 @@ class phase:
             raise MemoryError(str(error))  # noqa: B904
         finally:
             # Taken at once: another task may load a phase of its own before this one ends.
-            self._loaded = [name for name in _impl.loaded() if name not in before]
+            self._loaded = set(_impl.loaded()) - before
             if not whole:
                 self.__exit__()
 
@@ -123,6 +121,6 @@ class phase:
             parent, _, child = name.rpartition(".")
             if parent in sys.modules and hasattr(sys.modules[parent], child):
                 delattr(sys.modules[parent], child)
-        self._loaded = []
+        self._loaded = ()
         _impl.collect()
         return False
