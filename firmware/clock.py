@@ -9,12 +9,10 @@ longer. So the floor does not follow the clock any faster than the device's own 
 
 import asyncio
 
-import cbor
-from port import const, phase, ticks_diff, ticks_ms
+from port import const, phase, ticks_ms
 
 _FOLLOW_S = const(14400)
 _RETRY_S = const(64)  # the longest pause while there is no answer: schedules wait for the time
-_REMEMBER_S = const(10000)  # wear: the floor is written at most eight times a day
 
 
 class Clock:
@@ -24,39 +22,27 @@ class Clock:
     """
 
     def __init__(self, board, store, built=0):
-        self._board = board
-        self._store = store
+        self.board = board
+        self.store = store
         with phase("firmware.seen") as seen:
-            self._seen = seen.load(store)
-        self.floor = max(built, self._seen)
-        self._since = ticks_ms()  # when the floor was raised last
+            self.seen = seen.load(store)
+        self.floor = max(built, self.seen)
+        self.since = ticks_ms()  # when the floor was raised last
         self.on_trusted = []  # called without arguments when the clock becomes trusted or is set anew
         # A clock that ran through a reset is as good as it was before it.
         self.trusted = 0 < self.floor <= board.rtc()
 
     def now(self):
         """Unix seconds, or 0 while the clock is not trusted."""
-        return self._board.rtc() if self.trusted else 0
+        return self.board.rtc() if self.trusted else 0
 
     def set(self, unix):
         """Set and trust the clock; False when `unix` is earlier than is possible.
 
         Raises OSError when only the record fails: then the clock is set all the same.
         """
-        if unix < self.floor:
-            return False
-        self._board.set_rtc(unix)
-        self.trusted = True
-        now = ticks_ms()
-        # Ticks wrap: a long silence may count as a short one, and never as a longer one.
-        self.floor = min(unix, self.floor + max(0, ticks_diff(now, self._since)) // 1000)
-        self._since = now
-        for listener in self.on_trusted:
-            listener()
-        if self.floor - self._seen > _REMEMBER_S:
-            self._store.save("clock", cbor.dumps({"v": 1, "seen": self.floor}))
-            self._seen = self.floor
-        return True
+        with phase("firmware.seen") as seen:
+            return seen.set(self, unix)
 
     async def follow(self, server, dns, log):
         """Keep the clock set from the NTP server named `server`, for ever (RFC 4330).

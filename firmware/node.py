@@ -13,7 +13,7 @@ import ocf.security  # noqa: F401
 import swupdate.manager  # noqa: F401
 import swupdate.resource  # noqa: F401
 import swupdate.slots  # noqa: F401
-from port import collect, collect_often, const, phase, reserve, sleep_ms
+from port import collect, collect_after, const, memory_free, phase, reserve, sleep_ms
 
 import firmware.app  # noqa: F401
 import firmware.clock  # noqa: F401
@@ -23,6 +23,8 @@ _WATCHDOG_MS = const(60_000)
 _FEED_MS = const(1000)
 _LOOK = const(5)  # the reserve is taken again, and the network looked at, after so many of them
 _FLUSH_MS = const(3000)
+_SHORT = const(100_000)  # bytes free when the start is over
+_GARBAGE = const(8192)
 _RESERVE = const(8192)  # bytes: enough to refuse, to record and to answer when the app has taken all the rest
 _PORT = const(5683)
 _SECURE_PORT = const(5684)
@@ -90,7 +92,11 @@ class Node:
         """Join the network, serve, and keep the watchdog fed by the loop itself."""
         tasks = await self._begin()
         collect()  # what the start has left
-        collect_often(True)
+        if memory_free() < _SHORT:
+            # With more garbage what lives on is spread over the heap, until no large piece is left; but a collection takes
+            # as long as a request.
+            reserve.garbage = _GARBAGE
+            collect_after(_GARBAGE)
         reserve.size = _RESERVE
         self.log("info", "serving")
         await asyncio.gather(*tasks)  # none of them ends by itself but for want of memory: then a restart is due

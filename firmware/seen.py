@@ -1,6 +1,10 @@
-"""The record of the time that has passed for certain (firmware.clock). A phase of the start."""
+"""The time that has passed for certain, and its record (firmware.clock). A phase of the start, and of setting the clock."""
 
+import cbor
 from cbor.decoder import decode
+from port import const, ticks_diff, ticks_ms
+
+_REMEMBER_S = const(10000)  # wear: the floor is written at most eight times a day
 
 
 def load(store):
@@ -11,3 +15,21 @@ def load(store):
         return seen if isinstance(seen, int) else 0
     except (ValueError, KeyError, TypeError):
         return 0
+
+
+def set(clock, unix):
+    """What `clock.set` does."""
+    if unix < clock.floor:
+        return False
+    clock.board.set_rtc(unix)
+    clock.trusted = True
+    now = ticks_ms()
+    # Ticks wrap: a long silence may count as a short one, and never as a longer one.
+    clock.floor = min(unix, clock.floor + max(0, ticks_diff(now, clock.since)) // 1000)
+    clock.since = now
+    for listener in clock.on_trusted:
+        listener()
+    if clock.floor - clock.seen > _REMEMBER_S:
+        clock.store.save("clock", cbor.dumps({"v": 1, "seen": clock.floor}))
+        clock.seen = clock.floor
+    return True

@@ -3,6 +3,7 @@
 
 import io
 
+_IMAGE = 0x14A6B1
 _DIRECTORY = 4
 _FILE = 5
 _VERBATIM = 2
@@ -27,31 +28,26 @@ class RomFS:
         self._size = device.ioctl(4, 0) * _BLOCK
         self._window = bytearray(_WINDOW)
         self._from = -_WINDOW  # where the window is
-        self._at = 0  # the next byte to look at
-        self._look()
-        if self._window[:3] != b"\xd2\xcd\x31":
+        try:
+            kind, end = self._record(0, self._size)
+        except OSError:
+            kind = 0
+        if kind != _IMAGE:
             raise OSError(19)
-        self._at = 3
-        size = self._number()
-        self._root = self._at, self._at + size
-        if self._at + size > self._size:
-            raise OSError(19)
+        self._root = self._at, end  # _at: the next byte to look at
         self._folder, self._bounds = b"", self._root
         self._stem, self._count = b"/", 0  # what was not there, and how many names in the directory begin with it
 
     # What MicroPython asks of a file system
 
-    def mount(self, *_):
-        pass
-
-    umount = mount
-
     def chdir(self, path):
         if self._find(path)[0] != _DIRECTORY:
             raise OSError(2)
 
-    def getcwd(self):
+    def getcwd(self, *_):
         return "/"
+
+    mount = umount = getcwd  # what these return is nobody's
 
     def stat(self, path):
         kind, start, end = self._find(path)
@@ -86,20 +82,15 @@ class RomFS:
     def _read(self, at, buf):
         self._device.readblocks(at // _BLOCK, buf, at % _BLOCK)
 
-    def _look(self):
-        """Have the window show the next byte; its index there."""
-        if not 0 <= self._at - self._from < _WINDOW:
-            if self._at >= self._size:
-                raise OSError(5)
-            self._from = min(self._at, self._size - _WINDOW)
-            self._read(self._from, self._window)
-        return self._at - self._from
-
     def _number(self):
         value = 0
         for _ in range(5):
-            i = self._at - self._from
-            byte = self._window[i if 0 <= i < _WINDOW else self._look()]
+            if not 0 <= self._at - self._from < _WINDOW:
+                if self._at >= self._size:
+                    raise OSError(5)
+                self._from = min(self._at, self._size - _WINDOW)
+                self._read(self._from, self._window)
+            byte = self._window[self._at - self._from]
             self._at += 1
             value = value << 7 | byte & 0x7F
             if byte < 0x80:
@@ -152,16 +143,15 @@ class RomFS:
 
     def _find(self, path):
         """(kind, start, end): of a directory's records, or of a file's data."""
-        return self._place(path.encode().strip(b"/"))  # MicroPython looks for each new str among all that it has
-
-    def _place(self, path):
+        if isinstance(path, str):
+            path = path.encode().strip(b"/")  # MicroPython looks for each new str among all that it has
         if path in (b"", b"."):
             return (_DIRECTORY,) + self._root
         folder, _, name = path.rpartition(b"/")
         if name in (b"", b"."):
-            return self._place(folder)
+            return self._find(folder)
         if folder != self._folder:
-            kind, start, end = self._place(folder)
+            kind, start, end = self._find(folder)
             if kind != _DIRECTORY:
                 raise OSError(2)
             self._folder, self._bounds, self._stem = folder, (start, end), b"/"
@@ -210,13 +200,10 @@ class _File(io.IOBase):
     def tell(self):
         return self._at - self._start
 
-    def ioctl(self, request, argument):
+    def ioctl(self, request=0, *_):
         return 256 if request == 11 else 0  # 11: the buffer that a reader should use
+
+    close = __exit__ = ioctl  # there is nothing to do
 
     def __enter__(self):
         return self
-
-    def __exit__(self, *_):
-        pass
-
-    close = __exit__

@@ -71,11 +71,8 @@ class Moment(NamedTuple):
 def boot() -> bytes:
     """`boot.py` that watches from when what stays is there."""
     text = (live.ROOT / "boot.py").read_text()
-    return (
-        text.replace("def load():", _WATCH + "def load():")
-        .replace("    import main\n", "    import main\n    _watch()\n")
-        .encode()
-    )
+    text = text.replace("main = None\n", _WATCH + "main = None\n")
+    return text.replace("        main.run()\n", "        _watch()\n        main.run()\n").encode()
 
 
 def moments(lines: list[str]) -> Iterator[Moment]:

@@ -313,4 +313,4 @@ def test_nothing_of_the_host_is_seen(tmp_path):
 """
     with Bench(tmp_path, body).board() as board:
         board.wait_log("hidden", 10)
-        assert "root ['app', 'boot.py', 'fargo.cbor', 'rescue.py', 'romfs.py']" in board.lines
+        assert "root ['app', 'boot.py', 'fargo.cbor', 'launch.py', 'rescue.py', 'romfs.py']" in board.lines

@@ -63,6 +63,7 @@ TRUNCATED = {
 # What the board says at last, by file.
 SAYS = {
     "boot.py": "the REPL would be here",
+    "launch.py": "the REPL would be here",
     "romfs.py": "the REPL would be here",
     "fargo.cbor": "boot: the app could not be run",
 }
@@ -70,7 +71,7 @@ SAYS = {
 
 @pytest.mark.parametrize(("name", "how"), some([(name, how) for name in SAYS for how in TRUNCATED], 5))
 async def test_a_file_of_vfs_is_damaged(past, name, how):
-    """Without boot.py, romfs.py or fargo.cbor nothing of ours can serve: what stopped it is in the log."""
+    """Without boot.py, launch.py, romfs.py or fargo.cbor nothing of ours can serve: what stopped it is in the log."""
     past.again(change(past, "vfs", lambda fs: put(fs, name, TRUNCATED[how](files(past.rig, "vfs")[name]))))
     past.rig.board.power_on()
     await past.rig.log(SAYS[name], past.at)

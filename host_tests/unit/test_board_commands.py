@@ -81,7 +81,7 @@ def test_what_is_in_an_image(stock):
     vfs = LittleFS(block_size=4096, block_count=16, prog_size=32, read_size=32, lookahead_size=32, mount=False)
     vfs.context.buffer = bytearray(found.part("vfs"))
     vfs.mount()
-    assert sorted(vfs.listdir("/")) == ["boot.py", "fargo.cbor", "rescue.py", "romfs.py"]
+    assert sorted(vfs.listdir("/")) == ["boot.py", "fargo.cbor", "launch.py", "rescue.py", "romfs.py"]
 
 
 def test_the_bootloader_is_told_the_size_of_the_layout(stock, tmp_path):

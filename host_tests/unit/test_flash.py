@@ -81,7 +81,7 @@ def test_vfs_is_what_micropython_mounts(tmp_path):
     fs = LittleFS(block_size=4096, block_count=len(content) // 4096, mount=False)
     fs.context.buffer = bytearray(content)
     fs.mount()
-    assert sorted(fs.listdir("/")) == ["boot.py", "fargo.cbor", "more.txt", "rescue.py", "romfs.py"]
+    assert sorted(fs.listdir("/")) == ["boot.py", "fargo.cbor", "launch.py", "more.txt", "rescue.py", "romfs.py"]
     with fs.open("fargo.cbor", "rb") as file:
         assert cbor2.loads(file.read()) == provision
     with fs.open("boot.py", "rb") as file:

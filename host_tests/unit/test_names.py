@@ -112,6 +112,20 @@ found = Reader(2).read(5, limit=4)
     assert {"Reader", "read", "limit", "found"} <= set(re.findall(r"\w+", new))
 
 
+def test_private_numbers_of_a_module_that_stays_source_stand_where_they_are_used():
+    text = """
+_SIZE = 4
+_BOTH = (_SIZE, 8)
+LEAST = 2
+def work(n):
+    return n * _SIZE + _BOTH[1] + LEAST
+found = work(3)
+"""
+    new = names.shorten_source(text)
+    assert ran(new)["found"] == ran(text)["found"] == 22
+    assert " * 4" in new and "= 4" not in new and "LEAST = 2" in new
+
+
 def test_errors_that_are_caught_keep_their_name_apart():
     text = """
 def work(error, value):

@@ -13,7 +13,7 @@ _URI_QUERY = const(15)
 _MAX_OPTIONS = const(32)
 
 # Options that hold a number: where they go, and how many bytes they may have (RFC 7252 table 4, 7641, 7959, OCF).
-_NUMBERS = (6, 7, 12, 14, 17, 23, 27, 28, 60, 2049, 2053)
+_NUMBERS = const((6, 7, 12, 14, 17, 23, 27, 28, 60, 2049, 2053))
 _NAMES = (
     "observe", "port", "content_format", "max_age", "accept", "block2", "block1", "size2", "size1", "ocf_version",
     "ocf_version",

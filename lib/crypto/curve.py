@@ -1,6 +1,8 @@
 """The curve P-256 (SP 800-186): its numbers, and sums of its points."""
 
-from port import collect_often, const, sleep_ms, urandom
+from port import collect_after, const, reserve, sleep_ms, urandom
+
+_RARELY = const(32768)  # bytes of garbage
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -28,12 +30,12 @@ def last(steps):
 async def last_async(steps):
     """As `last`, and the loop runs after every step."""
     result = None
-    collect_often(False)  # all that the steps leave is garbage, and a megabyte of it
+    collect_after(_RARELY)  # all that the steps leave is garbage, and a megabyte of it
     try:
         for result in steps:  # noqa: B007
             await sleep_ms(0)
     finally:
-        collect_often(True)
+        collect_after(reserve.garbage)
     return result
 
 

@@ -7,7 +7,11 @@ from port import const, phase, print_exception
 
 from ocf.resource import Resource
 
-RESET, RFOTM, RFPRO, RFNOP, SRESET = range(5)
+RESET = 0
+RFOTM = 1
+RFPRO = 2
+RFNOP = 3
+SRESET = 4
 
 NIL = "00000000-0000-0000-0000-000000000000"
 

@@ -27,6 +27,7 @@ class Reserve:
     """
 
     size = 0
+    garbage = 32768  # bytes that are left lying before they are collected; the composition may want fewer
     _lent = 0
 
     def __init__(self):

@@ -59,8 +59,13 @@ def collect() -> None:
     """MicroPython collects on leaving a phase; here collection is left to the interpreter."""
 
 
-def collect_often(often: bool) -> None:
+def collect_after(size: int) -> None:
     """The same."""
+
+
+def memory_free() -> int:
+    """More than any device has."""
+    return sys.maxsize
 
 
 def loaded() -> list[str]:

@@ -15,20 +15,9 @@ urandom = os.urandom
 sleep_ms = asyncio.sleep_ms
 wait_for = asyncio.wait_for
 collect = gc.collect
-
-
-def collect_often(often):
-    """Collect after 8 KB of garbage, where memory is short, or else after 32.
-
-    A collection takes as long as a request; but the more garbage, the more is what lives on spread over the heap, until no
-    large piece is left of it.
-    """
-    gc.threshold(8192 if often and gc.mem_free() < 100_000 else 32768)
-
-
-def loaded():
-    """The names of all modules."""
-    return sys.modules
+collect_after = gc.threshold  # so many bytes were allocated
+memory_free = gc.mem_free
+loaded = sys.modules.keys  # the names of all modules
 
 
 def print_exception(error):

@@ -114,7 +114,10 @@ class Updater:
         if self.effects:
             return
         try:
-            await asyncio.wait_for(self.wake.wait(), pause)
+            if pause is None:  # nearly always: what limits a wait takes memory
+                await self.wake.wait()
+            else:
+                await asyncio.wait_for(self.wake.wait(), pause)
         except asyncio.TimeoutError:  # noqa: UP041 - another class on MicroPython
             pass
 

@@ -15,7 +15,7 @@ from fargo.console import Failure
 
 TABLE_AT = 0x8000
 BLOCK = 4096
-_COMPILED = ("romfs", "rescue")
+_COMPILED = ("launch", "romfs", "rescue")
 
 # Those of boards are read from where a build of MicroPython finds them, with the reasons for their sizes.
 LAYOUTS = {

@@ -105,13 +105,32 @@ def public_names(tree: ast.Module) -> set[str]:
 def shorten_source(text: str) -> str:
     """The source `text` of a module that stays source, with short names but for its public ones, and without comments.
 
-    Raises SyntaxError.
+    Its private numbers stand where they are used. Raises SyntaxError.
     """
     tree = ast.parse(text)
+    _place_numbers(tree)
     keywords = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
     _Names({"": tree}, public_names(tree), ()).shorten()
     _Parameters(tree, keywords, also_locals=True).rename()
     return ast.unparse(tree) + "\n"
+
+
+def _place_numbers(tree: ast.Module) -> None:
+    """Have no `_X = 5` in a module that stays source, but its value wherever it is read."""
+    found = {}
+    for node in list(tree.body):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
+            continue
+        name = getattr(node.targets[0], "id", "")
+        if _PRIVATE.match(name) and type(node.value.value) is int:
+            found[name] = node.value
+            tree.body.remove(node)
+
+    class Place(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return found.get(node.id, node)
+
+    Place().visit(tree)
 
 
 def mentions(text: str) -> set[str]:

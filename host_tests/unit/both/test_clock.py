@@ -4,6 +4,7 @@ from check import raises
 
 import firmware.clock
 import firmware.ntp
+import firmware.seen
 from firmware.clock import Clock
 
 DAY = 86400
@@ -23,8 +24,8 @@ class Chip:
         self.records = {}
         self.saves = 0
         self.broken = False
-        firmware.clock.ticks_ms = lambda: self.ticks
-        firmware.clock.ticks_diff = lambda end, start: (end - start + WRAP // 2) % WRAP - WRAP // 2
+        firmware.clock.ticks_ms = firmware.seen.ticks_ms = lambda: self.ticks
+        firmware.seen.ticks_diff = lambda end, start: (end - start + WRAP // 2) % WRAP - WRAP // 2
 
     # The board
 

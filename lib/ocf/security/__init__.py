@@ -17,20 +17,11 @@ _PIN = const(1)
 _CERTIFICATE = const(2)
 _PSK = const(1)  # credtype
 _SUITES_PSK = const((0xC037, 0xC0A8))
-_SUITES_CERTIFICATE = (0xC0AE, 0xC0AC)
+_SUITES_CERTIFICATE = const((0xC0AE, 0xC0AC))
 _CORE = const(("/oic/res", "/oic/d", "/oic/p"))
 _DOXM = "/oic/sec/doxm"
 _PSTAT = "/oic/sec/pstat"
-
-
-def _asked(what):
-    """The method that is the function `what` of the phase `ocf.security.credentials`."""
-
-    def ask(self, *args):
-        with phase("ocf.security.credentials") as credentials:
-            return getattr(credentials, what)(self, *args)
-
-    return ask
+_ASKED = const(("guard", "hint", "psk", "psk_for", "certificate", "opened", "knows"))
 
 
 class Security:
@@ -70,8 +61,6 @@ class Security:
             self.doc = self.pin_key = None
             with phase("ocf.security.records") as records:
                 records.wipe(self)
-
-    guard = _asked("guard")
 
     # Access (OCF Security, access control)
 
@@ -152,11 +141,21 @@ class Security:
                     certificate = _SUITES_CERTIFICATE
         return psk + certificate
 
-    hint = _asked("hint")
-    psk = _asked("psk")
-    psk_for = _asked("psk_for")
-    certificate = _asked("certificate")
-    opened = _asked("opened")
+    def __getattr__(self, name):
+        """What a handshake asks for, and whether all credentials are there: functions of `ocf.security.credentials`."""
+        if name not in _ASKED:
+            raise AttributeError(name)
+
+        def ask(*args):
+            try:
+                with phase("ocf.security.credentials") as credentials:
+                    return getattr(credentials, name)(self, *args)
+            except MemoryError:
+                if name != "knows":
+                    raise
+                return False  # with no memory to look, a session is not good any more
+
+        return ask
 
     def authorities(self):
         """The authorities (DER) that an owner trusts. Here, because it is asked when memory is shortest."""
@@ -170,15 +169,6 @@ class Security:
         """(public key, uuid) of the peer with this chain. Raises ValueError."""
         with phase("ocf.security.certificates") as certificates:
             return await certificates.trust(self, chain)
-
-    _knows = _asked("knows")
-
-    def knows(self, session):
-        """Whether what `session` was opened with is still good. Not, when there is no memory to look."""
-        try:
-            return self._knows(session)
-        except MemoryError:
-            return False
 
     def closed(self, session):
         """A session is gone. If the new owner's, before it was one: RESET."""

@@ -3,12 +3,14 @@
 from coap.message import Refused
 from port import const, phase
 
-from ocf.pstat import RFOTM, RFPRO, SRESET
+from ocf.pstat import RFOTM
 from ocf.resource import BAD_REQUEST
 from ocf.uuids import is_uuid
 
 TOO_LARGE = const(0x8D)
-WRITABLE = (RFOTM, RFPRO, SRESET)
+_RFPRO = const(2)
+_SRESET = const(4)
+WRITABLE = (RFOTM, _RFPRO, _SRESET)
 
 
 def post(security, name, body, request):
@@ -41,7 +43,7 @@ def owner(security, body, current):
     """The rowneruuid that an UPDATE leaves. Raises Refused."""
     if "rowneruuid" not in body:
         return current
-    if security.pstat.state not in (RFOTM, SRESET):
+    if security.pstat.state not in (RFOTM, _SRESET):
         refuse("rowneruuid is read-only in this state")
     return uuid(body["rowneruuid"], "rowneruuid")
 
