@@ -516,7 +516,20 @@ def test_apps_find_what_is_resident_by_its_old_names(device, tmp_path):
         "import ocf.update\nprint(len([n for n in sys.modules if n[0] == '_' and len(n) < 4]))\n"
     )
     _joined, folder = device
-    environment = {**os.environ, "MICROPYPATH": f"{tmp_path}:{folder}:.frozen"}
-    command = ["micropython", "-X", "heapsize=4m", tmp_path / "app.py"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    def run(*folders):
+        environment = {**os.environ, "MICROPYPATH": ":".join(map(str, [tmp_path, *folders, ".frozen"]))}
+        command = ["micropython", "-X", "heapsize=4m", tmp_path / "app.py"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    done = run(folder)
     assert done.stdout == "1\n", done.stderr + done.stdout  # with ocf.uuids
+    # In an image of its own as well: what it says of `main` is no wish to have that apart.
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "app.py").write_text((tmp_path / "app.py").read_text())
+    files = bundle.device_files(app)
+    bundle.shortened(files, tmp_path / "short")
+    assert {"ocf", "ocf.resource"} <= set(bundle.joined(files)["main"])
+    done = run(tmp_path / "short")
+    assert done.stdout == "1\n", done.stderr + done.stdout

@@ -73,7 +73,11 @@ class Observing:
                 self.abandon(observer.told)
 
     async def _render(self, observer, coroutine, confirmable):
-        self._push(observer, await self.outcome(coroutine), confirmable)
+        response = await self.outcome(coroutine)
+        for other in self.observers:
+            if other.token == observer.token and other.peer == observer.peer:  # it may have asked anew meanwhile
+                self._push(other, response, confirmable)
+                break
 
     def _push(self, observer, response, confirmable):
         if response is None or observer not in self.observers:

@@ -114,7 +114,7 @@ def _flat(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], impor
     for name in [name for name, tree in trees.items() if flat.is_bare(tree)]:
         if not any(other.startswith(name + ".") for other in trees):  # nobody imports it any more
             del trees[name]
-    apart = {new[name] for name in imported & set(new) - set(_ALSO)} & set(trees)
+    apart = {new[name] for name in imported & set(new) - {_ENTRY, *_ALSO}} & set(trees)
     joined = groups.groups(
         trees, _ENTRY, apart, {new[name] for name in _ALONE & set(new)}
     )  # while phases are still called so

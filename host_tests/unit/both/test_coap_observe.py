@@ -252,6 +252,21 @@ async def test_a_coroutine_renders():
     server.endpoint.close()
 
 
+async def test_what_a_coroutine_renders_is_told_to_who_has_asked_anew_meanwhile():
+    server = Server()
+    for mid in (1, 2):
+        server.endpoint.receive(datagram(CON, 1, mid, b"t", [(6, 0), (11, "later")]), "p")
+        while mid == 1 and not server.wire.sent:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the second has read the old state
+    server.state = b"new"
+    server.endpoint.notify("/later")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [m.payload for m in server.wire.sent] == [b"0", b"0", b"new"]
+    server.endpoint.close()
+
+
 async def test_coroutines_that_render_are_bounded():
     server = Server(max_observers=20)
     for mid in range(12):
