@@ -1,7 +1,9 @@
 """A TLS connection: what stays in memory of `port.peer` as long as it is open."""
 
+import sys
 from asyncio import core
 
+_WRITABLE = 4  # select.POLLOUT
 CERTIFICATE = -0x2700  # Mbed TLS: MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
 
 
@@ -46,3 +48,10 @@ class Stream:
                 sock.close()
             except OSError:
                 pass
+        self._sock = self._raw = None
+        # The poller keeps what it told of last, 2.5 KB with TLS, until it tells of something else.
+        poller = core._io_queue.poller
+        poller.register(sys.stdout, _WRITABLE)
+        for _ in poller.ipoll(0):
+            pass
+        poller.unregister(sys.stdout)
