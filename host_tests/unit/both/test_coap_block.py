@@ -72,7 +72,7 @@ async def test_an_answer_in_pieces_is_the_same_on_the_wire():
                 replies = [server.ask(options=[(23, szx)])]
                 while replies[-1].block2 is not None and replies[-1].block2 & 8:
                     if answer == pieces:
-                        assert server.endpoint.blocks.bodies[0][2].payload[0] is pieces[0]
+                        assert server.endpoint.bodies[0][2].payload[0] is pieces[0]
                     replies.append(server.ask(options=[(23, len(replies) << 4 | szx)]))
                 answers.append([(reply.payload, reply.size2, reply.etag) for reply in replies])
                 server.endpoint.close()
