@@ -1,6 +1,6 @@
 """The message layer and the server side of CoAP (RFC 7252 sections 4, 5 and 8) on one transport."""
 
-from asyncio import CancelledError, create_task, current_task
+import asyncio
 from random import getrandbits
 
 from port import const, phase, print_exception, reserve, sleep_ms, ticks_add, ticks_diff, ticks_ms, urandom
@@ -94,7 +94,7 @@ class Endpoint(Observing):
 
     async def run(self):
         """Receive until `close()`. Nothing that a peer sends or a handler raises ends it."""
-        self._task = current_task()
+        self._task = asyncio.current_task()
         try:
             while not self._closed:
                 try:
@@ -108,7 +108,7 @@ class Endpoint(Observing):
                     print_exception(error)
                     await sleep_ms(10)
             await sleep_ms(0)  # where CPython delivers the cancellation when a handler has closed the endpoint
-        except CancelledError:
+        except asyncio.CancelledError:
             if not self._closed:
                 raise
         finally:
@@ -138,7 +138,7 @@ class Endpoint(Observing):
         timer = Timer(ms, fire, args)
         self._timers.append(timer)
         if self._clock is None:
-            self._clock = create_task(self._run_timers())
+            self._clock = asyncio.create_task(self._run_timers())
         return timer
 
     def cancel(self, timer):
@@ -181,7 +181,7 @@ class Endpoint(Observing):
         if len(self._tasks) >= _TASKS:
             coroutine.close()
             raise Refused(0xA3, "busy")
-        self._tasks.append(create_task(self._guard(coroutine)))
+        self._tasks.append(asyncio.create_task(self._guard(coroutine)))
 
     async def _guard(self, coroutine):
         try:
@@ -189,7 +189,7 @@ class Endpoint(Observing):
         except Exception as error:
             print_exception(error)
         finally:
-            self._tasks.remove(current_task())
+            self._tasks.remove(asyncio.current_task())
 
     # Messages out
 

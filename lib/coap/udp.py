@@ -3,7 +3,7 @@
 MicroPython cannot tell where a datagram was sent to (no IP_PKTINFO), so a group has a socket of its own.
 """
 
-from asyncio import Event, create_task
+import asyncio
 
 from port import const, phase, readable, reserve, sleep_ms
 
@@ -25,7 +25,7 @@ class UdpTransport:
     def __init__(self, host="0.0.0.0", port=5683, groups=(), interface=None, group_port=5683, limit=_MAX_DATAGRAM):
         self._limit = limit
         self._waiters = {}
-        self._event = Event() if groups else None
+        self._event = asyncio.Event() if groups else None
         self._turn = self._burst = 0
         with phase("port.sockets") as code:
             self._sockets = code.udp_sockets(host, port, groups, interface, group_port)
@@ -62,7 +62,7 @@ class UdpTransport:
             else:
                 for sock in sockets:
                     if id(sock) not in self._waiters:
-                        self._waiters[id(sock)] = create_task(self._wait(sock))
+                        self._waiters[id(sock)] = asyncio.create_task(self._wait(sock))
                 await self._event.wait()
                 self._event.clear()
 

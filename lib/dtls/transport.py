@@ -4,7 +4,7 @@ Handshakes are a phase: their code is in memory while there is one, and while a 
 ClientHello is another, and stays for a while: strangers may send many, and must not have it loaded for each.
 """
 
-from asyncio import create_task
+import asyncio
 
 from port import collect, const, phase, print_exception, reserve, sleep_ms, ticks_diff, ticks_ms, urandom
 
@@ -61,7 +61,7 @@ class DtlsTransport:
     async def receive(self):
         """The next (data, session, False) of a peer that has finished its handshake."""
         if not self._task:
-            self._task = create_task(self._tend())
+            self._task = asyncio.create_task(self._tend())
         while not self._ready:
             data, address, multicast = await self.datagrams.receive()
             if not multicast:
