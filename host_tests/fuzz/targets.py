@@ -29,7 +29,7 @@ from port import ticks_ms
 from recipe import Recipe
 from swupdate import rfc3339, url
 from swupdate.faults import Fault
-from swupdate.install import dns, https
+from swupdate.install import dns, request
 from swupdate.install.manifest import Manifest, split
 from swupdate.install.reference import locate
 from swupdate.install.windows import Windows
@@ -113,6 +113,7 @@ class Kept:
     """As much of an endpoint as blocks need."""
 
     parts = bodies = ()
+    out = memoryview(bytearray(1360))
     max_body, transfer_timeout = 4096, 30000
 
     def after(self, *_):
@@ -399,7 +400,7 @@ def run_dns(data):
 
 def run_head(data):
     lines = data.split(b"\r\n")
-    head = https.Head(lines[0])
+    head = request.Head(lines[0])
     for line in lines[1:]:
         head.add(line)
     assert 100 <= head.status < 600 and -1 <= head.length < 1 << 30

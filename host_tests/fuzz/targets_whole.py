@@ -22,8 +22,9 @@ from ocf import core
 from ocf.device import Device
 from ocf.resource import Property, Resource
 from ocf_rig import MemoryStore, Open
-from swupdate import arming, boot
+from swupdate import arming, floor, reconcile
 from swupdate.machine import fresh, step
+from swupdate.recorded import load
 from swupdate.slots import Slots
 from target import Target, joined, parts
 from test_romfs import BUILT, SIZE
@@ -383,14 +384,14 @@ def run_start(data):
         (store.records if name in NAMES[:3] else flash.sectors)[name] = record
         cause = flags >> 6
     slots = Slots(flash)
-    state = boot.load(store)
+    state = load(store)
     for slot in ("ota_0", "ota_1"):
         arming.valid(slots, slot)
-    event = boot.reconcile(state, boot.facts(slots, CAUSES[cause], store, 0))
-    assert boot.floor(store, None, slots) >= 0
+    event = reconcile.reconcile(state, reconcile.facts(slots, CAUSES[cause], store, 0))
+    assert floor.floor(store, None, slots) >= 0
     state, _ = step(state, event)
     store.save("update", cbor.dumps(state))
-    assert boot.load(store) == state, "what was saved is read"
+    assert load(store) == state, "what was saved is read"
     return event[0] != "booted"
 
 
