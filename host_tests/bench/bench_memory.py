@@ -27,6 +27,16 @@ from fargo.client import DeviceClient  # noqa: E402
 from fargo.console import Failure  # noqa: E402
 from fargo.follow import Quiet  # noqa: E402
 
+# How many names there are: for what of the pools is the chip's.
+_NAMES = """
+import micropython
+_lamp = main
+async def main(device):
+    asyncio.create_task(_lamp(device))
+    while True:
+        micropython.qstr_info()
+        await asyncio.sleep(1)
+"""
 STEP = 4  # KB
 LOW, HIGH = 96, 384
 LAMP = "lamp"
@@ -105,7 +115,7 @@ def main() -> None:
     number, *wanted = sys.argv[1:] or ["2"]
     bench, app, href = "memory32", reference_app.source(), "/temperature"
     if wanted[:1] == [LAMP]:
-        bench, app, href = "memory32 lamp", (live.ROOT / "examples/lamp/app.py").read_text(), "/lamp"
+        bench, app, href = "memory32 lamp", (live.ROOT / "examples/lamp/app.py").read_text() + _NAMES, "/lamp"
         wanted = wanted[1:]
     if not micropython32.use():
         print(json.dumps({"bench": bench, "missing": micropython32.HOW}))

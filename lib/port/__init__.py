@@ -16,48 +16,40 @@ else:
     from port._cpython import *  # noqa: F403
 
 
-_PIECES = (4096, 1024)  # as large as an update needs two of, where there still are such
-
-
 class Reserve:
     """Memory held back for when there is no other: given up where MemoryError was met, and taken again afterwards.
 
     `size` in bytes; 0 until the composition says what to hold back. `with reserve:` lends it to what needs all memory
-    for a while, and gives back more than this when it fails. It is of pieces: a heap that has large ones needs them.
+    for a while, and gives back more than this when it fails. It is one piece: an update needs two of 4 KB, and has them
+    there.
     """
 
     size = 0
     garbage = 32768  # bytes that are left lying before they are collected; the composition may want fewer
+    _held = b""
     _lent = 0
-
-    def __init__(self):
-        self._held = []
 
     def good(self):
         """Whether at least a quarter of it is held, enough for an answer; or it is lent."""
-        return self._lent > 0 or self._bytes() * 4 >= self.size
+        return self._lent > 0 or len(self._held) * 4 >= self.size  # asked when there is no memory, and takes none
 
     def take(self):
-        """Hold it again, or what can be had of it: names of what was loaded there stay, for one."""
-        if self._lent:
+        """Hold it again, or what can be had of it in one piece: names of what was loaded there stay, for one."""
+        size = self.size
+        if self._lent or len(self._held) >= size:
             return
-        for size in _PIECES:
+        self._held = b""
+        while size * 4 >= self.size:
             try:
-                while self._bytes() + size <= self.size:
-                    self._held.append(bytearray(size))
+                self._held = bytearray(size)
+                return
             except MemoryError:
-                pass
-
-    def _bytes(self):
-        held = 0
-        for piece in self._held:  # which takes no memory: it is asked when there is none
-            held += len(piece)
-        return held
+                size = size * 3 // 4
 
     def let_go(self):
         """Give it up, and say whether that brought memory."""
         held = len(self._held)
-        self._held.clear()  # a new list would take memory
+        self._held = b""
         _impl.collect()
         return held > 0
 

@@ -147,16 +147,16 @@ async def test_the_reserve_is_lent_to_an_action_and_taken_again():
     async def ask(what):
         if what == "pause":
             reserve.take()
-            held.append((reserve.good(), reserve._bytes()))
+            held.append((reserve.good(), len(reserve._held)))
 
     rig.updater.ask = ask
     try:
         reserve.take()
-        assert reserve.good() and reserve._bytes() == 2048
+        assert reserve.good() and len(reserve._held) == 2048
         rig.updater.update(URL, "isvv", "now")
         await rig.settle(lambda: rig.updater.state["state"] == "sva")
         assert held == [(True, 0)]  # lent
-        assert reserve._bytes() == 2048
+        assert len(reserve._held) == 2048
         assert reserve.let_go() and not reserve.good() and not reserve.let_go()
     finally:
         reserve.size = 0
