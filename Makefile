@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test day powercut reliability fuzz bench profile size heap32 sim image flash emulate lint clean packages firmware mip
+.PHONY: help demo test day powercut reliability fuzz bench profile size heap32 chipheap sim image flash emulate lint clean packages firmware mip
 SEEDS ?= 1 2 3
 MINUTES ?= 5
 ABREAST ?= 4
@@ -33,8 +33,9 @@ demo: $(VENV)/ready  ## a simulated ESP32 updates itself, refuses and rolls back
 	@$(RUN) python -m fargo.demo
 
 test: $(VENV)/ready packages  ## all tests, under CPython and MicroPython: those that nothing may run beside come last
-	@$(RUN) python -m pytest -q -m "not alone" -n $(ABREAST) --dist loadfile $(LONGEST) host_tests
-	@$(RUN) python -m pytest -q -m alone
+	@failed=0; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	  python -m pytest -q -m "not alone" -n $(ABREAST) --dist loadfile $(LONGEST) host_tests || failed=1; \
+	  python -m pytest -q -m alone || failed=1; exit $$failed
 
 day: $(VENV)/ready  ## days of a device on a bad network, simulated, one for each of SEEDS (about 3 minutes a day)
 	@$(RUN) python host_tests/day.py --seed $(SEEDS)
@@ -61,6 +62,9 @@ size: $(VENV)/ready  ## device code as .mpy and in 32-bit memory, resident and b
 
 heap32: $(VENV)/ready  ## fetch a MicroPython with 32-bit words, with which `make size` and `make bench` measure memory
 	@$(RUN) python host_tests/bench/micropython32.py
+
+chipheap: $(VENV)/ready  ## build a MicroPython whose heap grows as a chip's, and see when an update takes what the radio needs
+	@$(RUN) python host_tests/bench/chipheap.py
 
 sim: $(VENV)/ready  ## start a simulated board with the demo's app and leave it running
 	@$(RUN) python -m fargo.demo --board-only

@@ -1,5 +1,5 @@
 """What is done before the code that fetches is in memory: the server's name is looked up, and a session with a server of
-CoAP is begun. A phase.
+CoAP or what one of HTTPS is told from is begun. A phase.
 """
 
 import asyncio
@@ -17,8 +17,12 @@ async def begin(job, node):
     scheme = job.url.partition(":")[0].lower()
     if scheme not in ("https", "coaps"):
         return
-    with phase("swupdate.url") as urls:
-        _scheme, host, port, _rest = urls.parse(job.url.partition("#")[0], (scheme,))
+    if scheme == "https":  # first of all: it is a large piece
+        with phase("firmware.tls") as tls:
+            tls.prepare(job)
+    elif job.room:
+        job.room.clear()
+    host, port = _server(job.url, scheme)
     name = host[:-1] if scheme == "https" and host[-1:] == "." else host  # as whoever connects will ask for it
     job.known = name, await _find(name, node.board, job.limits.connect_s)
     if scheme == "coaps":
@@ -30,6 +34,11 @@ async def begin(job, node):
 
 
 # Each of these has what it needs in memory for itself alone.
+
+
+def _server(url, scheme):
+    with phase("swupdate.url") as urls:
+        return urls.parse(url.partition("#")[0], (scheme,))[1:3]
 
 
 async def _find(name, board, seconds):

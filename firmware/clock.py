@@ -9,7 +9,7 @@ longer. So the floor does not follow the clock any faster than the device's own 
 
 import asyncio
 
-from port import const, phase, ticks_ms
+from port import const, phase
 
 _FOLLOW_S = const(14400)
 _RETRY_S = const(64)  # the longest pause while there is no answer: schedules wait for the time
@@ -21,16 +21,18 @@ class Clock:
     `board` has `rtc()` and `set_rtc(unix)`; `store` keeps the floor; `built` is the running release's build time.
     """
 
+    # Made by firmware.seen
+    seen: int
+    floor: int
+    since: int  # when the floor was raised last
+    trusted: bool
+
     def __init__(self, board, store, built=0):
         self.board = board
         self.store = store
-        with phase("firmware.seen") as seen:
-            self.seen = seen.load(store)
-        self.floor = max(built, self.seen)
-        self.since = ticks_ms()  # when the floor was raised last
         self.on_trusted = []  # called without arguments when the clock becomes trusted or is set anew
-        # A clock that ran through a reset is as good as it was before it.
-        self.trusted = 0 < self.floor <= board.rtc()
+        with phase("firmware.seen") as seen:
+            seen.load(self, built)
 
     def now(self):
         """Unix seconds, or 0 while the clock is not trusted."""
@@ -52,16 +54,13 @@ class Clock:
         pause = 2
         while True:
             try:
-                if self.set(await _ask(server, dns, self.now)):
+                if await self._ask(server, dns, log):
                     pause = _FOLLOW_S
-                else:
-                    log("warning", "the NTP server's time is earlier than this release: ignored")
             except Exception as error:  # noqa: BLE001 - a clock that cannot be set must not end the device
-                log("debug", "the clock was not set: %s" % (str(error) or "no answer"))
+                log("debug", "the clock was not set: %s" % error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _RETRY_S)
 
-
-async def _ask(server, dns, now):
-    with phase("firmware.ntp") as ntp:
-        return await ntp.ask(server, dns, now)
+    async def _ask(self, server, dns, log):
+        with phase("firmware.ntp") as ntp:
+            return await ntp.follow(self, server, dns, log)

@@ -3,16 +3,21 @@
 from swupdate.faults import Fault
 
 
-async def get(download, url, limit, pace):
-    """What comes of `download` (coap.download), which was started: at most `limit` bytes. Raises Fault, OSError."""
-    data = bytearray()
+async def get(download, url, limit, pace, buf=None):
+    """What comes of `download` (coap.download), which was started: at most `limit` bytes, in `buf` if they have room there.
+
+    Raises Fault, OSError.
+    """
+    data = buf if buf and len(buf) >= limit else bytearray()
+    size = 0
     while True:
         count = await download.available()
-        if len(data) + max(count, download.size or 0 if not data else 0) > limit:
+        if size + max(count, download.size or 0 if not size else 0) > limit:
             raise Fault("invalid", "%s has more than the %d bytes that it may have" % (url, limit))
         if not count:
-            return data
-        part = bytearray(count)
-        await download.readinto(memoryview(part))
+            return memoryview(data)[:size]
+        if data is not buf:
+            data.extend(bytes(count))
+        await download.readinto(memoryview(data)[size : size + count])
         pace.got(count)
-        data.extend(part)
+        size += count

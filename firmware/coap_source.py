@@ -3,9 +3,12 @@
 import asyncio
 
 from coap.endpoint import Endpoint
-from port import phase
+from port import const, phase
 from swupdate.faults import Fault
 from swupdate.install.pace import Pace
+
+_DATAGRAM = const(1500)  # of a handshake, or with the largest block
+_BESIDE = const(192)  # bytes that a datagram has beside its block: those of DTLS, and options
 
 
 class CoapSource:
@@ -26,14 +29,14 @@ class CoapSource:
         self._endpoint = endpoint or Endpoint(transport)
         self._task = self._url = self._download = self._code = None
 
-    async def get(self, url, limit):
-        """The object at `url`, whole, at most `limit` bytes: a bytearray."""
+    async def get(self, url, limit, buf=None):
+        """The object at `url`, whole, at most `limit` bytes: bytes-like, of `buf` when that is given and has room."""
         try:
             download = await self._open(url)
             self._pace.begin()
             await download.start()
             with phase("firmware.coap_get") as coap:
-                return await coap.get(download, url, limit, self._pace)
+                return await coap.get(download, url, limit, self._pace, buf)
         except OSError as error:
             raise _fault(error) from None
 
@@ -52,15 +55,13 @@ class CoapSource:
         """Fill `view` with the next bytes of the object."""
         download = self._download
         self._pace.begin()
+        # Nothing longer comes of this object, and a larger piece for each datagram may be the radio's.
+        self._expect(download.size_of_block() + _BESIDE)
         try:
-            while len(view):
-                count = min(await download.available(), len(view))
-                if not count:
-                    raise Fault("lost", "the file ends too early", 416)
-                await download.readinto(view[:count])
-                self._pace.got(count)
-                view = view[count:]
+            await download.readinto(view, self._pace.got)
         except OSError as error:
+            if download.size is not None and download.at >= download.size:
+                raise Fault("lost", "the file ends too early", 416) from None
             raise _fault(error) from None
 
     def rest(self):
@@ -81,31 +82,34 @@ class CoapSource:
             except asyncio.CancelledError:
                 pass
 
+    def _expect(self, size):
+        """Datagrams have so many bytes at most from now on."""
+        transport = self._endpoint.transport
+        getattr(transport, "datagrams", transport).limit = size
+
     def _forget(self):
         if self._download:
             self._download.close()
+            self._expect(_DATAGRAM)
         self._url = self._download = None
 
     async def _open(self, url):
         """The Download of `url`; what it learnt about the way to the server is kept as long as the URL is the same."""
-        if url == self._url:
-            return self._download
-        self._forget()
-        transport = self._endpoint.transport
-        if self._own and self._task is None:
-            self._task = asyncio.create_task(self._endpoint.run())
-        with phase("firmware.coap_target") as coap:
-            host, port, path, query = coap.target(self._base, url, transport.secure)
-        host = await self._resolver.resolve(host)
-        with phase("firmware.coap_connect") as coap:
-            peer = await coap.connect(transport, host, port, self._timeout)
-        if not self._code:
+        if url != self._url:
+            self.rest()
+            if self._own and self._task is None:
+                self._task = asyncio.create_task(self._endpoint.run())
+            way = await self._way(url)
             code = phase("coap.download")
             code.__enter__()
             self._code = code
-        self._download = self._made(peer, path, query)
-        self._url = url
+            self._download = self._made(*way)
+            self._url = url
         return self._download
+
+    async def _way(self, url):
+        with phase("firmware.coap_way") as code:
+            return await code.find(self._endpoint.transport, self._resolver, self._base, url, self._timeout)
 
     def _made(self, peer, path, query):
         with phase("coap.download") as coap:

@@ -20,7 +20,7 @@ class Trust:
     floor: int
     revoked: object
     trusted: dict
-    anchors: list
+    anchors: object
 
     def __init__(self, path="/fargo.cbor"):
         self._path = path
@@ -30,7 +30,7 @@ class Trust:
         return self.trusted
 
     def authorities(self):
-        """The certificates (DER) that a release server's must chain to."""
+        """The certificates (DER) that a release server's must chain to, or what firmware.ahead made of them for TLS."""
         return self.anchors
 
     def read(self):
@@ -42,7 +42,7 @@ class Trust:
 class Job:
     """The job of docs/architecture.md (swupdate.install), out of the parts of `node` (firmware.node)."""
 
-    buffers = None
+    buffers = room = None
     known = endpoint = None  # see firmware.ahead
 
     def __init__(self, node, url):
@@ -72,10 +72,10 @@ class Job:
         """A Source for `url`. Raises Fault."""
         if self.endpoint and not self.endpoint.transport.sessions:  # the server has said goodbye
             self.close()
-        with phase("firmware.sources", "board_start") as (sources, start):
+        with phase("firmware.sources") as sources:
             board = self._node.board
             return sources.open_source(
-                url, self.trust, board.dns(), self.limits, self.credentials, board.address(), start.spare(), self.known,
+                url, self.trust, board.dns(), self.limits, self.credentials, board.address(), board.spare(), self.known,
                 self.endpoint,
             )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The device as a whole, at work. How its parts are made and joined is `firmware.start`'s, a phase."""
+"""The device as a whole, at work. How its parts are made and joined is `firmware.start`'s and `firmware.parts`', phases."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ import ocf.security  # noqa: F401
 import swupdate.manager  # noqa: F401
 import swupdate.resource  # noqa: F401
 import swupdate.slots  # noqa: F401
-from port import collect, collect_after, const, memory_free, phase, reserve, sleep_ms
+from port import collect_after, const, create_task, memory_free, phase, print_exception, reserve, sleep_ms, spent
 
 import firmware.app  # noqa: F401
 import firmware.clock  # noqa: F401
@@ -25,7 +25,10 @@ _LOOK = const(5)  # the reserve is taken again, and the network looked at, after
 _FLUSH_MS = const(3000)
 _SHORT = const(100_000)  # bytes free when the start is over
 _GARBAGE = const(8192)
-_RESERVE = const(8192)  # bytes: enough to refuse, to record and to answer when the app has taken all the rest
+# Bytes: the buffers of an update (swupdate.action), and enough to refuse, to record and to answer when the app has taken all
+# the rest.
+_RESERVE = const(4096)
+_SPARE = const(2048)
 _PORT = const(5683)
 _SECURE_PORT = const(5684)
 
@@ -37,8 +40,10 @@ class Node:
     `clock.now()`, `version`.
     """
 
-    schemes = ("https", "coaps")
-    # Made by firmware.start
+    trial = None
+    last_told = ""  # what was logged of the update last
+    _joining = False
+    # Made by firmware.start and firmware.parts
     settings: dict
     store: firmware.store.Store
     slots: swupdate.slots.Slots
@@ -47,7 +52,7 @@ class Node:
     security: ocf.security.Security
     updater: swupdate.manager.Updater
     app: firmware.app.App
-    names: ocf.resource.Core
+    names: ocf.resource.Phased
     data: str
     version: str
     ocf: ocf.device.Device
@@ -56,11 +61,12 @@ class Node:
         self.board = board
         self.watchdog = board.watchdog(_WATCHDOG_MS)
         self.dtls = None
-        self.trial = None
-        self._told = ""
-        self._joining = False
+        with phase("firmware.known") as known:
+            known.learn()
         with phase("firmware.start") as start:
-            start.join(self)
+            found = start.begin(self)
+        with phase("firmware.parts") as parts:
+            parts.join(self, *found)
 
     # For the app
 
@@ -74,36 +80,38 @@ class Node:
 
     def tell(self):
         """Log where the update is, when that is news."""
-        s = self.updater.state
-        text = s["state"]
-        if s["running"] != "idle":
-            text += ", doing " + s["running"]
-        elif s["sched"] != "idle":
-            text += ", %s is scheduled" % s["sched"]
-        if s["result"]:
-            text += ", result %d %s" % (s["result"], s["reason"])
-        if text != self._told:
-            self._told = text
-            self.log("info", "update: " + text)
+        with phase("firmware.events") as events:
+            events.tell(self)
 
     # Life
 
     async def run(self):
         """Join the network, serve, and keep the watchdog fed by the loop itself."""
         tasks = await self._begin()
-        collect()  # what the start has left
+        self._settle()
         if memory_free() < _SHORT:
             # With more garbage what lives on is spread over the heap, until no large piece is left; but a collection takes
             # as long as a request.
             reserve.garbage = _GARBAGE
             collect_after(_GARBAGE)
-        reserve.size = _RESERVE
+        reserve.deaf, reserve.left = self.board.deaf, self.board.left
+        reserve.size, reserve.spare = _RESERVE, _SPARE
         self.log("info", "serving")
-        await asyncio.gather(*tasks)  # none of them ends by itself but for want of memory: then a restart is due
+        while True:
+            for task in tasks:
+                if task.done():  # for want of memory alone: a restart is due
+                    return
+            await sleep_ms(_FEED_MS)
 
     async def _begin(self):
-        with phase("firmware.start") as start:
-            return await start.tasks(self)
+        with phase("firmware.begin") as begin:
+            spent(begin)
+            return await begin.tasks(self)
+
+    def _settle(self):
+        with phase("firmware.settle") as code:
+            spent(code)
+            code.settle(self)
 
     def reboot(self):
         """Restart the board."""
@@ -113,16 +121,20 @@ class Node:
     async def feed(self):
         """Keep the watchdog quiet and the network joined, for ever.
 
-        Not quiet when the reserve is gone for good: without memory nobody is served, and only a restart brings it back.
+        Not quiet when the reserve is gone for good, or the radio's memory is: then nobody is served, and only a restart
+        brings it back.
         """
         turn = 0
         while True:
             turn += 1
             if turn % _LOOK == 0:  # not at once: what could not be done for lack of memory comes again within seconds
                 reserve.take()
+                if reserve.deaf():
+                    self.log("warning", "the radio has no memory")
+                    reserve.let_go()  # a part of the heap that is empty now is the radio's again
                 if self.dtls and not self._joining and not self.board.joined:
                     try:
-                        asyncio.create_task(self._join())
+                        create_task(self._join())
                     except MemoryError:
                         reserve.let_go()  # for the next turn
             if reserve.good():
@@ -130,35 +142,37 @@ class Node:
             await sleep_ms(_FEED_MS)
 
     async def _join(self):
-        """The network is lost: join it again. Sockets are of one address: with another it is a restart."""
         self._joining = True
         try:
-            address = self.board.address()
-            self.log("warning", "the network is lost")
-            await self.board.join()
-            self.log("info", "the network is joined again")
-            if self.board.address() != address:
-                self.reboot()
+            with phase("firmware.events") as events:
+                await events.join(self)
         except MemoryError:
             reserve.let_go()
         finally:
             self._joining = False
 
     async def try_out(self):
-        """The trial of a version that is not confirmed yet."""
-        with phase("firmware.trying") as trying:
-            await trying.run(self)
+        """The trial of a version that is not confirmed yet. If it cannot be had, a restart leads back to the old one."""
+        try:
+            with phase("firmware.trying") as trying:
+                await trying.run(self)
+        except Exception as error:  # noqa: BLE001 - for want of memory: it would be on trial for ever
+            print_exception(error)
+            self.reboot()
 
     def app_crashed(self, text):
         """The app stopped, for the reason `text`."""
         if self.trial:
             self.trial.give_up(text)
 
-    async def ask(self, what):
-        """Ask the app to "pause", so that an update has its memory, and to "resume"."""
-        if what == "resume":
+    async def ask(self, what, over=False):
+        """Have the app make room for the step `what` of an update, or go on when that is `over`."""
+        if over:
+            app = self.app
+            app.away = b"\0\1\1\4\4"[app.away]  # first of all, and without memory: it always comes back
             self.store.keep_room()
-        await self.app.ask(what)
+        with phase("firmware.leaving") as code:
+            await (code.end(self.app) if over else code.begin(self.app, what))
 
     # What the parts ask for
 
@@ -181,7 +195,7 @@ class Node:
 
     def _state_changed(self, state):
         """pstat entered another onboarding state."""
-        self.log("info", "onboarding: " + ("RESET", "RFOTM", "RFPRO", "RFNOP", "SRESET")[state])
+        self.log("info", "onboarding: " + ["RESET", "RFOTM", "RFPRO", "RFNOP", "SRESET"][state])
         self.security.entered(state)
         if state == 0:
             with phase("firmware.forget") as code:

@@ -1,15 +1,23 @@
-"""The question for the time (SNTP, RFC 4330). A phase: the clock asks every few hours."""
+"""Whose time is believed. A phase: the clock asks every few hours. Names are looked up, and servers asked, in turns."""
 
 import asyncio
 
-from port import const, readable, urandom
-from port.sockets import address, udp_socket
-from swupdate.install.dns import resolve
+from port import const, phase, reserve, spent
 
-_NTP_PORT = const(123)
-_NTP_TO_UNIX = const(2208988800)  # seconds from 1900 to 1970 (RFC 5905)
-_PACKET = const(48)
+_WAIT_S = const(10)
 _APART_S = const(60)  # two that are right may differ by so much: the second takes its time, and clocks drift
+
+
+async def follow(clock, server, dns, log):
+    """Set the clock by `server`, once; whether it was set. Raises as `ask`, and OSError when it cannot be recorded."""
+    for _ in range(_WAIT_S):
+        if not reserve.lent:  # to a handshake, which comes at once when Clients have waited for this device
+            break
+        await asyncio.sleep(1)
+    done = clock.set(await ask(server, dns, clock.now))
+    if not done:
+        log("warning", "the NTP server's time is earlier than this release: ignored")
+    return done
 
 
 async def ask(name, name_server, now):
@@ -28,22 +36,13 @@ async def ask(name, name_server, now):
 
 
 async def _answer(name, name_server):
-    host = await resolve(name, name_server)
-    sock = udp_socket()
-    try:
-        request = bytearray(_PACKET)
-        request[0] = 0x23  # version 4, client
-        request[40:48] = urandom(8)  # the server echoes it, so a blind answer cannot match
-        sock.sendto(request, address(host, _NTP_PORT))
-        await asyncio.wait_for(readable(sock), 3)
-        reply, _ = sock.recvfrom(_PACKET)
-    finally:
-        sock.close()
-    head = reply[0] if len(reply) == _PACKET else 0
-    # Leap indicator 3: the server does not know the time itself. Stratum 0: it refuses.
-    if head & 7 != 4 or head >> 6 == 3 or not 0 < reply[1] < 16 or reply[24:32] != request[40:48]:
-        raise OSError("the NTP server's answer is not one")
-    seconds = int.from_bytes(reply[40:44], "big")
-    if seconds < 0x80000000:  # the era that begins in 2036
-        seconds += 1 << 32
-    return seconds - _NTP_TO_UNIX
+    host = await _find(name, name_server)
+    with phase("firmware.sntp") as sntp:
+        spent(sntp)
+        return await sntp.answer(host)
+
+
+async def _find(name, name_server):
+    with phase("swupdate.install.dns") as dns:
+        spent(dns, False)  # an update may ask as well, and be done with it before
+        return await dns.resolve(name, name_server)

@@ -1,6 +1,6 @@
 """Names, for the Sources of the install phase."""
 
-from port import phase
+from port import phase, spent
 
 
 class Resolver:
@@ -19,8 +19,11 @@ class Resolver:
         """The numeric address of `name`. Raises Fault "lost"; "url" when it is this Device itself, or no single host."""
         if self._known and self._known[0] == name:
             return self._known[1]
-        with phase("swupdate.install.dns", "swupdate.itself") as (dns, itself):
+        with phase("swupdate.install.dns") as dns:
             found = await dns.resolve(name, self._server)
-            if self._own is not None:
+            spent(dns)
+            dns = None  # see swupdate.install.bring
+        if self._own is not None:
+            with phase("swupdate.itself") as itself:
                 itself.refuse(found, self._own)
-            return found
+        return found

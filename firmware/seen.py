@@ -7,7 +7,16 @@ from port import const, ticks_diff, ticks_ms
 _REMEMBER_S = const(10000)  # wear: the floor is written at most eight times a day
 
 
-def load(store):
+def load(clock, built):
+    """What `clock` begins with: `seen` by the record, the `floor`, and `since` when it is that."""
+    clock.seen = _seen(clock.store)
+    clock.floor = max(built, clock.seen)
+    clock.since = ticks_ms()
+    # A clock that ran through a reset is as good as it was before it.
+    clock.trusted = 0 < clock.floor <= clock.board.rtc()
+
+
+def _seen(store):
     """Unix seconds; 0 when there is no record that makes sense."""
     data = store.load("clock")
     try:

@@ -2,10 +2,11 @@
 
 import asyncio
 
-from port import const, phase, reserve, sleep_ms
+from port import const, create_task, phase, reserve, sleep_ms
 from swupdate.faults import Fault
 from swupdate.trial import Trial
 
+import firmware.asking  # noqa: F401 - asked twice a second
 from firmware.resolver import Resolver
 
 _HEALTH_MS = const(500)
@@ -21,7 +22,10 @@ async def run(node):
         nonlocal well
         while True:
             app = node.app
-            well = app.started and not app.crashed and await app.ask("health", True)
+            try:
+                well = app.started and not app.crashed and await app.ask("health", True)
+            except MemoryError:  # not known; it is asked again
+                well = False
             await sleep_ms(_HEALTH_MS)
 
     url = node.updater.state["purl"] or node.settings["url"]
@@ -31,17 +35,19 @@ async def run(node):
         job = node.job(url)
         with reserve:
             try:
+                await node.ask("check")
                 await job.connect()
                 with phase("swupdate.install.obtain") as install:
                     await install.prove(job)
             finally:
                 job.close()
+                await node.ask("check", True)
 
-    health = asyncio.create_task(ask_health())
+    health = create_task(ask_health())
     trial = node.trial = Trial(
         node.updater, node.slots, node.store, node.reboot, lambda: node.board.joined,
-        lambda: node.dtls is not None, lambda: well, prove if url else None, node.settings.get("trial_s", 300),
-        lambda: listens(url, node.board.dns()),
+        lambda: node.dtls is not None, lambda: well and not health.done(), prove if url else None,
+        node.settings.get("trial_s", 300), lambda: listens(url, node.board.dns()),
     )  # fmt: skip
     node.ocf.seen = lambda _identity: trial.client_seen()
     if node.app.crashed:  # it did so before there was a trial to hear of it

@@ -23,9 +23,9 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "lib")]
 
 import simtime
+from coap.asking import TransferError
 from coap.client import Client
 from coap.endpoint import Endpoint
-from coap.exchange import TransferError
 from coap.message import Refused, Response
 from dtls.transport import DtlsTransport
 from dtls_peers import SERVER, SUITES, Credentials

@@ -9,14 +9,15 @@ from dtls.cookie import Cookies
 from dtls.hello import ClientHello
 from dtls.record import Session, records
 from dtls.server import ServerHandshake
+from dtls.wire import head
 from dtls_rig import ALERT, CLIENT_HELLO, HANDSHAKE, OTHER, SERVER, Credentials, End, now, since
 from port import urandom
 
 
 def record(content, data, epoch=0, number=0, version=b"\xfe\xfd"):
     """A record in the clear, whatever its epoch says."""
-    head = bytes((content,)) + version + bytes((0, epoch)) + number.to_bytes(6, "big")
-    return head + len(data).to_bytes(2, "big") + data
+    first = bytes((content,)) + version + bytes((0, epoch)) + number.to_bytes(6, "big")
+    return first + len(data).to_bytes(2, "big") + data
 
 
 def fragment(kind, number, length, offset, part):
@@ -56,6 +57,14 @@ class Forger(ClientHandshake):
 
     def add(self, kind, body, epoch=0):
         _add(ClientHandshake, self, kind, body, epoch)
+
+    def fresh(self):
+        self.transcript = bytearray()
+        super().fresh()
+
+    def _hash(self, kind, number, body):
+        self.transcript.extend(head(kind, number, len(body)) + body)
+        super()._hash(kind, number, body)
 
     async def key_pair(self):
         return p256.key_pair(urandom)

@@ -10,7 +10,9 @@ from typing import Any
 
 # Phases on a device; here they stay, for loading them a thousand times takes longer than the handshakes.
 import crypto.chain
+import crypto.ecdh
 import crypto.ecdsa
+import crypto.reading
 import crypto.verify  # noqa: F401
 import dtls.certificates
 import dtls.client  # noqa: F401

@@ -28,6 +28,7 @@ class Server:
         self.sent = {}
         self.open = 0
         self.during = None  # called before each piece, with the name
+        self.turn = 1000  # bytes that come in a turn of the loop
 
     def source(self):
         self.open += 1
@@ -49,7 +50,7 @@ class Source:
         self._name = None
         self._at = self._left = 0
 
-    async def get(self, url, limit):
+    async def get(self, url, limit, _buf=None):
         name = self._server.find(url)
         data = self._server.files[name]
         self._server.log.append((name, 0, len(data)))
@@ -78,9 +79,10 @@ class Source:
         try:
             if self._server.during:
                 self._server.during(self._name)
-            for at in range(0, len(view), 1000):
+            size = self._server.turn
+            for at in range(0, len(view), size):
                 await sleep_ms(0)
-                part = memoryview(view)[at : min(at + 1000, len(view))]
+                part = memoryview(view)[at : min(at + size, len(view))]
                 self._deliver(part)
         finally:
             self._busy = False
@@ -314,7 +316,7 @@ class Rig:
         self.slots = Slots(Board(self.flash))
         self.floor = 1
         self.told = []
-        self.buffers = bytearray(SECTOR), bytearray(SECTOR)
+        self.buffers = bytearray(SECTOR), bytearray(1792)
         self.url = "https://example.test/r/new.suit"
         self.server = Server({})
         if recipe:

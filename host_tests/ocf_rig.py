@@ -2,7 +2,8 @@
 
 from cbor import dumps
 from cbor.decoder import decode
-from coap.message import Refused, Request
+from coap.message import Refused
+from coap_request import Request
 
 
 class MemoryStore:

@@ -5,7 +5,7 @@ import time
 import esp32
 import machine
 import network
-from port import const, phase
+from port import const, memory_free, phase
 
 _EPOCH_2000 = const(946_684_800)  # seconds from 1970 to 2000: the ESP32's epoch is not everywhere the same
 _UNSET = const(1_700_000_000)  # a clock that shows less was never set
@@ -13,6 +13,8 @@ _NONE = "0.0.0.0"
 _EIO = const(5)
 _ECORRUPT = const(84)
 _TRIES = const(3)  # of a read
+_OTHERS = const(35_600)  # bytes of ESP-IDF's heap beside a Python heap of 112 KB: WiFi and a TLS connection take them
+_RADIO = const(4096)  # bytes: with less beside the Python heap, no packet arrives any more
 
 
 class Data:
@@ -102,6 +104,19 @@ class Board:
     def dns(self):
         """The network's name server."""
         return self.wlan.ifconfig()[3]
+
+    def deaf(self):
+        """Whether the Python heap has grown into what the radio needs: nothing tells that but this."""
+        return sum([area[1] for area in esp32.idf_heap_info(esp32.HEAP_DATA)]) < _RADIO
+
+    def spare(self):
+        """Bytes in the largest free piece of the memory that WiFi and TLS live in. The Python heap grows into it, too."""
+        return max([area[2] for area in esp32.idf_heap_info(esp32.HEAP_DATA)])
+
+    def left(self):
+        """Bytes that the Python heap has left. Where it grows into that memory, what WiFi and TLS need is not counted."""
+        free = memory_free()
+        return free - _OTHERS if free > self.spare() else free
 
     # Clock
 

@@ -51,11 +51,6 @@ def pin(number, button=False):
     return Pin(number, Pin.IN, Pin.PULL_UP) if button else Pin(number, Pin.OUT)
 
 
-def spare():
-    """Bytes in the largest free piece of the memory that WiFi and TLS live in. The Python heap grows into it, too."""
-    return max([area[2] for area in esp32.idf_heap_info(esp32.HEAP_DATA)])
-
-
 async def join(wlan):
     """Join the WiFi whose name and key are in NVS; waits as long as it takes, with growing pauses.
 

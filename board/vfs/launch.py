@@ -36,15 +36,17 @@ def check(slot):
 
 
 def load():
-    """Mount the app half of the running slot and import its `main`."""
+    """Mount the app half of the running slot and import its `main`, which gets to know its `files`."""
     import vfs
     from romfs import RomFS
 
     slot = esp32.Partition(esp32.Partition.RUNNING).info()[4]
     check(slot)
     found = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="app" + slot[3:])
-    vfs.mount(RomFS(found[0]), _APP)
+    files = RomFS(found[0])
+    vfs.mount(files, _APP)
     sys.path.insert(0, _APP)
     import main
 
+    main.files = files
     return main

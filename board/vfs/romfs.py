@@ -21,6 +21,8 @@ class RomFS:
     What is damaged raises OSError 5. All that stays in memory is a window of 64 bytes on the directories, where that
     directory is that was looked into last, and where in it names begin with what was not there: an import asks for `name`,
     `name.py`, `name.mpy`, and for that once more.
+
+    `/~.mpy` is the file that was chosen last: MicroPython keeps the path of each module that it imports, for ever.
     """
 
     def __init__(self, device):
@@ -37,6 +39,11 @@ class RomFS:
         self._root = self._at, end  # _at: the next byte to look at
         self._folder, self._bounds = b"", self._root
         self._stem, self._count = b"/", 0  # what was not there, and how many names in the directory begin with it
+        self._chosen = None
+
+    def choose(self, path):
+        """Have the file at `path` be `/~.mpy` as well. Raises OSError."""
+        self._chosen = self._find(path)
 
     # What MicroPython asks of a file system
 
@@ -145,6 +152,8 @@ class RomFS:
         """(kind, start, end): of a directory's records, or of a file's data."""
         if isinstance(path, str):
             path = path.encode().strip(b"/")  # MicroPython looks for each new str among all that it has
+        if path == b"~.mpy" and self._chosen:
+            return self._chosen
         if path in (b"", b"."):
             return (_DIRECTORY,) + self._root
         folder, _, name = path.rpartition(b"/")

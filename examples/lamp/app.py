@@ -1,7 +1,8 @@
 """A lamp: the smallest useful app. A Client reads and switches it at /lamp.
 
 The contract of an app: `async main(device)` runs for as long as the app lives. Optional: `health()`, asked in a trial;
-`pause()` and `resume()`, called around an update so that memory can be given back. `device.data` is a folder of its own.
+`pause()` and `resume()`, called around an update so that memory can be given back, or `stop()`, for one that may leave it
+(docs/app.md). `device.data` is a folder of its own.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What a delta costs: a pair of MicroPython builds and a line of the demo's app, and what detools makes of the same.
+"""What a delta costs: pairs of builds and a line of the demo's app, and what detools makes of the same.
 
 Prints JSON lines. Bytes do not depend on the machine, so once is enough.
 """
@@ -52,14 +52,17 @@ def app(change: tuple[str, str] | None = None) -> bytes:
 
 def main() -> None:
     """The command."""
-    if peers.use():
-        old, new = peers.pair()
-        found = {"bench": "delta_pair", "base": len(old), "bytes": len(new), "delta": cost(old, new)}
-        for compression in ("heatshrink", "lzma"):
-            found[f"detools_{compression}"] = theirs(old, new, compression)
+    there = peers.use()
+    for name in peers.PAIRS:
+        found: dict[str, object] = {"bench": "delta_pair", "pair": name}
+        if there:
+            old, new = peers.pair(name)
+            found |= {"base": len(old), "bytes": len(new), "delta": cost(old, new)}
+            for compression in ("heatshrink", "lzma"):
+                found[f"detools_{compression}"] = theirs(old, new, compression)
+        else:
+            found["missing"] = peers.HOW
         print(json.dumps(found))
-    else:
-        print(json.dumps({"bench": "delta_pair", "missing": peers.HOW}))
     before, after = app(), app(LINE)
     print(json.dumps({"bench": "delta_line", "bytes": len(after), "delta": cost(before, after)}))
 

@@ -1,8 +1,8 @@
 """The whole device with 32-bit words: the smallest heap for what it has to do. (What is alive at rest: `make size`.)
 
-The app is of about 20 KB `.mpy` (reference_app.py), and beside what is measured an owner has a session and two
-observers see the app's Resource. Each heap is tried on a fresh board, until it is known to STEP. Prints JSON lines. What
-the simulated chip's own Python takes of a heap is not counted.
+The app is of about 20 KB `.mpy` (reference_app.py), and may be stopped for an update; beside what is measured an owner
+has a session and two observers see the app's Resource. Each heap is tried on a fresh board, until it is known to STEP.
+Prints JSON lines. What the simulated chip's own Python takes of a heap is not counted.
 
 Most of the time is waiting for boards that do not come: `bench_memory.py 3 check` on 127.9.2.3, several beside each
 other. With "lamp" before the actions the app is the small one of the examples.
@@ -39,7 +39,7 @@ async def main(device):
 """
 STEP = 4  # KB
 LOW, HIGH = 96, 384
-LAMP = "lamp"
+LAMP, FITTING = "lamp", "fitting"
 _PATIENCE = 20.0  # seconds
 Action = Callable[[DeviceClient], Awaitable[bool]]
 
@@ -110,13 +110,18 @@ class Trials:
         return high * 1024 - self.rig.not_the_device(names)
 
 
+def apps(kind: str) -> tuple[str, str]:
+    """(text of the `app.py`, an href of its) of LAMP, FITTING, or the one of 20 KB `.mpy`."""
+    if kind == LAMP:
+        return (live.ROOT / "examples/lamp/app.py").read_text() + _NAMES, "/lamp"
+    return reference_app.source(*([reference_app.FITTING] if kind == FITTING else [])), "/temperature"
+
+
 def main() -> None:
     """The command: the last number of the board's address, and what is measured (everything)."""
     number, *wanted = sys.argv[1:] or ["2"]
-    bench, app, href = "memory32", reference_app.source(), "/temperature"
-    if wanted[:1] == [LAMP]:
-        bench, app, href = "memory32 lamp", (live.ROOT / "examples/lamp/app.py").read_text() + _NAMES, "/lamp"
-        wanted = wanted[1:]
+    kind = wanted.pop(0) if wanted[:1] in ([LAMP], [FITTING]) else ""
+    bench, (app, href) = f"memory32 {kind}".strip(), apps(kind)
     if not micropython32.use():
         print(json.dumps({"bench": bench, "missing": micropython32.HOW}))
         return

@@ -22,12 +22,13 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "all": Budget(".mpy, everything", 80_000, 140_500),
+    "all": Budget(".mpy, everything", 80_000, 151_500),
     "resident": Budget(".mpy, resident", 34_000),
-    "largest phase": Budget(".mpy, largest phase", 14_000, 15_000),
+    "largest phase": Budget(".mpy, largest phase", 14_000),
     "left behind": Budget("heap that a phase keeps when it was left", 0),
-    "live": Budget("live heap, owned and idle, 3 sessions, 2 observers", 60 * KB, 80 * KB),
+    "live": Budget("live heap, owned and idle, 3 sessions, 2 observers", 60 * KB, 70 * KB),
     "heap": Budget("Python heap in all, at the worst moment, with an app of 20 KB .mpy", 112 * KB, 172 * KB),
+    "fitting": Budget("Python heap in all, at the worst moment, with an app of 20 KB heap", 112 * KB, 122 * KB),
     "lamp": Budget("Python heap in all, at the worst moment, with the lamp of the examples", 112 * KB, 126 * KB),
 }
 
@@ -46,7 +47,11 @@ class Mark(NamedTuple):
 
 
 MARKS = {
-    "app": Mark("of 112 KB left at the worst moment of an update, that app aboard", 0, "B", least=True),
+    "app": Mark("of 112 KB left at the worst moment of an update, the app of 20 KB .mpy aboard", 0, "B", least=True),
+    "fitting app": Mark(
+        "of 112 KB left at the worst moment of an update, the app of 20 KB heap stopped", 0, "B", least=True
+    ),
+    "radio": Mark("heap that grows as a stock ESP32's: times that it takes what the radio needs,", 0),
     "session": Mark("heap per open DTLS session", 2 * KB, "B"),
     "update": Mark("a whole update on the 64-bit unix port, heap", 256, "KB"),
     "pipeline": Mark("the flash's own time / download by", 0.9, least=True),

@@ -13,7 +13,7 @@ sys.path.insert(0, sys.argv[1] + "/lib")
 from coap.endpoint import Endpoint
 from coap.message import Response
 from coap.udp import UdpTransport
-from crypto import p256
+from crypto import ecdh, p256
 from dtls.transport import DtlsTransport
 
 BODY = bytes(270)
@@ -63,7 +63,7 @@ def multiply():
     print("multiplying")
     sys.stdin.readline()
     for _ in range(MULTIPLICATIONS):
-        p256.agree(private, public)
+        ecdh.agree(private, public)
     print("multiplied")
     sys.stdin.readline()
 

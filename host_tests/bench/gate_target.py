@@ -19,13 +19,13 @@ from cbor import Encoder  # noqa: E402
 from cbor.decoder import decode  # noqa: E402
 from coap.endpoint import Endpoint  # noqa: E402
 from coap.message import Response, pack  # noqa: E402
-from crypto import p256  # noqa: E402
+from crypto import ecdh  # noqa: E402
 from dtls.keys import derive  # noqa: E402
 from dtls.record import Session, records  # noqa: E402
 from ocf.device import Device  # noqa: E402
 from ocf.pstat import RFNOP, Pstat  # noqa: E402
 from ocf.security import Security  # noqa: E402
-from swupdate.resource import SoftwareUpdate  # noqa: E402
+from swupdate.status import software_update  # noqa: E402
 
 OWNER = "45ad1f5c-1111-4222-8333-444455556666"
 APPLICATION = 23
@@ -52,8 +52,7 @@ class Updater:
     """A Device at rest that has been updated before."""
 
     state = {"purl": "https://updates.example.com/fargo-1.1.0.suit", "nv": "", "state": "idle", "result": 1, "when": 0}
-    action = "idle"
-    dates = ("2026-01-01T00:00:00Z", "1970-01-01T00:00:00Z")
+    shown = ("idle", "2026-01-01T00:00:00Z", "1970-01-01T00:00:00Z")
 
     def __init__(self):
         self.watchers = []
@@ -101,7 +100,7 @@ def device():
     pstat = Pstat(Store())
     security = Security(Store(), pstat, os.urandom, {})
     found = security.device = Device(security, security.uuid)
-    resource = found.add(SoftwareUpdate(Updater()))
+    resource = found.add(software_update(Updater()))
     security.aces = [
         {"id": 1, "subject": ("uuid", OWNER), "resources": ("/oic/sec/sp",), "permission": 14},
         {"id": 2, "subject": ("conntype", "anon-clear"), "resources": ("/oic/res",), "permission": 2},
@@ -195,7 +194,7 @@ def notification():
 
 def multiplication():
     def work(_):
-        p256.agree(samples.PRIVATE, samples.PUBLIC)
+        ecdh.agree(samples.PRIVATE, samples.PUBLIC)
 
     return work, None
 
@@ -306,7 +305,7 @@ WORKS = (
     (notification, 10, 50),
     (multiplication, 1, 1),
     (envelope, 1, 1),
-    (window, 1, 2),
+    (window, 2, 2),
     (chunk, 2, 20),
 )
 

@@ -1,8 +1,9 @@
 """Where the heap has its holes: a device with 32-bit words, watched whenever a phase is entered or left.
 
-`python host_tests/bench/holes.py ACTION [KB]`: "start", "ownership" or an action of bench_memory.py, with a heap of KB
-(1024). A line an event: bytes alive, free, of the largest free piece, and how many pieces there are; the simulated
-chip's own Python and what watches (about 2 KB) are in it. Then the moments with most alive.
+`python host_tests/bench/holes.py ACTION [KB [ADDRESS [APP]]]`: "start", "ownership" or an action of bench_memory.py, with a
+heap of KB (1024) and an app as there ("lamp"). A line an event: bytes alive, free, of the largest free piece, and how
+many pieces there are; the simulated chip's own Python and what watches (about 2 KB) are in it. Then the moments with most
+alive.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ def _watch():
         if len(sys.modules) < count:
             tell("after", self.told)
         return done
-    def let_go(self):
-        tell("let go", ())
-        return go(self)
+    def let_go(self, second=False):
+        tell("let go of the second piece" if second else "let go", ())
+        return go(self, second)
     port.phase.__init__, port.phase.__enter__, port.phase.__exit__ = made, entered, left
     port.Reserve.let_go = let_go
     tell("boot", ())
@@ -71,8 +72,10 @@ class Moment(NamedTuple):
 def boot() -> bytes:
     """`boot.py` that watches from when what stays is there."""
     text = (live.ROOT / "boot.py").read_text()
-    text = text.replace("main = None\n", _WATCH + "main = None\n")
-    return text.replace("        main.run()\n", "        _watch()\n        main.run()\n").encode()
+    text = text.replace("micropython.opt_level(3)", _WATCH + "micropython.opt_level(3)", 1)
+    text = text.replace("        main.run()\n", "        _watch()\n        main.run()\n")
+    assert text.count("_watch()") == 2, "boot.py has changed"
+    return text.encode()
 
 
 def moments(lines: list[str]) -> Iterator[Moment]:
@@ -101,21 +104,19 @@ def main() -> None:
     """The command."""
     name, kilobytes = sys.argv[1], int((sys.argv[2:] or ["1024"])[0])
     address = (sys.argv[3:] or ["127.9.4.2"])[0]
+    app, href = bench_memory.apps((sys.argv[4:] or [bench_memory.LAMP])[0])
     if not micropython32.use():
         sys.exit(f"This takes {micropython32.HOW}.")
     with tempfile.TemporaryDirectory() as folder:
-        rig = live.Rig(Path(folder) / "stage", (live.ROOT / "examples/lamp/app.py").read_text(), address, boot())
+        rig = live.Rig(Path(folder) / "stage", app, address, boot())
         rig.stage.release("1.1.0", 2, firmware=True)
-        trials = bench_memory.Trials(rig, "/lamp")
-        boards = []
-        start = rig.start
-        rig.start = lambda *how: boards.append(start(*how)) or boards[-1]  # type: ignore
+        trials = bench_memory.Trials(rig, href)
         with rig.stage.server:
             trials.actions["start"] = trials.actions["at rest"]
             passed, names = trials.passes(name, kilobytes)
         time.sleep(0.2)
         rig.close()
-    lines = boards[-1].lines
+    lines = rig.board.lines
     found = list(moments(lines))
     print("    alive      free   largest holes")
     show(found)

@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +42,30 @@ _NAMES = r"n_qstr=(\d+)"
 _SETTLED = 1.5  # seconds in which nothing happens: the least that is alive then counts
 _LONGEST = 50.0  # seconds: an answer in blocks or a handshake is kept so long for a Client that is gone, at most 45
 _EMPTY = b'import gc, micropython\ngc.collect()\nprint("chip", gc.mem_alloc())\nmicropython.qstr_info()\n'
-# The lamp of the examples, and what is alive once the reserve is taken and nothing is kept for anybody: of an answer in
-# blocks the last one may have been lost.
-_PROBE = """
-import micropython
-from port import heap_used, reserve
+# The lamp of the examples, and beside it what tells what is alive once the reserve is taken and nothing is kept for anybody:
+# of an answer in blocks the last one may have been lost. What tells takes memory, too, and says how much.
+_BESIDE = """
 _lamp = main
 async def main(device):
-    asyncio.create_task(_lamp(device))
+    import gc
+    gc.collect()
+    before = gc.mem_alloc()
+    import probe
+    asyncio.create_task(probe.watch(device))
+    gc.collect()
+    print("probe", gc.mem_alloc() - before)
+    await _lamp(device)
+"""
+_PROBE = """
+import asyncio, gc, micropython, sys
+async def watch(device):
+    main = sys.modules["main"]
+    reserve = [thing for thing in main.__dict__.values() if isinstance(thing, main.Reserve)][0]
     while True:
         kept = [e for e in device.ocf.coap if e.parts or e.bodies or e._sent]
         if reserve.size and reserve.good() and not kept:
-            print("heap", heap_used())
+            gc.collect()
+            print("heap", gc.mem_alloc())
             micropython.qstr_info()
         await asyncio.sleep_ms(100)
 """
@@ -62,14 +74,24 @@ async def main(device):
 class Rig:
     """A board with an owner, and a stage around it: each `start` is with a fresh copy of its flash.
 
-    `app`: text of its `app.py`. `chip`: (bytes alive, names) of the simulated chip's own modules, before `boot.py` runs.
+    `app`: text of its `app.py`, and `files` are more of the app's: name -> text. `chip`: (bytes alive, names)
+    of the simulated chip's own modules, before `boot.py` runs. `board`: the last one that was started.
     """
 
-    def __init__(self, home: Path, app: str, address: str = "127.9.2.2", boot: bytes = b"") -> None:
+    board: SimBoard
+
+    def __init__(
+        self,
+        home: Path,
+        app: str,
+        address: str = "127.9.2.2",
+        boot: bytes = b"",
+        files: Mapping[str, str] | None = None,
+    ) -> None:
         lamp = ROOT / "examples/lamp"
         self.stage = Stage(home, lamp, address=address, layout="small", firmware_size=100_000)
         image = self.stage.app_image
-        self.stage.app_image = lambda change=None: image({"app.py": app, **(change or {})})  # type: ignore[method-assign]
+        self.stage.app_image = lambda change=None: image({"app.py": app, **(files or {}), **(change or {})})  # type: ignore[method-assign]
         self._flashes = {}
         self._times = TimeServer()
         self._times.__enter__()
@@ -97,7 +119,8 @@ class Rig:
     def start(self, heap: str = ROOMY, flash: str = "owned") -> SimBoard:
         """The board with this heap, "fresh" from the factory or "owned"; a context manager."""
         self.stage.flash.write_bytes(self._flashes[flash])
-        return self._board(heap)
+        self.board = self._board(heap)
+        return self.board
 
     def not_the_device(self, names: int) -> int:
         """Bytes of a heap with so many names that are the simulated chip's and not the device's."""
@@ -108,6 +131,7 @@ class Rig:
         """The least that was alive among `lines` of the probe."""
         least = min(int(line.split()[1]) for line in lines if line.startswith("heap "))
         names = most_names(lines)
+        least -= _number(r"probe (\d+)", self.board.lines)
         return {"live": least - self.not_the_device(names), "heap": least, "names": names - self.chip[1]}
 
     @contextlib.asynccontextmanager
@@ -143,7 +167,8 @@ def owned_and_idle() -> dict[str, int]:
     """Live bytes of an "owned" device, and with SESSIONS and OBSERVERS ("live"), both with the reserve; the heap as it is,
     the simulated chip's too ("heap"), and how many names the device has. After `micropython32.use()`."""
     with tempfile.TemporaryDirectory() as folder:
-        rig = Rig(Path(folder) / "stage", (ROOT / "examples/lamp/app.py").read_text() + _PROBE)
+        app = (ROOT / "examples/lamp/app.py").read_text() + _BESIDE
+        rig = Rig(Path(folder) / "stage", app, files={"probe.py": _PROBE})
         with rig.start() as board:
             owned = _least(rig, board)["live"]
             found = {"owned": owned, **asyncio.run(_with_sessions(rig, board))}

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,25 +69,35 @@ def _mirror() -> str:
     raise OSError("apt-get knows no mirror of Debian (apt-get update)")
 
 
+def apt(home: Path, kinds: Iterable[str], architecture: str | None = None) -> dict[str, str]:
+    """The environment of an apt that has its folders in `home`, for "deb" or "deb-src" packages. Raises OSError."""
+    for folder in ("etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/lib/dpkg"):
+        (home / folder).mkdir(parents=True)
+    (home / "var/cache/apt/archives/partial").mkdir(parents=True)
+    (home / "var/lib/dpkg/status").touch()
+    mirror = _mirror()
+    (home / "etc/apt/sources.list").write_text(
+        "".join(f"{kind} [signed-by={_KEYS}] {mirror} {_SUITE} main\n" for kind in kinds)
+    )
+    chosen = (
+        f'APT::Architecture "{architecture}";\nAPT::Architectures {{ "{architecture}"; }};\n' if architecture else ""
+    )
+    (home / "apt.conf").write_text(
+        f'Dir "{home}";\n{chosen}APT::Sandbox::User "root";\nAcquire::Languages "none";\nDebug::NoLocking "true";\n'
+    )
+    return {**os.environ, "APT_CONFIG": str(home / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
+
+
 def fetch() -> None:
     """Fetch the packages with an apt of its own folders, and take them apart. Raises OSError, CalledProcessError."""
     shutil.rmtree(HOME, ignore_errors=True)
-    apt = HOME / "apt"
-    for folder in ("etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/lib/dpkg"):
-        (apt / folder).mkdir(parents=True)
-    (apt / "var/cache/apt/archives/partial").mkdir(parents=True)
-    (apt / "var/lib/dpkg/status").touch()
-    (apt / "etc/apt/sources.list").write_text(f"deb [signed-by={_KEYS}] {_mirror()} {_SUITE} main\n")
-    (apt / "apt.conf").write_text(
-        f'Dir "{apt}";\nAPT::Architecture "i386";\nAPT::Architectures {{ "i386"; }};\n'
-        'APT::Sandbox::User "root";\nAcquire::Languages "none";\nDebug::NoLocking "true";\n'
-    )
-    environment = {**os.environ, "APT_CONFIG": str(apt / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
+    folder = HOME / "apt"
+    environment = apt(folder, ["deb"], "i386")
     for arguments in (["update"], ["install", "--yes", "--download-only", "--no-install-recommends", "micropython"]):
         subprocess.run(["apt-get", "-qq", *arguments], check=True, env=environment, stdout=subprocess.DEVNULL)
-    for package in (apt / "var/cache/apt/archives").glob("*.deb"):
+    for package in (folder / "var/cache/apt/archives").glob("*.deb"):
         subprocess.run(["dpkg-deb", "-x", str(package), str(HOME)], check=True)
-    shutil.rmtree(apt)
+    shutil.rmtree(folder)
     (HOME / "micropython").write_text(_WRAPPER)
     (HOME / "micropython").chmod(0o755)
 

@@ -15,6 +15,8 @@ _WORDS = {
     "is that of a MicroPython with words of 32 bits, as the chip has, and with an app of 20 KB of `.mpy`, unless it says "
     "otherwise. Such heaps, found by trying sizes, are the device's alone: what the simulated chip's own Python takes of "
     "them, some 25 KB, is taken off. A heap of the 64-bit unix port is as it is, with all that. The "
+    "heap of `make chipheap` grows as that of a stock ESP32: by a second area of 56 KB, and by a third that takes what WiFi "
+    "needs, after which no packet arrives until it is given back. The "
     "flash model blocks the interpreter for 57 ms with each 4 KB, and TCP has the chip's window of 5,760 bytes.",
     "Beside others, in the same run": "Each line is the same work on the same interpreter and machine, ours and then "
     "what is named behind the semicolon. Requests: more is better; microseconds and bytes: less is. Mbed TLS opens CBC "
@@ -40,8 +42,9 @@ def _parts(machine: dict[str, Any], sections: list[Section]) -> list[str]:
         "hundred times as long for the same bytecode.",
         f"What takes time was measured {machine['runs']} times: the median, and the least and the most of the runs. "
         f"`make bench` repeats everything (here in {machine['minutes']} minutes). It wants a machine with nothing else to "
-        "do, `make heap32` before it for memory with words of 32 bits, `apt-get install valgrind` for instructions, and "
-        f"a network the first time, for what others have made ({machine['peers']}). `build/bench.json` has all figures.",
+        "do, `make heap32 chipheap` before it for memory with words of 32 bits, `apt-get install valgrind` for "
+        f"instructions, and a network the first time, for what others have made ({machine['peers']}). `build/bench.json` "
+        "has all figures.",
     ]
     if "later" in machine:
         told = [f"{name} ({at['date']}, commit {at['commit']})" for name, at in machine["later"].items()]

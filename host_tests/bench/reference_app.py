@@ -1,7 +1,7 @@
-"""The app that memory is measured with: about 20 KB of `.mpy`, which is what a maker's own may have.
+"""The apps that memory is measured with: one of about 20 KB of `.mpy`, and one that takes 20 KB of heap, code and data.
 
 A plant controller made of drivers with a history, limits and an alarm; the first RESOURCES of them are Resources. The names
-of one driver's methods are not another's, as in code that was written by hand.
+of one driver's methods are not another's, as in code that was written by hand. Both may be stopped for an update.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ SENSORS = (
 )  # fmt: skip
 
 RESOURCES = 4
+FITTING = 11  # drivers, whose code and data take 20 KB of a heap with 32-bit words
 
 _HEAD = '''"""A plant controller."""
 
@@ -22,6 +23,7 @@ import micropython
 from ocf import Property, Resource
 
 drivers = []
+tasks = []
 
 
 def publish(driver):
@@ -129,23 +131,29 @@ async def main(device):
         drivers.append(driver)
         if isinstance(driver, Resource):
             device.add(driver)
-        asyncio.create_task(getattr(driver, "run_" + kind.__name__.lower())(device))
+        tasks.append(asyncio.create_task(getattr(driver, "run_" + kind.__name__.lower())(device)))
     while True:
-        await asyncio.sleep(1)
         micropython.qstr_info()
+        await asyncio.sleep(1)
 
 
 def health():
     """Well while most sensors answer."""
     return sum(driver.errors for driver in drivers) < 100
+
+
+def stop():
+    """An update needs the memory."""
+    for task in tasks:
+        task.cancel()
 '''
 
 
-def source() -> str:
-    """The text of its `app.py`."""
-    kinds = [_RESOURCE if at < RESOURCES else _PLAIN for at in range(len(SENSORS))]
+def source(drivers: int = len(SENSORS)) -> str:
+    """The text of its `app.py`, with so many drivers."""
+    kinds = [_RESOURCE if at < RESOURCES else _PLAIN for at in range(drivers)]
     classes = [
         (kind + _DRIVER).format(Name=name.capitalize(), name=name, number=at + 1)
-        for at, (kind, name) in enumerate(zip(kinds, SENSORS, strict=True))
+        for at, (kind, name) in enumerate(zip(kinds, SENSORS[:drivers], strict=True))
     ]
-    return _HEAD + "".join(classes) + _TAIL % ", ".join(n.capitalize() for n in SENSORS)
+    return _HEAD + "".join(classes) + _TAIL % ", ".join(n.capitalize() for n in SENSORS[:drivers])

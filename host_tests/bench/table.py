@@ -94,7 +94,8 @@ def _mark(key: str, result: dict[str, Any], name: str, suffix: str = "", value: 
 def _budgets(found: Found) -> list[Row]:
     rows = []
     size = {**found.one("size"), "heap": worst(found.results) or None}
-    size["lamp"] = worst(found.results, bench="memory32 lamp") or None
+    for app in ("lamp", "fitting"):
+        size[app] = worst(found.results, bench="memory32 " + app) or None
     missing = found.one("memory32").get("missing", "a bench that was not run")
     for key, budget in BUDGETS.items():
         value = size.get(key)
@@ -103,9 +104,15 @@ def _budgets(found: Found) -> list[Row]:
             rows.append(Row(budget.what, NOT_HERE, "", limit, f"it takes {missing}"))
         else:
             rows.append(Row(budget.what, _text(value, "B"), "", limit, "kept" if value <= budget.most else "MISSED"))
-    largest = worst(found.results, "update")
-    left = BUDGETS["heap"].most - largest if largest else None
-    rows.append(_mark("app", {"missing": missing}, "", value=left))
+    for key, bench in (("app", "memory32"), ("fitting app", "memory32 fitting")):
+        largest = worst(found.results, "update", bench)
+        left = BUDGETS["heap"].most - largest if largest else None
+        rows.append(_mark(key, {"missing": missing}, "", value=left))
+    grown = found.one("chipheap")
+    for action, times in grown.get("taken", {}).items():
+        rows.append(_mark("radio", {"times": times, "missing": "a device that does it"}, "times", action))
+    if not grown.get("taken"):
+        rows.append(_mark("radio", grown, "times"))
     rows.append(Row("free IDF heap beside it", NOT_HERE, "", "30 KB", "only a chip has one"))
     dtls = found.one("dtls")
     rows.append(_mark("session", dtls, "heap_per_session"))
@@ -164,10 +171,10 @@ def _peers(found: Found) -> list[Row]:
         ours = found.one("pipeline", transport=transport)
         what = f"download by {transport}, 20 ms, no flash; TCP and SHA-256"
         rows.append(_beside(what, ours, tcp, "kB_s", unit="KB/s", digits=2))
-    pair = found.one("delta_pair")
-    for name in ("heatshrink", "lzma"):
-        what = f"delta, ESP8266 1.9.4 to 1.10; detools with {name}"
-        rows.append(_beside(what, pair, pair, "delta", f"detools_{name}", unit="B", digits=2))
+    for pair in found.all("delta_pair"):
+        for name in ("heatshrink", "lzma"):
+            what = f"delta, {pair['pair']}; detools with {name}"
+            rows.append(_beside(what, pair, pair, "delta", f"detools_{name}", unit="B", digits=2))
     return rows
 
 
@@ -205,7 +212,16 @@ def _more(found: Found) -> list[Row]:
         )
     for transport in ("coaps", "https"):
         add(f"the same by a whole device, by {transport}", found.one("installer", transport=transport), "kB_s", "KB/s")
-    for bench, app in (("memory32", "an app of 20 KB"), ("memory32 lamp", "the lamp")):
+    for pair in found.all("delta_pair"):
+        if "delta" in pair:
+            share = 100 * pair["delta"] / pair["bytes"]
+            rows.append(Row(f"delta of {_text(pair['bytes'], 'B')}, {pair['pair']}", _text(share, "%")))
+    apps = {
+        "memory32": "an app of 20 KB .mpy",
+        "memory32 fitting": "an app of 20 KB heap",
+        "memory32 lamp": "the lamp",
+    }
+    for bench, app in apps.items():
         for r in found.all(bench):
             for name, size in r.get("smallest", {}).items():
                 rows.append(Row(f"smallest heap with 32-bit words and {app}: {name}", _text(size, "B")))

@@ -4,7 +4,8 @@ import asyncio
 
 import cbor
 from cbor.decoder import decode
-from coap.message import Refused, Request
+from coap.message import Refused
+from coap_request import Request
 from dtls.record import Session
 from ocf.device import Device
 from ocf.pstat import RFOTM, Pstat

@@ -12,7 +12,8 @@ import cbor2
 import pytest
 from interop.granted import Psk, grant
 from interop.libcoap import PROGRAMS, Follower, Libcoap, Server, answered, format_of, without
-from sim.rig import SWU, address
+from loopback import address
+from sim.rig import SWU
 from swupdate.faults import Fault
 
 from firmware.sources import open_source

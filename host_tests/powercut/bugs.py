@@ -71,7 +71,8 @@ def read(path: Path) -> Bug:
         raise ValueError(f"{path.name} does not say what has to find it")
     kind, *arguments = re.findall(r"(?:[^\s\[]|\[[^\]]*\])+", fields["Check"])  # in brackets may be spaces
     commands = {
-        "powercut": ("host_tests/powercut/run.py", *arguments, "--stop"),
+        # Few boards at a time: what is tried beside the cut that shows it is tried for nothing.
+        "powercut": ("host_tests/powercut/run.py", *arguments, "--stop", "--workers", "2"),
         "pytest": ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=short", *arguments),
     }
     return Bug(path.stem, head.split("\n\n")[0], commands[kind], fields["Words"])

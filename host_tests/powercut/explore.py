@@ -18,11 +18,12 @@ from typing import Any
 import aiocoap
 from fargo import release
 from fargo.identity import Identity
+from loopback import address
 from powercut.geometry import options
 from powercut.oracle import UNCONFIRMED, Image, Released, Seen, mixed
 from powercut.scenarios import KEPT, OLD, SCENARIOS, TAKEN, Scenario, of, write_app
 from powercut.trace import Cut, Distinct, Trace
-from sim.rig import HEAP, Foreign, Rig, TimeServer, address
+from sim.rig import HEAP, Foreign, Rig, TimeServer
 
 from board.sim.simboard import SimBoard
 
@@ -357,8 +358,9 @@ def explore(
     workers: int,
     told: Callable[[Outcome], None],
     once: bool = False,
+    over: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Recover from every cut, `workers` at a time; `told` hears of each outcome, in no order."""
+    """Recover from every cut, `workers` at a time, until it is `over`; `told` hears of each outcome, in no order."""
     boards: queue.SimpleQueue[SimBoard] = queue.SimpleQueue()
     lock = threading.Lock()
     waiting = threading.Semaphore(2 * workers)  # states of a large flash are not all made ahead
@@ -369,6 +371,8 @@ def explore(
         def one(cut: Cut, flash: bytes) -> None:
             board = boards.get()
             try:
+                if over():
+                    return
                 outcome = recorded.recover(board, cut, flash, once)
             finally:
                 boards.put(board)

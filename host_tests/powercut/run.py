@@ -58,7 +58,8 @@ class Tally:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of a scenario is tried. `limit`: so many first cuts, spread over it; 0: all.
+    """How much of a scenario is tried. `limit`: so many first cuts, spread over it; 0: all. `torn`: all first cuts between
+    two operations, and so many of those within one, spread over it; 0: all. `after`: no first cut before so many operations.
 
     `second`: cuts in the recovery from each first one; -1: after every operation of every recovery from a cut that was not
     torn.
@@ -68,6 +69,8 @@ class Plan:
     geometry: str
     limit: int = 0
     second: int = 0
+    torn: int = 0
+    after: int = 0
 
 
 PLAN = (
@@ -87,6 +90,7 @@ class Run:
     def __init__(self, recorded: Recorded, plan: Plan, seed: int = 1, torn: tuple[str, ...] = TORN) -> None:
         self.recorded = recorded
         self.seed, self.limit, self.torn, self.second = seed, plan.limit, torn, plan.second
+        self.within, self.after = plan.torn, plan.after
         self.tally = Tally(recorded.scenario.name, recorded.geometry, len(recorded.trace))
         self._distinct = Distinct()
         self._recoveries: list[Outcome] = []
@@ -98,10 +102,13 @@ class Run:
         self._stop = stop
         self._look()
         trace = self.recorded.trace
-        cuts = trace.cuts(self.torn)
+        cuts = [cut for cut in trace.cuts(self.torn) if cut.count >= self.after]
         if self.limit:
             cuts = sample(cuts, self.limit, self.seed)
-        explore(self.recorded, self._new(trace.states(cuts)), workers, self._told)
+        elif self.within:
+            some = {*sample([cut for cut in cuts if cut.torn], self.within, self.seed)}
+            cuts = [cut for cut in cuts if not cut.torn or cut in some]
+        explore(self.recorded, self._new(trace.states(cuts)), workers, self._told, over=self._is_over)
         if self.second:
             self._second(workers)
         self.tally.seconds = time.monotonic() - began
@@ -121,7 +128,7 @@ class Run:
 
     def _second(self, workers: int) -> None:
         """Once more, in the recoveries."""
-        explore(self.recorded, self._new(self._seconds()), workers, self._told, once=True)
+        explore(self.recorded, self._new(self._seconds()), workers, self._told, once=True, over=self._is_over)
 
     def _seconds(self) -> Iterator[tuple[Cut, bytes]]:
         for number, first in enumerate(sorted(self._recoveries, key=lambda outcome: outcome.cut.count)):
@@ -134,12 +141,15 @@ class Run:
 
     def _new(self, states: Iterable[tuple[Cut, bytes]]) -> Iterator[tuple[Cut, bytes]]:
         for cut, flash in states:
-            if self._stop and self.tally.problems:
+            if self._is_over():
                 return
             if self._distinct.new(flash):
                 yield cut, flash
             else:
                 self.tally.same += 1
+
+    def _is_over(self) -> bool:
+        return self._stop and bool(self.tally.problems)
 
     def _told(self, outcome: Outcome) -> None:
         tally, cut = self.tally, outcome.cut
@@ -183,7 +193,7 @@ def plans(arguments: argparse.Namespace) -> Sequence[Plan]:
     limit, second = arguments.limit, arguments.second
     if arguments.scenario or arguments.geometry:
         return [
-            Plan(scenario, geometry, limit, second)
+            Plan(scenario, geometry, limit, second, after=arguments.after)
             for geometry in arguments.geometry or ["frozen"]
             for scenario in arguments.scenario or SCENARIOS
         ]
@@ -200,6 +210,7 @@ def main() -> int:
     parser.add_argument("--scenario", nargs="*", choices=SCENARIOS)
     parser.add_argument("--geometry", nargs="*", choices=GEOMETRIES)
     parser.add_argument("--limit", type=int, default=0, help="first cuts of a scenario, spread over it; 0: all")
+    parser.add_argument("--after", type=int, default=0, help="no first cut before so many operations")
     parser.add_argument("--second", type=int, default=0, help="cuts in each recovery; -1: after every operation")
     parser.add_argument("--seed", type=int, default=1, help="for what is sampled")
     parser.add_argument("--workers", type=int, default=WORKERS, help="boards at a time")

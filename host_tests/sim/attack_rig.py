@@ -18,7 +18,7 @@ from recipe import Recipe, sha
 from recipe import table as chunk_table
 from sim.owned_rig import partition
 from sim.rig import IDLE, ISAC, PSTAT, STATUS, SWU, UPGRADE, WAIT, Foreign, Rig
-from swupdate.install.manifest import digest as manifest_digest
+from swupdate.install.envelope import digest as manifest_digest
 
 numbers = itertools.count(100)  # sequence numbers, above those of what runs
 UPDATED = "1.5.0"  # what `updated` leaves running, with the sequence number 50

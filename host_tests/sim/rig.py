@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import itertools
-import os
 import shutil
 import tempfile
 import time
@@ -26,6 +24,7 @@ from fargo import bundle, flat, release, romfs
 from fargo.bundle import ROOT
 from fargo.serve import Server
 from fargo.stage import Stage
+from loopback import address
 from starlette.responses import Response
 from time_server import TimeServer as TimeServer
 from tunnel import Tunnel
@@ -42,13 +41,6 @@ LAMP = ROOT / "examples/lamp"
 CM = {"idle": 0, "nsa": 256, "svv": 256, "sva": 320, "upgrading": 448}
 
 _SETTINGS = {"trial_s": 20, "backoff_ms": [50, 100], "connect_s": 3, "read_s": 3}
-_numbers = itertools.count(2)
-
-
-def address() -> str:
-    """A loopback address that no other board of this machine's test runs has."""
-    number = next(_numbers)
-    return f"127.7.{1 + os.getpid() % 250}.{number % 250 + 2}"
 
 
 def timestamp(seconds: float) -> str:

@@ -24,7 +24,7 @@ HREFS = (
     "oc/wk/introspection",    "oc/introspection", "lamp", "none",
 )  # fmt: skip
 QUERIES = ("", "if=oic.if.baseline", "if=oic.if.b", "rt=oic.wk.res")
-RATE, BURST = 4000, 24576  # bytes a second, bytes: firmware.start
+RATE, BURST = 4000, 24576  # bytes a second, bytes: firmware.begin, coap.endpoint
 FLOOD = 6.0  # seconds
 CLIENTS = 6
 

@@ -5,6 +5,7 @@ import struct
 
 import pytest
 from fargo import flash, image, romfs
+from loopback import address
 
 from board.sim.simboard import SimBoard
 
@@ -29,11 +30,8 @@ def entry(seq, state):
 class Bench:
     """A flash with two images, and a board to run it."""
 
-    count = 0
-
     def __init__(self, folder, body="    pass"):
-        Bench.count += 1
-        self.address = f"127.8.0.{Bench.count % 250 + 2}"
+        self.address = address()
         self.path = folder / "flash"
         main = folder / "main.py"
         main.write_text(RUN.format(body))

@@ -1,13 +1,12 @@
 """The simulated chip from within: small programs that run as its boot.py, and what they leave in the flash."""
 
-import itertools
-import os
 import socket
 import threading
 
 import pytest
 from fargo import flash, image
 from littlefs import LittleFS
+from loopback import address
 
 from board.sim.simboard import SimBoard
 
@@ -15,7 +14,6 @@ pytestmark = pytest.mark.alone
 
 DATA, DATA_SIZE = 0xC0000, 0x20000
 APP_1 = 0x90000
-_numbers = itertools.count(2)
 
 PRELUDE = """
 import esp32, machine, network, os, socket, sys, time
@@ -33,7 +31,7 @@ class Chip:
 
     def __init__(self, folder, program):
         self.path = folder / "flash"
-        self.address = f"127.9.{os.getpid() % 250 + 1}.{next(_numbers) % 250 + 2}"
+        self.address = address()
         files = {"boot.py": (PRELUDE + program.replace("ADDRESS", self.address)).encode()}
         flash.build_flash(self.path, "small", image.build_image("1", size=4096), b"", b"", {"v": 1}, files)
 

@@ -1,16 +1,15 @@
 """The ESP32's own board.py on the simulated chip."""
 
 import os
-from itertools import count
 
 import pytest
 from fargo import flash, image, romfs
 from fargo.bundle import ROOT
+from loopback import address
 
 from board.sim.simboard import SimBoard
 
 DATA, NVS = 0xC0000, 0x9000
-_numbers = count(2)
 
 MAIN = """
 import asyncio, time
@@ -73,7 +72,7 @@ def app(tmp_path_factory):
         for path in (ROOT / "lib" / package).glob("*.py"):
             if path.name != "_cpython.py":
                 files[f"{package}/{path.name}"] = path
-    for name in ("__init__", "slots", "faults", "arming"):
+    for name in ("__init__", "slots", "otadata", "faults", "arming"):
         files[f"swupdate/{name}.py"] = ROOT / f"lib/swupdate/{name}.py"
     return romfs.build(files)
 
@@ -81,7 +80,7 @@ def app(tmp_path_factory):
 def desk(folder, app, **options):
     path = folder / "flash"
     flash.build_flash(path, "small", image.build_image("1", size=4096), app, b"", {"v": 1}, **options)
-    return SimBoard(path, address=f"127.11.{os.getpid() % 250 + 1}.{next(_numbers) % 250 + 2}", flash_ms=(0, 0))
+    return SimBoard(path, address=address(), flash_ms=(0, 0))
 
 
 def said(board, start=0):

@@ -15,7 +15,8 @@ from fargo import board_image, flash, image, keys, official, onboard, release
 from fargo.cli import main
 from fargo.client import connect
 from fargo.identity import Identity
-from sim.rig import HEAP, WAIT, address
+from loopback import address
+from sim.rig import HEAP, WAIT
 
 from board.sim.simboard import SimBoard
 

@@ -1,12 +1,11 @@
 """boot.py and rescue.py: what a board does whose app cannot be run."""
 
-import os
 import struct
 import zlib
-from itertools import count
 
 import pytest
 from fargo import flash, image, romfs
+from loopback import address
 
 from board.sim.simboard import SimBoard
 
@@ -14,7 +13,6 @@ NEW, PENDING, VALID, INVALID, ABORTED = range(5)
 OTADATA = 0xD000
 OTA = (0x10000, 0x30000)
 APP = (0x60000, 0x90000)
-_numbers = count(2)
 
 RUNS = 'import sys\ndef run():\n    print("app of", sys.modules["fw"].VERSION)\n    import time\n    time.sleep(60)\n'
 CONFIRMS = RUNS.replace(
@@ -55,7 +53,7 @@ class Desk:
         for sector, (seq, state) in enumerate(entries):
             crc = zlib.crc32(struct.pack("<L", seq), 0xFFFFFFFF)
             self.patch(OTADATA + 4096 * sector, struct.pack("<L20sLL", seq, b"\xff" * 20, state, crc))
-        self.address = f"127.10.{os.getpid() % 250 + 1}.{next(_numbers) % 250 + 2}"
+        self.address = address()
 
     def patch(self, at, data):
         with self.path.open("r+b") as file:

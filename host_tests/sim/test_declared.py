@@ -5,6 +5,8 @@ device runs so: started, owned, observed and updated, twice.
 """
 
 import ast
+import functools
+import inspect
 
 import pytest
 from fargo import bundle, names
@@ -38,10 +40,10 @@ def by_string():
 
 @pytest.fixture
 def looked_at(monkeypatch):
-    bundle._short.cache_clear()
+    monkeypatch.setattr(
+        bundle, "_short", functools.cache(inspect.unwrap(bundle._short))
+    )  # neither found nor left for others
     monkeypatch.setattr(names, "rename", checked)
-    yield
-    bundle._short.cache_clear()
 
 
 async def test_whatever_is_stored_on_an_object_its_class_declares(looked_at, make):

@@ -28,10 +28,10 @@ def broken(text, old, new):
     return text.replace(old, new)
 
 
-_GET = "    if head.status != 200:"
+_GET = "        if status != 200:"
 _PROVE = "    await check(job, None)"
 CANNOT_FETCH = {
-    "raises": {"swupdate/install/request.py": broken(REQUEST, _GET, "    raise ValueError('broken')\n" + _GET)},
+    "raises": {"swupdate/install/request.py": broken(REQUEST, _GET, "        raise ValueError('broken')\n" + _GET)},
     "has lost TLS": {"port/_peer_micropython.py": broken(PEER, "    import tls\n", "    raise OSError(5)\n")},
     "lacks a module": {"swupdate/install/obtain.py": "import no_such_module\n" + OBTAIN},
     "hangs": {
@@ -106,6 +106,9 @@ def health():
 """
 
 
+NO_ROOM = "async def run(node):\n    raise MemoryError\n"
+
+
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory):
     """One board for all that goes back; a Client talks to it all the time."""
@@ -135,6 +138,12 @@ async def test_a_release_that_serves_but_cannot_fetch(trials, how):
     """A Client that it answers is no proof: the server is there, and the version before came from it."""
     async with trials.client() as client:
         await goes_back(trials, client, "no proof", change=CANNOT_FETCH[how])
+
+
+async def test_a_release_that_has_no_memory_for_its_trial(trials):
+    """Nobody would decide about it, and no update could be had."""
+    async with trials.client() as client:
+        await goes_back(trials, client, "crashed in its trial", change={"firmware/trying.py": NO_ROOM})
 
 
 async def test_a_release_whose_server_is_gone_is_kept_for_its_client(make):

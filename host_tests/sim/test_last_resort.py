@@ -62,3 +62,12 @@ async def test_a_trial_that_hangs_is_ended_by_the_watchdog_of_the_firmware(make)
         await client.until(lambda v: v["swupdateresult"] == 8)
         assert "watchdog" in await client.reason() and await client.version() == "1.0.0"
         assert rig.board.resets[-1] == "watchdog"
+
+
+async def test_a_device_whose_radio_has_no_memory_is_restarted(make):
+    """On a chip the Python heap grows into what the radio needs: no packet arrives any more, and nothing says so."""
+    rig = make(kind=HurriedStage, board={"spare": 1_000})
+    await rig.log("warning: the radio has no memory")
+    at = len(rig.board.lines)
+    await rig.log("starting ota_0", at)
+    assert rig.board.resets[:2] == ["power", "watchdog"]

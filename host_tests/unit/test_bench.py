@@ -95,11 +95,17 @@ def test_what_is_missed_is_shown(monkeypatch, tmp_path):
         {"bench": "delta_line", "delta": 4096},
         {"bench": "gate", "work": "notification", "what": "w", "bytes": 1, "left": 0},
         {"bench": "swu_get", "per_s_1": 1990, "runs": 5, "spread": {"per_s_1": [1000, 2000]}},
-        {"bench": "delta_pair", "missing": "a network"},
+        {"bench": "chipheap", "taken": {"check": 0, "update by https": 2, "update by coaps": None}},
+        {"bench": "delta_pair", "pair": "old to new", "missing": "a network"},
     ]
     text = page(monkeypatch, tmp_path, results)
     assert "heap | 257 KB |  | 256 KB | **MISSED** |" in text
     assert "| 4,096 B |  | 4,096 B | kept |" in text and "| 0 B |  | 0 B | kept |" in text
     assert "| 1,990/s | 1,000 to 2,000 | 2,000/s | **MISSED** |" in text
+    radio = "| heap that grows as a stock ESP32's: times that it takes what the radio needs,"
+    assert (
+        f"{radio} check | 0 |  | 0 | kept |" in text and f"{radio} update by https | 2 |  | 0 | **MISSED** |" in text
+    )
+    assert f"{radio} update by coaps | **NOT MEASURED** |" in text
     assert "| **NOT MEASURED** |  | 13% | it takes a network |" in text
     assert "**NOT MEASURED: apt-get install valgrind**" in text

@@ -38,7 +38,7 @@ from recording import (
 )
 from swupdate.machine import fresh
 from swupdate.manager import Updater
-from swupdate.resource import SoftwareUpdate
+from swupdate.status import software_update
 
 GROUP = "224.0.1.187"
 PIN_NAME = b"oic.sec.doxm.rdp"
@@ -119,7 +119,7 @@ class Player:
             platform,
             core.introspection(),
             *svrs,
-            SoftwareUpdate(updater),
+            software_update(updater),
             Switch(),
         ):
             device.add(resource)

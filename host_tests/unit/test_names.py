@@ -192,7 +192,7 @@ def test_the_device_has_few_names(device, tmp_path):
     before = set().union(*(identifiers(path.read_text()) for name, path in files.items() if name != "app.py"))
     after = set().union(*(identifiers(path.read_text()) for name, path in found.items() if name != "app.py"))
     assert len([name for name in before if name[0] == "_"]) > 300 and len(before) > 1100 > 2 * len(after)
-    assert len([name for name in after if re.fullmatch("_[a-zA-Z0-9]{1,2}", name)]) < 80
+    assert len([name for name in after if re.fullmatch("_[a-zA-Z0-9]{1,2}", name)]) < 90
     assert sum(map(len, after)) < sum(map(len, before)) // 2
     again = bundle.shortened(files, tmp_path)
     assert {name: path.read_bytes() for name, path in found.items()} == {
@@ -206,7 +206,8 @@ def test_no_short_name_was_one_of_the_platform(device):
     trees = {flat.module(name): ast.parse(path.read_text()) for name, path in files.items() if name != "app.py"}
     gone = {use.name for use in Scopes(trees).uses if use.module is None}  # of objects; modules are no platform's
     gone -= set().union(*(attributes(path.read_text()) for path in found.values()))
-    public = {name for name in gone if name[0] != "_"}
+    # Those that are never shortened are gone with what nobody calls.
+    public = {name for name in gone if name[0] != "_"} - set(names._PLATFORM.split())
     assert len(public) > 150
     classes = (asyncio.Task, asyncio.Event, asyncio.Lock, asyncio.StreamReader, asyncio.StreamWriter, io.RawIOBase,
                io.BytesIO, socket.socket, str, bytes, bytearray, memoryview, int, dict, list, set, Exception)  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cbor2
 import pytest
-from coap.message import Request
+from coap_request import Request
 
 sys.path.insert(0, str(Path(__file__).parent / "both"))
 

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import cbor2
-from coap.message import Refused, Request
+from coap.message import Refused
+from coap_request import Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

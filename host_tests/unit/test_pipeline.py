@@ -14,8 +14,10 @@ import pytest
 import simtime
 from coap.endpoint import Endpoint
 from coap.message import Response
+from coap.udp import UdpTransport
 from install_rig import Rig
 from lossy import End, Network, Way
+from port import reserve
 from recipe import SECTOR, Recipe, payload
 from swupdate.install import obtain
 from swupdate.install.https import HttpsSource
@@ -165,8 +167,38 @@ async def by_https(loss: float, seed: int) -> float:
 
 
 @pytest.mark.parametrize("fetch", [by_coap, by_https])
-@pytest.mark.parametrize(("loss", "least"), [(0.0, 0.99), (0.01, 0.97)])
+@pytest.mark.parametrize(("loss", "least"), [(0.0, 0.99), (0.01, 0.95)])
 def test_the_network_costs_next_to_nothing(fetch: Any, loss: float, least: float) -> None:
     ratios = [simtime.run(fetch(loss, seed)) for seed in range(3 if loss else 1)]
     print(fetch.__name__, loss, [round(ratio, 3) for ratio in ratios])
     assert min(ratios) >= least, ratios
+
+
+async def test_blocks_may_be_larger_again_in_the_next_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Datagrams are received into pieces for the blocks of one object only: the table came when memory was short."""
+
+    def answer(request: Any) -> Response:
+        asked.append(request.block2 & 7)
+        number, size = request.block2 >> 4, 16 << (request.block2 & 7)
+        more = (number + 1) * size < len(APP)
+        options = [(4, b"tag"), (23, number << 4 | more << 3 | request.block2 & 7), (28, len(APP))]
+        return Response(0x45, APP[number * size : (number + 1) * size], options=options)
+
+    asked: list[int] = []
+    transport = UdpTransport("127.0.0.1", 0)
+    port = transport._sockets[0].getsockname()[1]
+    server = Endpoint(transport, answer)
+    task = asyncio.create_task(server.run())
+    source = CoapSource(f"coap://127.0.0.1:{port}/new.suit", Numeric(), UdpTransport("127.0.0.1", 0))
+    try:
+        for path, short, size in (("table", True, 4), ("app", False, 6)):
+            monkeypatch.setattr(reserve, "deaf", lambda short=short: short)
+            asked.clear()
+            data = memoryview(bytearray(5000))
+            await source.start(path, 0, len(data))
+            await asyncio.wait_for(source.readinto(data), 5)
+            assert bytes(data) == APP[:5000] and set(asked) == {size}
+    finally:
+        await source.close()
+        server.close()
+        await asyncio.gather(task, return_exceptions=True)

@@ -16,7 +16,7 @@ from fargo.console import Failure
 from install_rig import Rig
 from recipe import KIND, VENDOR, payload
 from swupdate.faults import Fault
-from swupdate.install import manifest as profile
+from swupdate.install import envelope as sealed
 from swupdate.install import obtain
 
 FW = image.build_image("1.1.0", size=16_384)
@@ -335,7 +335,7 @@ def test_taylor_signs_what_we_verify(tmp_path, signers):
     outer = cbor2.loads(taylor.build_envelope(json.dumps(content), key_pem=pem.decode()))
     assert outer.tag == 107
     digest, block = cbor2.loads(outer.value[2])
-    assert profile.digest(outer.value[3]) == cbor2.loads(digest)[1] == digest[-32:]
+    assert sealed.digest(outer.value[3]) == cbor2.loads(digest)[1] == digest[-32:]
     protected, _, detached, both = cbor2.loads(block).value
     assert (protected, detached, len(both)) == (suit.PROTECTED, None, 64)
     der = encode_dss_signature(int.from_bytes(both[:32], "big"), int.from_bytes(both[32:], "big"))

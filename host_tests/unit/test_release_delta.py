@@ -79,7 +79,7 @@ def test_several_bases_and_too_many(tmp_path):
 
 
 def test_an_envelope_that_would_be_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr(release.profile, "ENVELOPE_LIMIT", 800)
+    monkeypatch.setattr(release.sealed, "ENVELOPE_LIMIT", 800)
     with pytest.raises(Failure, match="no room for three signatures"):
         build(tmp_path, bases=[{"app": OLD[n:]} for n in range(4)])
     assert not files(tmp_path, ".suit")

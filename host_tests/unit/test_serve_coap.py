@@ -10,12 +10,15 @@ import aiocoap
 import pytest
 from aiocoap import GET, POST, Message
 from aiocoap.optiontypes import BlockOption
+from coap.endpoint import Endpoint
 from fargo.authority import Authority
 from fargo.serve import Server
+from port.sockets import address
 from swupdate.faults import Fault
 from tunnel import Tunnel
 
-from firmware.sources import open_source
+from firmware import coap_connect
+from firmware.sources import open_source, transport
 from firmware.trust import ServerTrust
 
 UUID, KEY = "11111111-2222-4333-8444-555555555555", bytes(range(16))
@@ -161,13 +164,46 @@ def test_a_device_that_shares_a_key_fetches(served):
 
 
 def test_a_device_does_not_fetch_from_who_is_not_the_server(served, tmp_path):
-    with pytest.raises(Fault):
+    asked = served.count("/app.bin", "coaps").requests
+    with pytest.raises(Fault) as refused:
         fetch(served, Board([Authority(tmp_path / "other").ca_der()]))
+    assert "its certificate: chain: wrong signature" in refused.value.text
     with pytest.raises(Fault):
         fetch(served, Board(key=bytes(16)))
     other = Server(served.folder.root, served.authority, "0.0.0.0", None, names=["other.example"])
-    with other, pytest.raises(Fault):
+    with other, pytest.raises(Fault) as refused:
         fetch(other, Board([served.authority.ca_der()]))
+    assert "its certificate: it is for another server" in refused.value.text
+    assert served.count("/app.bin", "coaps").requests == asked and other.count("/app.bin", "coaps").requests == 0
+
+
+def test_a_session_that_nobody_has_judged_is_not_used(served, tmp_path):
+    """Whoever began it gave up, or had no memory left, before the server was believed."""
+    board = Board([Authority(tmp_path / "other").ca_der()])
+
+    async def run():
+        sessions = transport(ServerTrust("127.0.0.1", Board(), board, board))
+        endpoint = Endpoint(sessions)
+        task = asyncio.create_task(endpoint.run())
+        try:
+            await sessions.connect(address("127.0.0.1", served.coaps_port))
+            with pytest.raises(Fault, match="its certificate: chain: wrong signature"):
+                await coap_connect.connect(sessions, "127.0.0.1", served.coaps_port, 5000)
+            assert not sessions.sessions
+            for turns in range(0, 50, 7):  # given up while the certificate is looked at
+                connecting = asyncio.create_task(coap_connect.connect(sessions, "127.0.0.1", served.coaps_port, 5000))
+                while not sessions.sessions:
+                    await asyncio.sleep(0)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                connecting.cancel()
+                await asyncio.wait([connecting])
+                assert not sessions.sessions, turns
+        finally:
+            endpoint.close()
+            await asyncio.wait([task])
+
+    asyncio.run(run())
 
 
 def test_in_the_clear_nothing_is_answered(served):

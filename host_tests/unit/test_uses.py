@@ -239,3 +239,10 @@ def test_texts_of_phases_are_objects_and_those_of_the_rest_names():
     assert text["far"].splitlines()[0] == "_0 = ('away',)" and "{_0[0]: 'both', near.a: _0[0]}" in text["far"]
     assert "phase('other')" in text["far"]
     assert "_0" not in text["other"]  # names, too long, and what the compiler makes of a format
+
+
+def test_a_text_of_one_letter_stays_where_it_is():
+    """As a name it is smaller than an object, and reading a text letter by letter makes names anyway."""
+    trees = {"main": ast.parse("x = 1"), "late": ast.parse("def f(a):\n    return a in ':' or a == 'between'\n")}
+    texts.apart(trees, {"main"})
+    assert ast.unparse(trees["late"]) == "_0 = ('between',)\n\ndef f(a):\n    return a in ':' or a == _0[0]"

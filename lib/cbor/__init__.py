@@ -5,8 +5,6 @@ tagged item, a bignum (tags 2 and 3) too: neither OCF nor SUIT has any. `undefin
 are refused. What is written has shortest heads, definite lengths and shortest floats (section 4.1).
 """
 
-import struct
-
 from port import const
 
 _UINT = const(0)
@@ -78,27 +76,29 @@ class Encoder:
         Raises EncodeError, also when more than 16 levels are nested (`depth` is how many are open).
         """
         kind = type(value)
-        if kind is str:
-            self._string(_TEXT, value.encode())
-        elif kind is int:
+        if kind is int:
             if value < 0:
                 self.head(_NINT, -1 - value)
             else:
                 self.head(_UINT, value)
+        elif kind is str:
+            value = value.encode()
+            self.head(_TEXT, len(value))
+            self.raw(value)
         elif value is None or kind is bool:
             self.head(_SIMPLE, 22 if value is None else 21 if value else 20)
         elif kind is bytes or kind is bytearray or kind is memoryview:
-            self._string(_BYTES, value)
+            self.head(_BYTES, len(value))
+            self.raw(value)
         elif kind is float:
             self._float(value)
         elif depth >= _DEPTH:
             raise EncodeError("nested too deeply")
         elif kind is list or kind is tuple:
-            self._array(value, depth)
-        elif kind is dict:
-            self.pairs(value.items(), len(value), depth)
-        elif kind is Pairs:
-            self.pairs(value, len(value), depth)
+            self.head(_ARRAY, len(value))
+            self._all((value,), depth + 1)
+        elif kind is dict or kind is Pairs:
+            self.pairs(value if kind is Pairs else value.items(), len(value), depth)
         elif hasattr(value, "write"):
             value.write(self, depth)
         else:
@@ -107,14 +107,28 @@ class Encoder:
     def pairs(self, items, count, depth=0):
         """Write a map of `count` (key, value) pairs in the order in which `items` gives them. Raises EncodeError."""
         self.head(_MAP, count)
-        for key, value in items:
-            self.encode(key, depth + 1)
-            self.encode(value, depth + 1)
+        self._all(items, depth + 1)
 
-    def _array(self, items, depth):
-        self.head(_ARRAY, len(items))
-        for item in items:
-            self.encode(item, depth + 1)
+    def _all(self, groups, depth):
+        # Short texts are most of what is encoded: they are spared all calls that can be spared.
+        kind, text, length = type, str, len
+        buf = self.buf
+        size = self.size
+        pos = self.pos
+        for group in groups:
+            for item in group:
+                if kind(item) is text:
+                    data = item.encode()
+                    end = pos + 1 + length(data)
+                    if end < pos + 25 and end <= size:
+                        buf[pos] = 0x5F + end - pos
+                        buf[pos + 1 : end] = data
+                        pos = end
+                        continue
+                self.pos = pos
+                self.encode(item, depth)
+                pos = self.pos
+        self.pos = pos
 
     def raw(self, data):
         """Write bytes that are CBOR already. Raises EncodeError."""
@@ -124,21 +138,11 @@ class Encoder:
         self.buf[self.pos : end] = data
         self.pos = end
 
-    def _string(self, major, data):
-        n = len(data)
-        pos = self.pos + 1
-        end = pos + n
-        if n < 24 and end <= self.size:  # most are: spare them two calls
-            self.buf[pos - 1] = major << 5 | n
-            self.buf[pos:end] = data
-            self.pos = end
-        else:
-            self.head(major, n)
-            self.raw(data)
-
     def _float(self, value):
         # The shortest form that keeps the value, as unpacking shows (MicroPython packs some of the smallest halves
         # wrong); every NaN is the one of half precision.
+        import struct
+
         form = "e"
         if value == value:
             for form in "efd":

@@ -7,7 +7,8 @@ import asyncio
 
 from port import const, sleep_ms, ticks_diff, ticks_ms
 
-from coap.exchange import Exchange, Reset, Timeout, TransferError, request_options  # noqa: F401
+from coap.asking import Reset, Timeout, TransferError, request_options  # noqa: F401
+from coap.exchange import Exchange
 
 _CON = const(0)
 _NON = const(1)

@@ -3,7 +3,7 @@
 import asyncio
 from random import getrandbits
 
-from port import const, phase, print_exception, reserve, sleep_ms, ticks_add, ticks_diff, ticks_ms, urandom
+from port import const, phase, print_exception, reserve, sleep_ms, ticks_diff, ticks_ms, urandom
 
 from coap import block
 from coap.message import BadMessage, Refused, Response, pack, parse
@@ -23,24 +23,6 @@ _TASKS = const(8)  # requests whose answer takes time, and multicast requests wh
 _LONG = const(60_000)  # ms
 _FREE = const(3)  # bytes that may be sent for one received
 _SENT = const(32)  # CON messages under way
-
-
-class Timer:
-    """One entry of the endpoint's clock: `fire(*args)` at `due`, again after the milliseconds that it returns, if any.
-
-    That of a CON message under way also has `peer`, `data`, `wait` (ms until the next transmission), `done` and `tries`.
-    """
-
-    peer: object
-    data: bytes
-    wait: int
-    done: object
-    tries: int
-
-    def __init__(self, ms, fire, args):
-        self.due = ticks_add(ticks_ms(), ms)
-        self.fire = fire
-        self.args = args
 
 
 class Endpoint(Observing):
@@ -66,41 +48,50 @@ class Endpoint(Observing):
     con_every = 60_000
     max_body = 4096
     transfer_timeout = 30_000
-    rate = burst = 0
+    rate = 0
+    burst = 24_576
     parts = bodies = ()  # of transfers in blocks (coap.block)
+    tokens = {}  # until there is an own request
+    _closed = False
 
     def __init__(self, transport, handler=None, out=None, **settings):
         self.transport = transport
         self.handler = handler
         for name in settings:
-            if not hasattr(Endpoint, name):
-                raise TypeError("no such setting: " + name)
+            getattr(Endpoint, name)  # AttributeError for one that does not exist
             setattr(self, name, settings[name])
         self.requests = 0
-        self.tokens = {}
         self.out = out or memoryview(bytearray(_MAX_DATAGRAM))
         self._mid = int.from_bytes(urandom(2), "big")
         self._recent = []  # [peer, mid, ticks, reply], oldest first
-        self._sent = {}  # mid -> Timer
+        self._sent = {}
         self._timers = []
         self._waiting = []  # (peer, token) of multicast requests that will be answered
         self._tasks = []
-        self._clock = self._task = None
-        self._closed = False
-        self._left, self._counted = self.burst, ticks_ms()
+        self._receiving = 0  # how many of them are in `run`
+        if self.rate:
+            self._left, self._counted = self.burst, ticks_ms()
         self.observers = []
 
     # Life
 
-    async def run(self):
-        """Receive until `close()`. Nothing that a peer sends or a handler raises ends it."""
-        self._task = asyncio.current_task()
+    async def run(self, group=0):
+        """Receive until `close()`. Nothing that a peer sends or a handler raises ends it.
+
+        `group`: the number of a multicast group of the transport; the task of 0 begins one for each.
+        """
+        task = asyncio.current_task()
+        self._receiving += 1
         try:
+            self._tasks.append(task)
+            if not group:
+                for n in range(getattr(self.transport, "groups", 0)):
+                    asyncio.create_task(self.run(n + 1))
             while not self._closed:
                 try:
-                    data, peer, multicast = await self.transport.receive()
-                    self.receive(data, peer, multicast)
-                    reserve.take()
+                    # No name keeps a datagram until the next.
+                    self.receive(*await (self.transport.receive(group) if group else self.transport.receive()))
+                    reserve.take(True)
                 except MemoryError:
                     reserve.let_go()  # for when the message comes again
                     await sleep_ms(10)
@@ -112,80 +103,42 @@ class Endpoint(Observing):
             if not self._closed:
                 raise
         finally:
-            self._task = None
-            self.close()
+            self._receiving -= 1
+            if task in self._tasks:
+                self._tasks.remove(task)
+            self.close()  # whichever ends: nobody else would notice that of a group
 
     def close(self):
         """End `run()` and all that is under way, and close the transport."""
         self._closed = True
-        self._timers.clear()
-        for sending in list(self._sent.values()):
-            if sending.done:
-                sending.done(None)
-        self._sent.clear()
-        for exchange in list(self.tokens.values()):
-            exchange.finish(OSError("endpoint closed"))
-        for task in self._tasks + [self._task]:
-            try:
-                task.cancel()  # `run` calls again when it has stopped receiving
-            except (AttributeError, RuntimeError):
-                pass  # there is none, or it is the one that closes: it ends by itself
-        if not self._task:
-            self.transport.close()
-
-    def after(self, ms, fire, *args):
-        """Call `fire(*args)` in `ms` milliseconds; the Timer, for `cancel`."""
-        timer = Timer(ms, fire, args)
-        self._timers.append(timer)
-        if self._clock is None:
-            self._clock = asyncio.create_task(self._run_timers())
-        return timer
-
-    def cancel(self, timer):
-        """Forget a Timer, fired or not."""
-        if timer in self._timers:
-            self._timers.remove(timer)
-
-    async def _run_timers(self):
-        # A new Timer may be due before those known when going to sleep, so sleep is short.
-        grain = max(self.ack_timeout // 20, 1)
-        while self._timers:
-            soonest = grain
-            try:
-                soonest = self._fire(grain)
-            except MemoryError:
-                reserve.let_go()
-            await sleep_ms(max(soonest, 1))
-        self._clock = None
-
-    def _fire(self, soonest):
-        now = ticks_ms()
-        grain = soonest
-        for timer in list(self._timers):
-            left = ticks_diff(timer.due, now)
-            if left <= 0 and timer in self._timers:
-                left = None
+        try:
+            self._timers.clear()
+            for sending in list(self._sent.values()):
+                if sending.done:
+                    sending.done(None)
+            self._sent.clear()
+            for exchange in list(self.tokens.values()):
+                exchange.finish(OSError("endpoint closed"))
+        finally:  # also where there is no memory for that
+            for task in self._tasks:
                 try:
-                    left = timer.fire(*timer.args)
-                except Exception as error:
-                    print_exception(error)
-                if left is None:
-                    self.cancel(timer)
-                    left = grain
-                timer.due = ticks_add(now, left)
-            soonest = min(soonest, left)
-        return soonest
+                    task.cancel()  # `run` calls again when it has stopped receiving
+                except RuntimeError:
+                    pass  # it is the one that closes: it ends by itself
+            if not self._receiving:
+                self.transport.close()
 
     def spawn(self, coroutine):
-        """Run `coroutine` as a task that ends with the endpoint. Raises Refused 5.03 when too many are running."""
-        if len(self._tasks) >= _TASKS:
+        """Run `coroutine` as a task that ends with the endpoint; None, or a Response when too many are running."""
+        if len(self._tasks) - self._receiving >= _TASKS:
             coroutine.close()
-            raise Refused(0xA3, "busy")
-        self._tasks.append(asyncio.create_task(self._guard(coroutine)))
+            return Response(0xA3, "busy")
+        self._tasks.append(asyncio.create_task(self._guard([coroutine])))
+        return None
 
-    async def _guard(self, coroutine):
+    async def _guard(self, box):
         try:
-            await coroutine
+            await box.pop()  # so that nothing is kept of it: see port.create_task
         except Exception as error:
             print_exception(error)
         finally:
@@ -193,50 +146,11 @@ class Endpoint(Observing):
 
     # Messages out
 
-    def next_mid(self):
-        """A message ID that no CON under way has."""
-        while True:
-            self._mid = (self._mid + 1) & 0xFFFF
-            if self._mid not in self._sent:
-                return self._mid
-
     def empty(self, kind, mid, peer):
         """Send an empty ACK or RST; its bytes."""
         data = bytes((0x40 | kind << 4, 0, mid >> 8, mid & 0xFF))
         self.transport.send(data, peer)
         return data
-
-    def send_con(self, peer, mid, data, done=None):
-        """Send the CON message in `data`, and again until answered.
-
-        `done(kind)` is called once, with the type of what came (2 ACK, 3 RST) or None when nothing did.
-        """
-        wait = self.ack_timeout + self.ack_timeout * getrandbits(8) // 512  # ACK_RANDOM_FACTOR 1.5
-        sending = self._sent[mid] = self.after(wait, self._again, mid)
-        sending.peer = peer
-        sending.data = bytes(data)
-        sending.wait = wait
-        sending.done = done
-        sending.tries = 0
-        self.transport.send(data, peer)
-
-    def _again(self, mid):
-        sending = self._sent[mid]
-        if sending.tries >= self.max_retransmit:
-            self.abandon(mid)
-            if sending.done:
-                sending.done(None)
-            return None
-        sending.tries += 1
-        sending.wait *= 2
-        self.transport.send(sending.data, sending.peer)
-        return sending.wait
-
-    def abandon(self, mid):
-        """Stop sending a CON message; nobody is told."""
-        sending = self._sent.pop(mid, None)
-        if sending:
-            self.cancel(sending)
 
     # Messages in
 
@@ -251,7 +165,8 @@ class Endpoint(Observing):
         if message is None:
             return
         message.peer = peer
-        message.multicast = multicast
+        if multicast:
+            message.multicast = True
         kind = message.type
         code = message.code
         if kind == _CON and multicast:  # RFC 7252 section 8.1
@@ -282,17 +197,18 @@ class Endpoint(Observing):
         elif 0 < code < 0x40:
             return
         if sending and sending.peer == message.peer:
-            self.abandon(mid)
             if code and message.bad is None:  # piggy-backed
                 taker = self.tokens.get(message.token)
                 if taker:
                     taker.take(message)
             if sending.done:
                 sending.done(kind)
+            self.abandon(mid)  # only now: who had no memory to hear of it hears of the answer to another transmission
 
     def _find(self, message):
+        mid = message.mid
         for entry in reversed(self._recent):
-            if entry[1] == message.mid and entry[0] == message.peer:
+            if entry[1] == mid and entry[0] == message.peer:
                 age = ticks_diff(ticks_ms(), entry[2])
                 return entry if 0 <= age < _EXCHANGE_LIFETIME else None
         return None
@@ -320,7 +236,7 @@ class Endpoint(Observing):
     def _request(self, message, length):
         if self.rate and not self._affordable(length):
             return  # the Client asks again (RFC 7252 section 4.2)
-        known = self._find(message)
+        known = self._recent and self._find(message)
         if known:
             if message.type == _CON and known[3]:
                 self.transport.send(known[3], message.peer)
@@ -332,8 +248,8 @@ class Endpoint(Observing):
         if message.multicast:
             which = (message.peer, message.token)
             if message.bad is None and which not in self._waiting and len(self._waiting) < _TASKS:
-                self._waiting.append(which)
                 self.after(self.leisure * getrandbits(10) // 1024, self._late, message, which)
+                self._waiting.append(which)
         elif message.bad is not None and message.type == _NON:
             self.empty(_RST, message.mid, message.peer)  # RFC 7252 section 5.4.1
         else:
@@ -363,12 +279,11 @@ class Endpoint(Observing):
         response = self.call(message)
         if hasattr(response, "send"):
             self._remember(message)
-            try:
-                self.spawn(self._slow(message, response))
+            coroutine = response
+            response = self.spawn(self._slow(message, coroutine))
+            if not response:
                 return
-            except Refused as error:
-                response.close()
-                response = Response(error.code, error.text)
+            coroutine.close()
         self._respond(message, response)
 
     async def _slow(self, message, coroutine):
@@ -388,12 +303,12 @@ class Endpoint(Observing):
         """The handler's answer to `message` (also a coroutine of one); what it raises becomes a Response."""
         try:
             if message.bad is not None:
-                if message.bad == 0:
-                    raise Refused(0x8D, "datagram too long")
-                if message.bad == 35 or message.bad == 39:
-                    raise Refused(0xA5, "not a proxy")
-                raise Refused(0x82, "option %d" % message.bad)
-            return block.take(self, message) or self.handler(message)
+                with phase("coap.refusal") as code:
+                    code.refuse(message.bad)
+            answer = None
+            if message.block1 is not None or (message.block2 or 0) > 6:
+                answer = block.take(self, message)
+            return answer or self.handler(message)
         except Exception as error:
             return self._failure(error)
 
@@ -445,10 +360,11 @@ class Endpoint(Observing):
         options = list(response.options)
         if sequence is not None:
             options.append((6, sequence))
-        if payload and response.content_format is not None:
-            options.append((12, response.content_format))
+        content_format = response.content_format
+        if payload and content_format is not None:
+            options.append((12, content_format))
             # The option is critical: a client that does not speak OCF's versions would have to reject the answer.
-            if response.content_format == _OCF_CBOR and request.ocf_version is not None:
+            if content_format == _OCF_CBOR and request.ocf_version is not None:
                 options.append((2053, response.ocf_version))
         if request.block1 is not None:
             options.append((27, request.block1))

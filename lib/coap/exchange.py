@@ -1,45 +1,17 @@
-"""One request and its reply: what a download needs of a client, and `coap.client` is made of.
+"""One request and its reply: what `coap.client` is made of.
 
 `peer` is what `port.sockets.address(host, port)` gives.
 """
 
-from asyncio import Event
+from port import Event, const, urandom
 
-from port import const, urandom
-
+from coap.asking import Reset, Timeout
 from coap.message import pack
 
 _CON = const(0)
 _RST = const(3)
-_OCF_CBOR = const(10000)
-_OCF_1_0 = const(2048)
 _WAIT = const(93_000)  # ms, MAX_TRANSMIT_WAIT of RFC 7252 section 4.8.2
 _FOUND = const(256)  # answers to one discovery
-
-
-class Timeout(OSError):
-    """No answer came in time."""
-
-
-class Reset(OSError):
-    """The peer rejected the message with a RST."""
-
-
-class TransferError(OSError):
-    """A body in blocks changed under way, is out of order, or too long."""
-
-
-def request_options(path, query=(), accept=None, options=()):
-    """The options of a request for `path` ("/oc/swu"), for an Exchange."""
-    made = list(options)
-    if len(path) > 1:
-        made += [(11, part) for part in path[1:].split("/")]
-    made += [(15, text) for text in query]
-    if accept is not None:
-        made.append((17, accept))
-        if accept == _OCF_CBOR:
-            made.append((2049, _OCF_1_0))
-    return made
 
 
 class Exchange:
@@ -74,6 +46,8 @@ class Exchange:
         mid = endpoint.next_mid()
         data = endpoint.out[: pack(endpoint.out, kind, code, mid, self.token, options, payload)]
         self._timer = endpoint.after(timeout_ms, self.finish, Timeout("no answer"))
+        if not endpoint.tokens:
+            endpoint.tokens = {}  # its own; most have none
         endpoint.tokens[self.token] = self  # from now on it has an end, whatever fails
         if kind == _CON:
             self._mid = mid

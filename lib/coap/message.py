@@ -45,42 +45,49 @@ class Response:
     without it a digest is.
     """
 
+    # What is as here takes no memory in an answer.
+    options = ()
+    ocf_version = 2048
+    etag = None
+
     def __init__(self, code, payload=b"", content_format=None, observe=None, options=(), ocf_version=2048, etag=None):
         self.code = code
         self.payload = payload
         self.content_format = content_format
         self.observe = observe
-        self.options = options
-        self.ocf_version = ocf_version
-        self.etag = etag
+        if options:
+            self.options = options
+        if ocf_version != 2048:
+            self.ocf_version = ocf_version
+        if etag:
+            self.etag = etag
 
 
 class Message:
     """A message received: request or reply.
 
-    `code`, `path` ("/oc/swu"), `query` (list of str), `payload` (bytes); `observe`, `content_format`, `accept`,
-    `max_age`, `block1`, `block2`, `size1`, `size2`, `ocf_version` (int or None), `etag` (bytes or None), `options`
-    (all of them, a list of (number, bytes)), `bad` (the number of a critical option that is unknown or malformed, or
-    None); `peer`, `multicast`, `secure`, `identity`, `endpoint`: where it came from. As `Request(code, path,
-    name=value...)` it can be made by hand.
+    `code`, `path` ("/oc/swu"), `query` (list of str, or an empty tuple), `payload` (bytes); `observe`, `content_format`,
+    `accept`, `max_age`, `block1`, `block2`, `size1`, `size2`, `ocf_version` (int or None), `etag` (bytes or None), `bad`
+    (the number of a critical option that is unknown or malformed, or None); `peer`, `multicast`, `secure`, `identity`,
+    `endpoint`: where it came from.
     """
 
+    # What is as here takes no memory in a message.
     type = 0  # 0 CON, 1 NON, 2 ACK, 3 RST
-    mid = 0
+    mid = code = 0
     token = payload = b""
-    query = options = ()
+    path = "/"
+    query = ()
     observe = content_format = accept = max_age = block1 = block2 = size1 = size2 = ocf_version = etag = bad = None
     peer = identity = endpoint = entry = None
     multicast = secure = acked = False
-
-    def __init__(self, code, path="/", **fields):
-        self.code = code
-        self.path = path
-        for name in fields:
-            setattr(self, name, fields[name])
-
-
-Request = Message
+    # Of an observer (coap.observe)
+    key: object
+    told: int
+    count: int
+    con_at: int
+    waiting: bool
+    queue: list
 
 
 def parse(data):
@@ -92,19 +99,20 @@ def parse(data):
     end = len(data)
     if end < 4 or data[0] >> 6 != 1:
         return None
-    code = data[1]
-    message = Message(code)
-    message.type = data[0] >> 4 & 3
+    message = Message()
+    message.code = code = data[1]
     message.mid = data[2] << 8 | data[3]
-    length = data[0] & 15
+    first = data[0]
+    if first & 0x30:
+        message.type = first >> 4 & 3
+    length = first & 15
     at = 4 + length
     if length > 8 or at > end or (code == 0 and end > 4):
         raise BadMessage
     message.token = bytes(data[4:at])
-    number = 0
-    path = ""
-    message.query = query = []
-    message.options = options = []
+    number = count = 0
+    path = bytearray()
+    query = bad = None
     while at < end:
         first = data[at]
         at += 1
@@ -120,38 +128,44 @@ def parse(data):
         if length > 12:
             length, at = _extended(data, at, end, length)
         number += delta
-        if at + length > end or number > 65535 or len(options) == _MAX_OPTIONS:
-            raise BadMessage
-        value = bytes(data[at : at + length])
+        value = data[at : at + length]
         at += length
-        repeated = delta == 0 and len(options) > 0
-        options.append((number, value))
+        count += 1
+        if at > end or number > 65535 or count > _MAX_OPTIONS:
+            raise BadMessage
+        repeated = delta == 0 and count > 1
         good = not number & 1  # an elective option that is not understood is ignored
-        if number in _NUMBERS:
+        if number == _URI_PATH:
+            good = length < 256
+            path += b"/"
+            path += value
+        elif number in _NUMBERS:
             index = _NUMBERS.index(number)
             # One too many or too long counts as not understood (RFC 7252 sections 5.4.3 and 5.4.5).
             if length <= _LENGTHS[index] and not repeated:
                 setattr(message, _NAMES[index], int.from_bytes(value, "big"))
                 good = True
-        elif number in (_URI_PATH, _URI_QUERY):
+        elif number == _URI_QUERY:
+            if query is None:
+                message.query = query = []
             try:
-                text = str(value, "utf-8")
-                if length < 256:
-                    good = True
-                    if number == _URI_PATH:
-                        path += "/" + text
-                    else:
-                        query.append(text)
+                query.append(str(value, "utf-8"))
+                good = length < 256
             except ValueError:  # UnicodeError
                 pass
         elif number == _ETAG:
             if 0 < length < 9 and not repeated:
-                message.etag = value
+                message.etag = bytes(value)
         elif number == _URI_HOST:
             good = 0 < length < 256 and not repeated
-        if not good and message.bad is None:
-            message.bad = number
-    message.path = path or "/"
+        if not good and bad is None:
+            message.bad = bad = number
+    if path:
+        try:
+            message.path = str(path, "utf-8")
+        except ValueError:
+            if bad is None:
+                message.bad = _URI_PATH
     return message
 
 
@@ -164,23 +178,14 @@ def _extended(data, at, end, value):
     return (data[at] << 8 | data[at + 1]) + 269, at + 2
 
 
-def uint(value):
-    """`value` in as few bytes as it takes: none for 0 (RFC 7252 section 3.2)."""
-    count = 0
-    while value >> 8 * count:
-        count += 1
-    return value.to_bytes(count, "big")
-
-
 def _head(view, at, value):
-    """Write the extended part of a delta or length; its nibble and where writing goes on."""
-    if value < 13:
-        return value, at
+    """Write the extended part of a delta or length above 12; its nibble and where writing goes on."""
     if value < 269:
         view[at] = value - 13
         return 13, at + 1
-    view[at] = value - 269 >> 8
-    view[at + 1] = value - 269 & 0xFF
+    value -= 269
+    view[at] = value >> 8
+    view[at + 1] = value & 0xFF
     return 14, at + 2
 
 
@@ -202,16 +207,23 @@ def pack(view, kind, code, mid, token=b"", options=(), payload=b""):
     view[4:at] = token
     last = 0
     for number, value in options:
-        if isinstance(value, int):
-            value = uint(value)
-        elif isinstance(value, str):
+        if type(value) is int:
+            # As few bytes as it takes, none for 0 (RFC 7252 section 3.2); no option has more than 4.
+            value = value.to_bytes((value > 0) + (value > 0xFF) + (value > 0xFFFF) + (value > 0xFFFFFF), "big")
+        elif type(value) is str:
             value = value.encode()
-        delta, after = _head(view, at + 1, number - last)
-        length, after = _head(view, after, len(value))
-        view[at] = delta << 4 | length
-        at = after + len(value)
-        view[after:at] = value
+        delta = number - last
         last = number
+        length = len(value)
+        end = at + 1
+        if delta > 12:
+            delta, end = _head(view, end, delta)
+        nibble = length
+        if length > 12:
+            nibble, end = _head(view, end, length)
+        view[at] = delta << 4 | nibble
+        at = end + length
+        view[end:at] = value
     if payload:
         view[at] = 0xFF
         end = at + 1 + len(payload)

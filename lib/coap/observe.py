@@ -3,7 +3,7 @@
 from port import const, ticks_diff, ticks_ms
 
 from coap import block
-from coap.message import Refused, Response
+from coap.sending import Sending
 
 _NON = const(1)
 _ACK = const(2)
@@ -11,11 +11,11 @@ _QUEUE = const(4)  # notifications that wait for an acknowledgement
 _CON_AFTER = const(4)  # NON notifications between two CON ones
 
 
-class Observing:
+class Observing(Sending):
     """The part of an Endpoint that knows its registrations, a bounded number of them: `observers`.
 
-    An observer is the request that `coap.registration` took up, with what it needs beside: `key`, what it is about; `told`,
-    the message ID of its last notification; `count` of NON notifications since the last CON, which was at `con_at`;
+    An observer is what `coap.registration` has kept of a request, with what it needs beside: `key`, what it is about;
+    `told`, the message ID of its last notification; `count` of NON notifications since the last CON, which was at `con_at`;
     `waiting` for the acknowledgement of one; `queue` of notifications that wait for it as well.
     """
 
@@ -30,12 +30,11 @@ class Observing:
                     continue
                 response = self.call(observer)
                 if hasattr(response, "send"):
-                    try:
-                        self.spawn(self._render(observer, response, confirmable))
+                    coroutine = response
+                    response = self.spawn(self._render(observer, coroutine, confirmable))
+                    if not response:
                         continue
-                    except Refused as error:  # no task to spare: the observer is told and may come again
-                        response.close()
-                        response = Response(error.code)
+                    coroutine.close()  # no task to spare: the observer is told and may come again
                 self._push(observer, response, confirmable)
 
     def drop(self, peer=None):
@@ -104,11 +103,11 @@ class Observing:
         now = ticks_ms()
         # An observer that never acknowledges would be kept for ever (RFC 7641 section 4.5).
         if confirmable or observer.count >= _CON_AFTER or ticks_diff(now, observer.con_at) >= self.con_every:
+            data[0] &= 0xCF
+            self.send_con(peer, mid, data, lambda kind: self.told(peer, mid, kind))
             observer.count = 0
             observer.con_at = now
             observer.waiting = True
-            data[0] &= 0xCF
-            self.send_con(peer, mid, data, lambda kind: self.told(peer, mid, kind))
         else:
             observer.count += 1
             self.transport.send(data, peer)

@@ -8,30 +8,25 @@ from hashlib import sha256
 from port import const
 
 _BLOCK = const(64)
-_ONES = int.from_bytes(b"\1" * 64, "big")
+_OTHER = int.from_bytes(b"\x6a" * 64, "big")  # 0x36 ^ 0x5C: how the block of the outer hash differs from the inner's
 
 
-def pads(key):
-    """(inner, outer): what is hashed before anything else under `key` (RFC 2104), for `hashed`."""
+def padded(key):
+    """The block that is hashed before anything else under `key` (RFC 2104), for `hashed`."""
     if len(key) > _BLOCK:
         key = sha256(key).digest()
-    number = int.from_bytes(bytes(key) + bytes(_BLOCK - len(key)), "big")
-    return (number ^ 0x36 * _ONES).to_bytes(_BLOCK, "big"), (number ^ 0x5C * _ONES).to_bytes(_BLOCK, "big")
+    block = int.from_bytes(key, "big") << 8 * (_BLOCK - len(key)) ^ int.from_bytes(b"\x36" * _BLOCK, "big")
+    return block.to_bytes(_BLOCK, "big")
 
 
-def hashed(padded, parts):
-    """HMAC-SHA256 of `parts`, one after the other, under the key whose `pads` are given: 32 bytes."""
-    inner = sha256(padded[0])
+def hashed(inner, *parts):
+    """HMAC-SHA256 of `parts`, one after the other, under the key that was `padded`: 32 bytes."""
+    within = sha256(inner)
     for part in parts:
-        inner.update(part)
-    outer = sha256(padded[1])
-    outer.update(inner.digest())
-    return outer.digest()
-
-
-def hmac(key, *parts):
-    """HMAC-SHA256 of `parts` under `key`: 32 bytes."""
-    return hashed(pads(key), parts)
+        within.update(part)
+    part = sha256((int.from_bytes(inner, "big") ^ _OTHER).to_bytes(_BLOCK, "big"))
+    part.update(within.digest())
+    return part.digest()
 
 
 def equal(a, b):

@@ -24,82 +24,87 @@ class Certificate:
     """
 
     def __init__(self, der):
-        der = bytes(der)
-        check(len(der) <= _LONGEST, "certificate is too long")
-        outer = only(der)
-        self.tbs = outer.take(0x30)[1]
-        algorithm = outer.whole()
-        # Older Mbed TLS writes a NULL behind the identifier.
-        check(algorithm in (SHA256, b"\x30\x0c" + SHA256[2:] + b"\x05\x00"), "not signed with ECDSA and SHA-256")
-        unused, signature = outer.bits()
-        outer.end()
-        check(not unused)
-        self.signature = decode_signature(signature)
-
-        reader = only(self.tbs)
-        check(reader.maybe(0xA0) == b"\x02\x01\x02", "not X.509 version 3")
-        self.serial = reader.unsigned()
-        check(reader.whole() == algorithm)
-        self.issuer = reader.whole()
-        self.issuer_name = attribute(self.issuer)
-        validity = reader.inside()
-        self.not_before = _time(validity)
-        self.not_after = _time(validity)
-        validity.end()
-        self.subject = reader.whole()
-        self.name = attribute(self.subject)
-        key = reader.whole()
-        check(key[:27] == P256, "key is not on P-256")
-        self.public = key[27:]
-
-        self.ca = False
-        self.path_len = self.key_usage = None
-        self.ekus = self.roles = self.alt_names = ()
-        extensions = reader.maybe(0xA3)
-        reader.end()
-        if extensions is None:
-            return
-        seen = []
-        extensions = only(extensions)
-        while extensions.more():
-            outer = extensions.inside()
-            kind = bytes(outer.read(6))
-            critical = outer.true()
-            value = outer.inside(4)
-            outer.end()
-            check(kind not in seen and len(seen) < _EXTENSIONS, "extension twice, or too many")
-            seen.append(kind)
-            number = kind[2] if kind[:2] == b"\x55\x1d" and len(kind) == 3 else 0  # 2.5.29.number
-            if number == 15:  # keyUsage
-                bits = bytes(value.bits()[1]) + b"\0\0"
-                self.key_usage = bits[0] << 8 | bits[1]
-            elif number in (17, 19, 37):
-                reader = value.inside()
-                if number == 19:  # basicConstraints
-                    self.ca = reader.true()
-                    if self.ca and reader.more():
-                        self.path_len = reader.unsigned()
-                    reader.end()
-                while reader.more():
-                    tag, _whole, content = reader.take()
-                    if number == 37:  # extendedKeyUsage
-                        check(tag == 6)
-                        self.ekus += (oid(content),)
-                    elif tag == 0xA4:  # subjectAltName, directoryName
-                        role = attribute(content)
-                        if role:
-                            self.roles += ((attribute(content, 11), role),)
-                    elif tag == 0x82:  # dNSName
-                        self.alt_names += (str(content, "utf-8").lower(),)
-                    elif tag == 0x87 and len(content) == 4:  # iPAddress
-                        self.alt_names += ("%d.%d.%d.%d" % tuple(content),)
-            else:
-                check(not critical, "unknown critical extension")
-                continue
-            value.end()
+        tell(self, der)
 
 
 parse = Certificate
+
+
+def tell(cert, der):
+    """Say as attributes of `cert` what the certificate `der` says. Raises ValueError."""
+    der = bytes(der)
+    check(len(der) <= _LONGEST, "certificate is too long")
+    outer = only(der)
+    cert.tbs = outer.take(0x30)[1]
+    algorithm = outer.whole()
+    # Older Mbed TLS writes a NULL behind the identifier.
+    check(algorithm in (SHA256, b"\x30\x0c" + SHA256[2:] + b"\x05\x00"), "not signed with ECDSA and SHA-256")
+    unused, signature = outer.bits()
+    outer.end()
+    check(not unused)
+    cert.signature = decode_signature(signature)
+
+    reader = only(cert.tbs)
+    check(reader.maybe(0xA0) == b"\x02\x01\x02", "not X.509 version 3")
+    cert.serial = reader.unsigned()
+    check(reader.whole() == algorithm)
+    cert.issuer = reader.whole()
+    cert.issuer_name = attribute(cert.issuer)
+    validity = reader.inside()
+    cert.not_before = _time(validity)
+    cert.not_after = _time(validity)
+    validity.end()
+    cert.subject = reader.whole()
+    cert.name = attribute(cert.subject)
+    key = reader.whole()
+    check(key[:27] == P256, "key is not on P-256")
+    cert.public = key[27:]
+
+    cert.ca = False
+    cert.path_len = cert.key_usage = None
+    cert.ekus = cert.roles = cert.alt_names = ()
+    extensions = reader.maybe(0xA3)
+    reader.end()
+    if extensions is None:
+        return
+    seen = []
+    extensions = only(extensions)
+    while extensions.more():
+        outer = extensions.inside()
+        kind = bytes(outer.read(6))
+        critical = outer.true()
+        value = outer.inside(4)
+        outer.end()
+        check(kind not in seen and len(seen) < _EXTENSIONS, "extension twice, or too many")
+        seen.append(kind)
+        number = kind[2] if kind[:2] == b"\x55\x1d" and len(kind) == 3 else 0  # 2.5.29.number
+        if number == 15:  # keyUsage
+            bits = bytes(value.bits()[1]) + b"\0\0"
+            cert.key_usage = bits[0] << 8 | bits[1]
+        elif number in (17, 19, 37):
+            reader = value.inside()
+            if number == 19:  # basicConstraints
+                cert.ca = reader.true()
+                if cert.ca and reader.more():
+                    cert.path_len = reader.unsigned()
+                reader.end()
+            while reader.more():
+                tag, _whole, content = reader.take()
+                if number == 37:  # extendedKeyUsage
+                    check(tag == 6)
+                    cert.ekus += (oid(content),)
+                elif tag == 0xA4:  # subjectAltName, directoryName
+                    role = attribute(content)
+                    if role:
+                        cert.roles += ((attribute(content, 11), role),)
+                elif tag == 0x82:  # dNSName
+                    cert.alt_names += (str(content, "utf-8").lower(),)
+                elif tag == 0x87 and len(content) == 4:  # iPAddress
+                    cert.alt_names += ("%d.%d.%d.%d" % tuple(content),)
+        else:
+            check(not critical, "unknown critical extension")
+            continue
+        value.end()
 
 
 def attribute(name, number=3):

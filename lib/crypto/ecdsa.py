@@ -3,7 +3,7 @@
 A signature is made with a long-term key in a time that depends on it (docs/security.md).
 """
 
-from crypto import hmac
+from crypto import hashed, padded
 from crypto.curve import N, affine, last, last_async, number
 from crypto.p256 import times_g
 
@@ -39,13 +39,13 @@ def _sign(private, digest):
 def nonces(private, digest):
     """The candidates of RFC 6979 section 3.2, for this curve and SHA-256."""
     seed = private + (number(digest) % N).to_bytes(32, "big")
-    key = bytes(32)
+    key = padded(bytes(32))
     value = b"\1" * 32
     for separator in (b"\0", b"\1"):
-        key = hmac(key, value, separator, seed)
-        value = hmac(key, value)
+        key = padded(hashed(key, value, separator, seed))
+        value = hashed(key, value)
     while True:
-        value = hmac(key, value)
+        value = hashed(key, value)
         yield value
-        key = hmac(key, value, b"\0")
-        value = hmac(key, value)
+        key = padded(hashed(key, value, b"\0"))
+        value = hashed(key, value)

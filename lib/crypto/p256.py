@@ -1,4 +1,4 @@
-"""Key pairs and key agreement on the curve P-256 (SP 800-56A section 5.7.1.2).
+"""Key pairs on the curve P-256, and the multiples of its generator.
 
 The arithmetic is that of Python's integers: its time depends on the values. Ephemeral keys contain what that tells
 (docs/security.md). One multiplication takes about half a second on an ESP32: the `_async` forms let the loop run after each
@@ -7,10 +7,9 @@ of their steps.
 
 from port import const
 
-from crypto.curve import G, N, P, add, affine, double, last, last_async, number, on_curve
+from crypto.curve import G, N, P, add, affine, double, last, last_async, number
 
 _SPACE = const(64)  # bits between two teeth of the comb, which has four
-_SMALLEST = const(16)  # wNAF of width 5: odd digits below this
 
 
 # Multiples of the generator for the comb, constants so that no start has to calculate them: for t = 1 to 15, x and y of
@@ -89,19 +88,6 @@ async def key_pair_async(random):
     return await last_async(_key_pair(random))
 
 
-def agree(private, public):
-    """The shared secret (32 bytes, the x coordinate) of a private key and another's public one (64 bytes).
-
-    Raises ValueError when either is none: the point is not on the curve, or the number not in 1 to n - 1.
-    """
-    return last(_agree(private, public))
-
-
-async def agree_async(private, public):
-    """As `agree`, and other tasks of the loop get their turn after every step."""
-    return await last_async(_agree(private, public))
-
-
 def _key_pair(random):
     while True:
         private = random(32)
@@ -111,18 +97,6 @@ def _key_pair(random):
         yield
     x, y = affine(point)
     yield private, x.to_bytes(32, "big") + y.to_bytes(32, "big")
-
-
-def _agree(private, public):
-    factor = number(private)
-    if len(public) != 64 or not 0 < factor < N:
-        raise ValueError("not a key")
-    point = number(public[:32]), number(public[32:]), 1
-    if not on_curve(point[0], point[1]):
-        raise ValueError("not a point of the curve")
-    for found in times(factor, point):  # noqa: B007
-        yield
-    yield affine(found)[0].to_bytes(32, "big")
 
 
 def times_g(factor):
@@ -143,32 +117,3 @@ def times_g(factor):
             point = found
         yield point
     yield add(point, (number(POINTS[64:96]), P - number(POINTS[96:128]), 1))  # 2^64 G
-
-
-def times(factor, point):
-    """factor * point for 0 < factor < n, in steps of which the last gives the point (wNAF, HAC 14.142)."""
-    twice = double(point)
-    odd = [point]
-    for _ in range(_SMALLEST // 2 - 1):
-        odd.append(add(odd[-1], twice))
-        yield
-    digits = bytearray()
-    while factor:
-        digit = 0
-        if factor & 1:
-            digit = factor & 31
-            factor -= digit if digit < _SMALLEST else digit - 32
-        digits.append(digit)
-        factor >>= 1
-    result = None
-    for i in range(len(digits) - 1, -1, -1):
-        result = double(result)
-        digit = digits[i]
-        if digit:
-            if digit < _SMALLEST:
-                result = add(result, odd[digit // 2])
-            else:
-                x, y, z = odd[(32 - digit) // 2]
-                result = add(result, (x, P - y, z))
-        if i & 3 == 0:
-            yield result

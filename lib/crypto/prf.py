@@ -2,19 +2,19 @@
 
 from port import const, sleep_ms
 
-from crypto import hashed, pads
+from crypto import hashed, padded
 
 _YIELD = const(8)  # rounds of PBKDF2 between two turns of the loop
 
 
 def p_hash(secret, seed, n):
     """P_SHA256 (RFC 5246 section 5): `n` bytes."""
-    key = pads(secret)
+    key = padded(secret)
     a = seed
     out = b""
     while len(out) < n:
-        a = hashed(key, (a,))
-        out += hashed(key, (a, seed))
+        a = hashed(key, a)
+        out += hashed(key, a, seed)
     return out[:n]
 
 
@@ -25,11 +25,11 @@ def prf(secret, label, seed, n):
 
 async def pbkdf2(password, salt, rounds, n):
     """PBKDF2 with HMAC-SHA256 (RFC 8018 section 5.2) for at most 32 bytes; the loop runs in between."""
-    key = pads(password)
-    u = hashed(key, (salt, b"\0\0\0\1"))
+    key = padded(password)
+    u = hashed(key, salt, b"\0\0\0\1")
     total = int.from_bytes(u, "big")
     for i in range(1, rounds):
-        u = hashed(key, (u,))
+        u = hashed(key, u)
         total ^= int.from_bytes(u, "big")
         if i % _YIELD == 0:
             await sleep_ms(0)

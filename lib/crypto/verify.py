@@ -28,20 +28,24 @@ def _verify(public, digest, signature):
     x, y, r, s = number(public[:32]), number(public[32:]), number(signature[:32]), number(signature[32:])
     if not (0 < r < N and 0 < s < N and on_curve(x, y)):
         return
-    # What a pair of digits adds, G's and the key's: affine points, whose sums cost two thirds of others'.
-    table = [None] * 9
-    for i, point in enumerate((None, (x, y, 1), _sum((x, P - y, 1)), G, _sum((x, y, 1)))):
-        table[i + 4] = point
-        table[4 - i] = point and (point[0], P - point[1], 1)
-        yield False
+    # What a pair of digits adds, G's and the key's: affine points, whose sums cost two thirds of others'. The other four
+    # pairs add their opposites.
+    table = [None, (x, y, 1), _sum((x, P - y, 1)), G]
+    yield False
+    table.append(_sum((x, y, 1)))
+    yield False
     s = inverse(s, N)
     pairs = _pairs(number(digest) * s % N, r * s % N)
     yield False
     point = None
     for i in range(_DIGITS - 1, -1, -1):
         point = double(point)
-        if pairs[i] != 4:
-            point = add(point, table[pairs[i]])
+        at = pairs[i] - 4
+        if at:
+            found = table[abs(at)]
+            if at < 0 and found:
+                found = found[0], P - found[1], 1
+            point = add(point, found)
         if i & 1:
             yield False
     if point is not None:
@@ -54,7 +58,10 @@ def _verify(public, digest, signature):
 def _sum(point):
     """G + `point`, affine; None for infinity."""
     point = add(point, G)
-    return point and affine(point) + (1,)
+    if point is None:
+        return None
+    x, y = affine(point)
+    return number(x.to_bytes(32, "big")), number(y.to_bytes(32, "big")), 1  # what was calculated has room to spare
 
 
 def _pairs(u, v):

@@ -11,14 +11,15 @@ class Aead:
         self._salt = salt
         self._tag = tag
 
-    def seal(self, pseudo, data):
-        """The protected fragment."""
-        number = bytes(pseudo[:8])
-        return number + self._ccm.seal(self._salt + number, pseudo + len(data).to_bytes(2, "big"), bytes(data))
+    def seal(self, number, content, data):
+        """A record of `data`, but for the header, which has its place; `number`: epoch and sequence number (8 bytes)."""
+        about = number + bytes((content, 0xFE, 0xFD)) + len(data).to_bytes(2, "big")
+        return bytearray(13) + number + self._ccm.seal(self._salt + number, about, bytes(data))
 
-    def open(self, pseudo, data):
+    def open(self, record):
         """The content, or None."""
-        size = len(data) - 8 - self._tag
+        size = len(record) - 21 - self._tag
         if size < 0:
             return None
-        return self._ccm.open(self._salt + bytes(data[:8]), pseudo + size.to_bytes(2, "big"), data[8:])
+        about = bytes(record[3:11]) + bytes(record[:3]) + size.to_bytes(2, "big")
+        return self._ccm.open(self._salt + bytes(record[13:21]), about, record[21:])

@@ -2,11 +2,24 @@
 
 from asyncio import CancelledError, TimeoutError, wait_for
 from errno import ETIMEDOUT
+from hashlib import sha256
 
 from port import const, phase
 
 from dtls.alert import Alert
-from dtls.handshake import CURVE, SUITES, Handshake, agree, begin, forget, premaster
+from dtls.handshake import (
+    CURVE,
+    SUITES,
+    Handshake,
+    agree,
+    begin,
+    believed,
+    certificates,
+    forget,
+    premaster,
+    sign,
+    verify,
+)
 from dtls.record import Session
 from dtls.wire import Reader, vector
 
@@ -39,10 +52,12 @@ async def connect(transport, address, timeout_ms):
     except TimeoutError:
         pass
     except CancelledError:
-        if transport.handshakes.get(address) is entry:  # else the handshake had to make place for another
+        if not entry or transport.handshakes.get(address) is entry:  # else the handshake had to make place for another
             raise
     finally:
         forget(transport, handshake)
+        if error:
+            transport.drop(session)  # it may have been let in at the last moment
     if error:
         raise error
     return session
@@ -62,12 +77,7 @@ class ClientHandshake(Handshake):
         """From the first ClientHello to both Finished."""
         session = self.session
         await self._greet()
-        kind = SUITES[session.suite][0]
-        if kind & _BY_CERTIFICATE:
-            with phase("dtls.certificates") as certificates:
-                await self._answer(kind, certificates)
-        else:
-            await self._answer(kind, None)
+        await self._answer(SUITES[session.suite][0])
         self.finish(b"client finished")
         self.transmit()
         await self.finished(b"server finished")
@@ -85,15 +95,14 @@ class ClientHandshake(Handshake):
         if not (self._greeting and self._greeting.again(self, record)):
             super().take(record)
 
-    async def _answer(self, kind, certificates):
+    async def _answer(self, kind):
         """Take the rest of the server's flight, and answer it up to the keys."""
         session = self.session
         credentials = self.credentials
         key = chain = None
         identity = psk = b""
-        if certificates:
-            _, body = await self.expect(_CERTIFICATE)
-            key, session.uuid = await certificates.peer(credentials, body)
+        if kind & _BY_CERTIFICATE:
+            key, session.uuid = await believed(credentials, list(await self.expect(_CERTIFICATE)))
             if not key:
                 raise Alert(_HANDSHAKE_FAILURE)
         number, body = await self.expect(_SERVER_KEY_EXCHANGE, _SERVER_HELLO_DONE)
@@ -106,12 +115,13 @@ class ClientHandshake(Handshake):
                 if reader.take(3) != CURVE:
                     raise Alert(_HANDSHAKE_FAILURE)
                 point = reader.vector(1)
-            if certificates:
+            if key:
                 params = CURVE + vector(1, point)
-                await certificates.verify(key, body[len(params) :], session.randoms[32:], session.randoms[:32], params)
+                randoms = session.randoms[32:] + session.randoms[:32]
+                await verify(key, body[len(params) :], sha256(randoms + params).digest())
             else:
                 reader.end()
-            number, body = await self.expect(_SERVER_HELLO_DONE, *(_CERTIFICATE_REQUEST,) if certificates else ())
+            number, body = await self.expect(_SERVER_HELLO_DONE, *(_CERTIFICATE_REQUEST,) if key else ())
         elif kind != _PSK:
             raise Alert(_UNEXPECTED_MESSAGE)
         if number == _CERTIFICATE_REQUEST:
@@ -131,8 +141,8 @@ class ClientHandshake(Handshake):
             shared = await agree(private, point)
             parts.append(vector(1, b"\4", public))
         if chain is not None:
-            self.add(_CERTIFICATE, certificates.pack(chain))
+            self.add(_CERTIFICATE, certificates(lambda code: code.pack(chain)))
         self.add(_CLIENT_KEY_EXCHANGE, b"".join(parts))
         self.derive(premaster(shared, psk if kind & _PSK else None), False)
         if chain:
-            self.add(_CERTIFICATE_VERIFY, await certificates.sign(private_key, self.transcript))
+            self.add(_CERTIFICATE_VERIFY, await sign(private_key, self.digest))

@@ -1,6 +1,6 @@
 """ClientHellos, and the cookie that keeps strangers from costing memory (RFC 6347 section 4.2.1). A phase."""
 
-from crypto import equal, hmac
+from crypto import equal, hashed, padded
 from port import const, phase, reserve, ticks_add, ticks_ms, urandom
 
 from dtls.alert import Alert
@@ -8,6 +8,7 @@ from dtls.record import Session
 
 _BODY = const(25)  # where the body of a handshake message begins in its record
 _DECODE_ERROR = const(50)
+_ENOUGH = const(16384)  # bytes that a handshake is content with
 _HANDSHAKE = const(22)
 _RANDOM = const(2)  # where it begins in a ClientHello
 _SESSION = const(34)
@@ -42,18 +43,18 @@ def take(transport, record, address):
         entry[0].take(record)  # the same once more
     elif entry and not known:
         pass  # this side is connecting there
-    elif address in transport.sessions and transport.sessions[address].randoms[32:] == hello.random:
+    elif address in transport.sessions and transport.sessions[address].randoms[-32:] == hello.random:
         pass  # late, or replayed
     else:
         if transport.code is None:
             code = phase("dtls.server")
-            reserve.__enter__()
-            transport.code = code  # whose end gives the reserve back
+            reserve.offer(_ENOUGH)
             try:
-                transport.server = transport.code.__enter__()
+                transport.server = code.__enter__()
             except MemoryError:
-                transport.rest()
+                reserve.__exit__()
                 raise
+            transport.code = code  # whose end gives the reserve back
         transport.server.answer(transport, session, body, record[17] << 8 | record[18])
 
 
@@ -112,4 +113,4 @@ class Cookies:
         return session.seal(_HANDSHAKE, _REQUEST + self._cookie(hello, session.address, ticks_ms()), 0)
 
     def _cookie(self, hello, address, at):
-        return hmac(self._secret, repr((address, at // _TURN)).encode(), hello.signed)[:16]
+        return hashed(padded(self._secret), repr((address, at // _TURN)).encode(), hello.signed)[:16]

@@ -74,7 +74,7 @@ def _ask(handshake, cookie):
     """Send ClientHello with `cookie`."""
     handshake.cookie = cookie
     handshake._out = 1 if cookie else 0
-    handshake.transcript = bytearray()
+    handshake.fresh()
     handshake.add(_CLIENT_HELLO, vector(1, cookie).join(handshake.offer))
     handshake.transmit()
 

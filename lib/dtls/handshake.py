@@ -1,23 +1,21 @@
-"""What both roles of a handshake share: messages and their fragments, flights, the transcript, keys, Finished. A phase."""
+"""What both roles of a handshake share: messages and their fragments, flights, their hashes, keys, Finished. A phase."""
 
 import asyncio
 from errno import ETIMEDOUT
 from hashlib import sha256
 
 from crypto import equal
-from port import const, phase, print_exception, reserve, ticks_diff, ticks_ms, wait_for
+from port import Event, const, create_task, phase, print_exception, reserve, ticks_diff, ticks_ms, wait_for
 
 from dtls.alert import Alert
-from dtls.wire import message, transmit, vector
+from dtls.wire import head, transmit, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
-_CERTIFICATE = const(11)
-_CERTIFICATE_REQUEST = const(13)
 _FINISHED = const(20)
 # Alerts (RFC 5246 section 7.2, RFC 4279 section 6)
-_CLOSE_NOTIFY = const(0)
 _UNEXPECTED_MESSAGE = const(10)
-_BAD_RECORD_MAC = const(20)
+_HANDSHAKE_FAILURE = const(40)
+_BAD_CERTIFICATE = const(42)
 _ILLEGAL_PARAMETER = const(47)
 _ACCESS_DENIED = const(49)
 _DECODE_ERROR = const(50)
@@ -26,21 +24,13 @@ _INTERNAL_ERROR = const(80)
 _FATAL = const(2)
 # Content types
 _CHANGE_CIPHER_SPEC = const(20)
-_ALERT = const(21)
 _HANDSHAKE = const(22)
-_HEADER = const(13)  # of a record
-_HEAD = const(12)  # of a handshake message
-_LARGEST = const(6144)  # bytes of a message that has a chain of certificates, or names of authorities
-_LARGE = const(1536)  # of every other
 _INBOX = const(16)  # records that wait while this side calculates: a flight with the longest message
 _INBOX_BYTES = const(8192)
-_EARLY = const(3)  # messages kept that came before their turn
-_EARLY_BYTES = const(2048)
 _FIRST_WAIT = const(1000)  # ms
 _TRIES = const(6)  # the last after 31 s, given up after 51 s
 _LONGEST_WAIT = const(20_000)
 _LONGEST = const(120_000)  # ms, however busy the peer keeps this side
-_AGAIN = const(300)  # ms between two transmissions of a flight that the peer asks for
 
 
 CURVE = b"\x03\x00\x17"  # a named curve: secp256r1
@@ -72,7 +62,7 @@ class Handshake:
         self.session = session
         self.hello = hello  # the ClientHello that a server answers
         self.began = ticks_ms()
-        self.transcript = bytearray()
+        self.fresh()
         self.extended = False  # whether the master secret is that of RFC 7627
         self._send = send
         self._flight = []  # (content type, epoch, message)
@@ -80,14 +70,25 @@ class Handshake:
         self._wait = _FIRST_WAIT
         self._tries = 0
         self._out = self._in = 0  # number of the next message to send, and to receive
-        self._before = 0  # length of the transcript without the message received last
         self._part = bytearray()  # what has come of the next message, from its beginning on
         self._whole = None  # (kind, length) of that message
         self._early = []  # [number, kind, body] of complete messages, later ones too
         self._inbox = []
         self._held = None  # a protected record that came before there were keys
         self._bad = False  # whether a Finished could not be read
-        self._event = asyncio.Event()
+        self._event = Event()
+
+    def fresh(self):
+        """What the hashes are of begins with the next message."""
+        # One for the keys and a CertificateVerify, one for either Finished: a hash that was asked for takes no more, and
+        # what goes on is not copied. The messages themselves would take kilobytes in one piece.
+        self._hashes = [sha256(), sha256(), sha256()]
+
+    def _hash(self, kind, number, body):
+        """A message. A Finished is not in the hash that it has."""
+        for state in self._hashes[1 if kind == _FINISHED else 0 :]:
+            state.update(head(kind, number, len(body)))
+            state.update(body)
 
     # Out
 
@@ -96,10 +97,9 @@ class Handshake:
         if self._sent is not None:
             self._flight = []
             self._sent = None
-        data = message(kind, self._out, body)
+        self._hash(kind, self._out, body)
+        self._flight.append((_HANDSHAKE, epoch, head(kind, self._out, len(body)) + body))
         self._out += 1
-        self.transcript.extend(data)
-        self._flight.append((_HANDSHAKE, epoch, data))
 
     def finish(self, label):
         """Put ChangeCipherSpec and Finished into the flight."""
@@ -108,7 +108,8 @@ class Handshake:
             self._sent = None
         self.epoch = 1
         self._flight.append((_CHANGE_CIPHER_SPEC, 0, b"\1"))
-        self.add(_FINISHED, self._verify_data(label, len(self.transcript)), 1)
+        self.add(_FINISHED, self._verify_data(label), 1)
+        del self._hashes[0]
 
     def transmit(self):
         """Send the flight, perhaps again."""
@@ -122,20 +123,19 @@ class Handshake:
         """Send what only a peer that was let in may have."""
 
     def derive(self, premaster, server):
-        """The session's keys, once both sides' key exchange is in the transcript."""
+        """The session's keys, and `digest` of all messages, once both sides' key exchange is among them."""
+        self.digest = self._hashes.pop(0).digest()
         with phase("dtls.keys") as keys:
-            keys.derive(self.session, premaster, sha256(self.transcript).digest() if self.extended else None, server)
+            keys.derive(self.session, premaster, self.digest if self.extended else None, server)
+        self._master = self.session.master  # which the credentials may forget before the end
         if self._held:
             self._inbox.insert(0, self._held)
             self._held = None
 
-    def before(self):
-        """The transcript without the message received last."""
-        return memoryview(self.transcript)[: self._before]
-
-    def _verify_data(self, label, length):
+    def _verify_data(self, label):
+        digest = self._hashes[0].digest()
         with phase("dtls.keys") as keys:
-            return keys.verify_data(self.session, label, memoryview(self.transcript)[:length])
+            return keys.verify_data(self._master, label, digest)
 
     # In
 
@@ -157,16 +157,16 @@ class Handshake:
                         raise Alert(_UNEXPECTED_MESSAGE)
                     self._in += 1
                     self._part = bytearray()
-                    self._before = len(self.transcript)
-                    self.transcript.extend(message(kind, number, body))
+                    self._hash(kind, number, body)
                     return kind, body
             await self._take_record(_FINISHED in kinds)
 
     async def finished(self, label):
         """Take the peer's Finished and check it."""
         _, body = await self.expect(_FINISHED)
-        if not equal(body, self._verify_data(label, self._before)):
+        if not equal(body, self._verify_data(label)):
             raise Alert(_DECRYPT_ERROR)
+        del self._hashes[0]
 
     async def _take_record(self, at_end):
         """Take one record in; meanwhile the flight is sent again whenever its time is over."""
@@ -186,64 +186,8 @@ class Handshake:
                 await wait_for(self._event.wait(), left / 1000)
             except asyncio.TimeoutError:
                 pass
-        record = self._inbox.pop(0)
-        content = record[0]
-        epoch = record[3] << 8 | record[4]
-        data = memoryview(record)[_HEADER:]
-        if epoch == 1:
-            if not self.session.read:
-                self._held = record
-                return
-            data = self.session.unseal(record)
-            if data is None:
-                # Once it may be anybody's, or have changed under way. Twice: most likely the pre-shared keys differ.
-                if at_end and content == _HANDSHAKE and self.session.top < 0:
-                    if self._bad:
-                        raise Alert(_BAD_RECORD_MAC)
-                    self._bad = True
-                return
-        elif epoch:
-            return
-        if content == _HANDSHAKE:
-            self._fragments(data, epoch)
-        elif content == _ALERT and len(data) == 2 and (data[0] == _FATAL or data[1] == _CLOSE_NOTIFY):
-            raise Alert(data[1], True)
-
-    def _fragments(self, data, epoch):
-        """Messages, or parts of them, out of one record. What makes no sense is ignored: it may be anybody's."""
-        at = 0
-        while at + _HEAD <= len(data):
-            kind = data[at]
-            length, number, offset, size = (
-                int.from_bytes(bytes(data[at + a : at + b]), "big") for a, b in ((1, 4), (4, 6), (6, 9), (9, 12))
-            )
-            at += _HEAD + size
-            most = _LARGEST if kind in (_CERTIFICATE, _CERTIFICATE_REQUEST) else _LARGE
-            if at > len(data) or offset + size > length or length > most or (kind == _FINISHED) != (epoch == 1):
-                return
-            body = data[at - size : at]
-            if number < self._in:
-                if ticks_diff(ticks_ms(), self._sent) >= _AGAIN:  # the peer has not heard the answer
-                    self.transmit()
-            elif number > self._in:
-                kept = [len(entry[2]) for entry in self._early]
-                if size == length and len(kept) < _EARLY and sum(kept) + size <= _EARLY_BYTES:
-                    self._keep(number, kind, bytes(body))
-            else:
-                self._assemble(number, kind, length, offset, body)
-
-    def _assemble(self, number, kind, length, offset, body):
-        part = self._part
-        if not part:
-            self._whole = kind, length
-        if self._whole == (kind, length) and offset <= len(part):
-            part.extend(body[len(part) - offset :])
-            if len(part) == length:
-                self._keep(number, kind, bytes(part))
-
-    def _keep(self, number, kind, body):
-        if all(entry[0] != number for entry in self._early):
-            self._early.append((number, kind, body))
+        with phase("dtls.inbox") as code:  # which is not in memory while anything is calculated
+            code.put(self, self._inbox.pop(0), at_end)
 
 
 async def agree(private, point):
@@ -251,10 +195,50 @@ async def agree(private, point):
     if len(point) != 65 or point[0] != 4:
         raise Alert(_DECODE_ERROR)
     try:
-        with phase("crypto.p256") as p256:
-            return await p256.agree_async(private, point[1:])
+        with phase("crypto.ecdh") as ecdh:
+            return await ecdh.agree_async(private, point[1:])
     except ValueError:
         raise Alert(_ILLEGAL_PARAMETER)
+
+
+# With certificates: what reads and writes the messages leaves memory before anything is calculated.
+
+
+def certificates(use):
+    """What `use` makes of the phase dtls.certificates."""
+    with phase("dtls.certificates") as code:
+        return use(code)
+
+
+async def believed(credentials, message):
+    """(public key, uuid) of the peer with this Certificate, [kind, body]; the key is None for a Client that may have none.
+
+    The body is taken out of `message`: what follows needs all memory.
+    """
+    chain = certificates(lambda code: code.unpack(message.pop()))
+    try:
+        return await credentials.trust(chain)
+    except ValueError:
+        raise Alert(_BAD_CERTIFICATE if chain else _HANDSHAKE_FAILURE)
+
+
+async def sign(private, digest):
+    """The signature of what has this digest, as messages have it."""
+    signature = await _signed(private, digest)
+    return certificates(lambda code: code.signed(signature))
+
+
+async def _signed(private, digest):
+    with phase("crypto.ecdsa") as ecdsa:
+        return await ecdsa.sign_async(private, digest)
+
+
+async def verify(public, body, digest):
+    """Check such a signature. Raises Alert."""
+    signature = certificates(lambda code: code.signature(body))
+    with phase("crypto.verify") as code:
+        if not await code.verify_async(public, digest, signature):
+            raise Alert(_DECRYPT_ERROR)
 
 
 def premaster(shared, psk):
@@ -268,10 +252,10 @@ def premaster(shared, psk):
 
 
 def begin(transport, handshake):
-    """Have a handshake done, instead of another one with the same peer: (it, its task with an error or None)."""
+    """Have a handshake done, instead of another one with the same peer: [it, its task with an error or None]."""
     address = handshake.session.address
     transport.end_handshake(address)
-    entry = transport.handshakes[address] = handshake, asyncio.create_task(conduct(transport, handshake))
+    entry = transport.handshakes[address] = [handshake, create_task(conduct(transport, handshake))]
     return entry
 
 
@@ -281,6 +265,7 @@ def forget(transport, handshake):
     entry = transport.handshakes.get(address)
     if entry and entry[0] is handshake:
         del transport.handshakes[address]
+        entry.clear()  # who finds it yet, as the collector may, must not find the code of handshakes by it
     transport.rest()
 
 
@@ -300,9 +285,12 @@ async def conduct(transport, handshake):
         reserve.let_go()  # for the next attempt
         error = caught
     except Exception as caught:  # noqa: BLE001 - an error of this side's must not end the endpoint
-        print_exception(caught)
         code = _INTERNAL_ERROR
-        error = OSError("the handshake failed")
+        try:
+            print_exception(caught)
+            error = OSError("the handshake failed")
+        except MemoryError as caught:
+            error = caught
     forget(transport, handshake)
     if error and session.open:  # it had been let in
         transport.drop(session)

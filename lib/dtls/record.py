@@ -1,11 +1,12 @@
 """Records: how they are protected (RFC 6347 section 4.1), and the Session that they belong to."""
 
-from crypto import equal, hmac
+from crypto import equal, hashed, padded
 from port import aes, const, ticks_ms, urandom
 
 _CBC = const(2)
 _MAC = const(32)
 _HEADER = const(13)
+_PLAIN = const(29)  # where what CBC encrypts begins, after the header and the IV
 _WINDOW = const(64)
 
 
@@ -13,42 +14,48 @@ class Cbc:
     """AES-128-CBC with HMAC-SHA256, in the order MAC-then-encrypt (RFC 5246 section 6.2.3.2)."""
 
     def __init__(self, mac, key):
-        self._mac = mac  # what HMAC makes of it would be four times as large
-        self._key = key
+        # As bytearrays: bytes have one more than they say, which here would be a block of the heap.
+        self._mac = bytearray(padded(mac))
+        self._key = bytearray(key)
 
-    def seal(self, pseudo, data):
-        """The protected fragment; `pseudo` is epoch, sequence number, type and version (11 bytes)."""
+    def seal(self, number, content, data):
+        """A record of `data`, but for the header, which has its place; `number`: epoch and sequence number (8 bytes)."""
         size = len(data)
-        pad = 15 - (size + _MAC) % 16
-        iv = urandom(16)
-        # Put together in one piece and encrypted there: this is done for every answer.
-        sealed = bytearray(16 + size + _MAC + pad + 1)
-        sealed[:16] = iv
-        plain = memoryview(sealed)[16:]
-        plain[:size] = data
-        plain[size : size + _MAC] = hmac(self._mac, pseudo, size.to_bytes(2, "big"), data)
-        for i in range(size + _MAC, len(plain)):
-            plain[i] = pad
+        end = _PLAIN + size
+        # In one piece and encrypted there: this is done for every answer.
+        record = bytearray(_PLAIN + (size + _MAC) // 16 * 16 + 16)
+        record[_PLAIN:end] = data
+        about = bytes((content, 0xFE, 0xFD, size >> 8, size & 0xFF))
+        record[end : end + _MAC] = hashed(self._mac, number, about, data)
+        end += _MAC
+        pad = len(record) - end - 1
+        for i in range(end, len(record)):
+            record[i] = pad
+        record[_HEADER:_PLAIN] = iv = urandom(16)
+        plain = memoryview(record)[_PLAIN:]
         aes(self._key, _CBC, iv).encrypt(plain, plain)
-        return sealed
+        return record
 
-    def open(self, pseudo, data):
+    def open(self, record):
         """The content, or None. Bad padding and a bad MAC take the same way (RFC 5246 section 6.2.3.2, note)."""
-        size = len(data) - 16
+        size = len(record) - _PLAIN
         if size < _MAC + 16 or size % 16:
             return None
-        plain = memoryview(bytearray(data[16:]))
-        aes(self._key, _CBC, bytes(data[:16])).decrypt(plain, plain)
+        plain = memoryview(bytearray(record[_PLAIN:]))
+        aes(self._key, _CBC, record[_HEADER:_PLAIN]).decrypt(plain, plain)
         pad = plain[size - 1]
         good = pad <= size - _MAC - 1
         if not good:
             pad = 0
         end = size - 1 - pad
-        good &= equal(plain[end:], bytes((pad,)) * (pad + 1))
+        wrong = 0
+        for i in range(end, size):
+            wrong |= plain[i] ^ pad
+        mac = plain[end - _MAC : end]
         end -= _MAC
-        mac = hmac(self._mac, pseudo, end.to_bytes(2, "big"), plain[:end])
-        good &= equal(mac, plain[end : end + _MAC])
-        return plain[:end] if good else None
+        data = plain[:end]
+        good &= equal(hashed(self._mac, record[3:11], record[:3], end.to_bytes(2, "big"), data), mac)
+        return data if good and not wrong else None
 
 
 class Session:
@@ -56,8 +63,9 @@ class Session:
 
     `address` is where the peer is; `uuid` its authenticated name as text, None when it is anonymous; `roles` its roles;
     `suite` the number of the cipher suite; `psk` the pre-shared key, if it has one; `master` secret, `randoms` (server's,
-    client's) and `block` (the length of the key block in bytes) are what keys can be derived from. `open` from the end of
-    the handshake on, until `close`; `kept`: not to be given up for another; `used`: when it was last heard of.
+    client's) and `block` (the length of the key block in bytes) are what keys can be derived from, until the credentials
+    forget all but the client's random. `open` from the end of the handshake on, until `close`; `kept`: not to be given up
+    for another; `used`: when it was last heard of.
     """
 
     uuid = None
@@ -75,7 +83,7 @@ class Session:
         self.write = self.read = None  # what protects the records of epoch 1, either way
         self.next = [0, 0]  # number of the next record, by epoch
         self.top = -1  # the highest number that was received in epoch 1, of an authentic record
-        self._seen = 0  # bit i: number `_top - i` was received
+        self._missed = 0  # bit i: number `top - i` was not received; mostly 0, which takes no memory
 
     def close(self):
         """Forget the keys: whoever remembers the peer, as `coap` does for minutes, need not hold them in memory."""
@@ -86,25 +94,31 @@ class Session:
         """A record of `data`."""
         number = self.next[epoch]
         self.next[epoch] = number + 1
-        pseudo = bytes((0, epoch)) + number.to_bytes(6, "big") + bytes((content, 0xFE, 0xFD))
-        if epoch:
-            data = self.write.seal(pseudo, data)
-        return b"".join((pseudo[8:], pseudo[:8], len(data).to_bytes(2, "big"), data))
+        number = (epoch << 48 | number).to_bytes(8, "big")
+        record = self.write.seal(number, content, data) if epoch else bytearray(_HEADER) + data
+        record[0] = content
+        record[1] = 0xFE
+        record[2] = 0xFD
+        record[3:11] = number
+        record[11] = len(record) - _HEADER >> 8
+        record[12] = len(record) - _HEADER & 0xFF
+        return record
 
     def unseal(self, record):
         """The content of a protected record, given with its header; None when it is not authentic or not new."""
-        number = int.from_bytes(bytes(record[5:11]), "big")
+        number = int.from_bytes(record[5:11], "big")
         age = self.top - number
-        if self.read is None or age >= _WINDOW or age >= 0 and self._seen >> age & 1:
+        if self.read is None or age >= _WINDOW or age >= 0 and not self._missed >> age & 1:
             return None
-        data = self.read.open(bytes(record[3:11]) + bytes(record[:3]), record[_HEADER:])
+        data = self.read.open(record)
         if data is None:
             return None
-        if age < 0:
-            self._seen = self._seen << -age if age > -_WINDOW else 0
+        if age >= 0:
+            self._missed ^= 1 << age
+        else:
             self.top = number
-            age = 0
-        self._seen = (self._seen | 1 << age) & 0xFFFFFFFFFFFFFFFF
+            if age < -1 or self._missed:
+                self._missed = ((self._missed + 1 << min(-age, _WINDOW)) - 2) & 0xFFFFFFFFFFFFFFFF
         return data
 
 

@@ -1,11 +1,13 @@
 """The server's side of a handshake (RFC 5246 section 7, RFC 4279, 5489, 7251; OCF's anonymous suite). A phase."""
 
+from hashlib import sha256
+
 from port import const, phase, ticks_diff, ticks_ms, urandom
 
 from dtls.alert import Alert
 from dtls.cookie import Opening
-from dtls.handshake import CURVE, SUITES, Handshake, agree, begin, premaster
-from dtls.wire import Reader, message, vector
+from dtls.handshake import CURVE, SUITES, Handshake, agree, begin, believed, certificates, premaster, sign, verify
+from dtls.wire import Reader, vector
 
 # Handshake messages (RFC 5246 section 7.4, RFC 6347 section 4.3.2)
 _CLIENT_HELLO = const(1)
@@ -76,7 +78,7 @@ class ServerHandshake(Handshake):
         self._key_pair = key_pair
         self._in = number + 1
         self._out = number
-        self.transcript.extend(message(_CLIENT_HELLO, number, body))
+        self._hash(_CLIENT_HELLO, number, body)
 
     async def run(self):
         """From the ServerHello to the Client's Finished."""
@@ -88,23 +90,20 @@ class ServerHandshake(Handshake):
         private = public = None
         if kind & _ECDHE:
             private, public = await self._key_pair()
+        self._greet(kind)
         if kind & _BY_CERTIFICATE:
-            with phase("dtls.certificates") as certificates:
-                self._greet(kind)
-                chain, key = credentials.certificate()
-                self.add(_CERTIFICATE, certificates.pack(chain))
-                point = CURVE + vector(1, b"\4", public)
-                signature = await certificates.sign(key, session.randoms[32:], session.randoms[:32], point)
-                self.add(_SERVER_KEY_EXCHANGE, point + signature)
-                self.add(_CERTIFICATE_REQUEST, certificates.REQUEST)
-                await self._receive_client(kind, private, certificates)
+            chain, key = credentials.certificate()
+            self.add(_CERTIFICATE, certificates(lambda code: code.pack(chain)))
+            point = CURVE + vector(1, b"\4", public)
+            signature = await sign(key, sha256(session.randoms[32:] + session.randoms[:32] + point).digest())
+            self.add(_SERVER_KEY_EXCHANGE, point + signature)
+            self.add(_CERTIFICATE_REQUEST, certificates(lambda code: code.REQUEST))
         else:
-            self._greet(kind)
             parts = [vector(2, credentials.hint())] if kind & _PSK else []
             if kind & _ECDHE:
                 parts.append(CURVE + vector(1, b"\4", public))
             self.add(_SERVER_KEY_EXCHANGE, b"".join(parts))
-            await self._receive_client(kind, private, None)
+        await self._receive_client(kind, private)
         await self.finished(b"client finished")
 
     def conclude(self):
@@ -129,15 +128,14 @@ class ServerHandshake(Handshake):
             body.append(vector(2, *parts))
         self.add(_SERVER_HELLO, b"".join(body))
 
-    async def _receive_client(self, kind, private, certificates):
+    async def _receive_client(self, kind, private):
         """Close the flight and take what the Client answers, up to the keys."""
         session = self.session
         self.add(_SERVER_HELLO_DONE, b"")
         self.transmit()
         key = None
-        if certificates:
-            _, body = await self.expect(_CERTIFICATE)
-            key, session.uuid = await certificates.peer(self._credentials, body)
+        if kind & _BY_CERTIFICATE:
+            key, session.uuid = await believed(self._credentials, list(await self.expect(_CERTIFICATE)))
         _, body = await self.expect(_CLIENT_KEY_EXCHANGE)
         reader = Reader(body)
         psk = None
@@ -152,7 +150,7 @@ class ServerHandshake(Handshake):
         self.derive(premaster(shared, psk), True)
         if key:
             _, body = await self.expect(_CERTIFICATE_VERIFY)
-            await certificates.verify(key, body, self.before())
+            await verify(key, body, self.digest)
 
 
 def _extension(number, data):

@@ -48,7 +48,7 @@ class DtlsTransport:
         self.credentials = credentials
         self.secret = urandom(32) if server else None  # of its cookies
         self.limit = limit
-        self.handshakes = {}  # address -> (Handshake, its task)
+        self.handshakes = {}  # address -> [Handshake, its task]
         self.code = self.server = None  # the phase of the server's handshakes, and its module
         self._hellos = self._cookie = None  # the same for ClientHellos
         self._heard = 0  # when the last one came
@@ -63,16 +63,17 @@ class DtlsTransport:
         if not self._task:
             self._task = asyncio.create_task(self._tend())
         while not self._ready:
-            data, address, multicast = await self.datagrams.receive()
-            if not multicast:
-                try:
-                    self._take(data, address)
-                except MemoryError:
-                    if not reserve.let_go():
-                        raise
-                    self._take(data, address)  # a record that was taken is not new any more
-        data, session = self._ready.pop(0)
-        return data, session, False
+            self._took(*await self.datagrams.receive())  # nothing here keeps a datagram until the next
+        return self._ready.pop(0) + (False,)
+
+    def _took(self, data, address, multicast):
+        if not multicast:
+            try:
+                self._take(data, address)
+            except MemoryError:
+                if not reserve.let_go():
+                    raise
+                self._take(data, address)  # a record that was taken is not new any more
 
     def send(self, data, session):
         """Send to a peer; nothing, when its session is gone."""
@@ -90,17 +91,22 @@ class DtlsTransport:
 
     def close(self):
         """Close every session and the socket."""
-        self.drop_all()
-        for address in list(self.handshakes):
-            self.end_handshake(address)
-        if self._task:
-            self._task.cancel()
-        self.datagrams.close()
+        try:
+            self.drop_all()
+            for address in list(self.handshakes):
+                self.end_handshake(address)
+            self.rest()
+        finally:  # also where there is no memory for that
+            if self._task:
+                self._task.cancel()
+            self.datagrams.close()
 
     # Sessions
 
     async def connect(self, address, timeout_ms=20_000):
         """A Session with the server at `address`. Raises OSError (Alert when one side refuses, ETIMEDOUT), MemoryError."""
+        if self._key is None:
+            self._key = await self.key_pair()  # while there is no other code
         with phase("dtls.client") as client:
             return await client.connect(self, address, timeout_ms)
 
@@ -149,7 +155,7 @@ class DtlsTransport:
         session.used = ticks_ms()
         if content == _APPLICATION:
             session.last = None
-            self._ready.append((memoryview(data), session))
+            self._ready.append((data, session))
         elif content == _HANDSHAKE:  # Finished once more, or a renegotiation, which is not to be had
             self._repeat(session)
         elif content == _ALERT and len(data) == 2 and (data[0] == _FATAL or data[1] == _CLOSE_NOTIFY):
@@ -212,7 +218,7 @@ class DtlsTransport:
                 for session in list(self.sessions.values()):
                     if ticks_diff(now, session.used) > (_IDLE_KEPT if session.kept else _IDLE):
                         self.drop(session)
-                if self._key is None and self.secret and not self.handshakes:
+                if self._key is None and self.secret and not self.handshakes and not reserve.lent:
                     self._key = await self.key_pair()
             except MemoryError:
                 collect()

@@ -51,10 +51,10 @@ def vector(n, *parts):
     return len(data).to_bytes(n, "big") + data
 
 
-def message(kind, number, body):
-    """A handshake message in one fragment, as the transcript has it."""
-    size = len(body).to_bytes(3, "big")
-    return b"".join((bytes((kind,)), size, number.to_bytes(2, "big"), b"\0\0\0", size, body))
+def head(kind, number, length):
+    """What is before the `length` bytes of a handshake message in one fragment: so it is hashed."""
+    size = length.to_bytes(3, "big")
+    return b"".join((bytes((kind,)), size, number.to_bytes(2, "big"), b"\0\0\0", size))
 
 
 def extensions(reader):

@@ -1,14 +1,14 @@
 """The core Resources: discovery, introspection, Device, Platform, configuration and maintenance (OCF Core). A phase.
 
-It makes them at the start, and is loaded again whenever one of them is asked: `Core` of ocf.resource.
+It makes them at the start, and is loaded again whenever one of them is asked: `Phased` of ocf.resource.
 """
 
 from port import phase
 
-from ocf.resource import BASELINE, Core, Property, dressed, refuse
+from ocf.resource import BASELINE, Phased, Property, dressed, refuse
 
 _READ = ("oic.if.r", BASELINE)
-PROPERTIES = {
+_PROPERTIES = {
     "/oc/wk/introspection": (Property("urlInfo", list),),
     "/oic/d": (
         Property("n", str),
@@ -37,19 +37,20 @@ def discovery():
 
     The batch shows what the Client that asks may read. `rt=` in the query selects by type, several by any of them.
     """
-    return Core(
-        href="/oic/res", rt=("oic.wk.res",), interfaces=("oic.if.ll", "oic.if.b", BASELINE), secure=False
+    return Phased(
+        href="/oic/res", rt=("oic.wk.res",), interfaces=("oic.if.ll", "oic.if.b", BASELINE), secure=False,
+        code=Phased.discovery,
     )  # fmt: skip
 
 
 def introspection():
     """/oc/wk/introspection: says where the introspection data is, in each way in which this Device is reached."""
-    return Core(href="/oc/wk/introspection", rt=("oic.wk.introspection",), interfaces=_READ, observable=False)
+    return Phased(href="/oc/wk/introspection", rt=("oic.wk.introspection",), interfaces=_READ, observable=False)
 
 
 def introspection_data(title, version):
     """/oc/introspection: the data, made anew for each reader (who fetches it in blocks)."""
-    return Core(
+    return Phased(
         href="/oc/introspection", rt=("x.fargo.introspection",), interfaces=_READ, observable=False, discoverable=False,
         title=title, version=version,
     )  # fmt: skip
@@ -58,14 +59,14 @@ def introspection_data(title, version):
 def device_info(names, name, piid, version, kind="oic.d.fargo"):
     """/oic/d. `name` holds until the configuration `names` has another; `piid` is permanent, a UUID as text; `version`
     runs; `kind` is the `oic.d.*`."""
-    return Core(
+    return Phased(
         href="/oic/d", rt=("oic.wk.d", kind), interfaces=_READ, secure=False, names=names, name=name, piid=piid, sv=version
     )  # fmt: skip
 
 
 def platform(pi, mnmn, mnfv, mnmo=None, mndt=None):
     """/oic/p. `mnfv` is the running version; `mndt` the date of manufacture."""
-    return Core(
+    return Phased(
         href="/oic/p", rt=("oic.wk.p",), interfaces=_READ, secure=False,
         pi=pi, mnmn=mnmn, mnmo=mnmo, mndt=mndt, mnhw=None, mnos=None, mnfv=mnfv,
     )  # fmt: skip
@@ -77,7 +78,7 @@ def configuration(store):
         name = str(store.load("name") or b"", "utf-8")
     except ValueError:  # UnicodeError
         name = ""
-    return Core(href="/oc/con", rt=("oic.wk.con",), n=name, store=store)
+    return Phased(href="/oc/con", rt=("oic.wk.con",), n=name, store=store)
 
 
 def maintenance(factory_reset, reboot):
@@ -85,12 +86,17 @@ def maintenance(factory_reset, reboot):
 
     Both are called without arguments after the answer was sent; either may raise Refused.
     """
-    return Core(
+    return Phased(
         href="/oic/mnt", rt=("oic.wk.mnt",), dcr=True, fr=False, rb=False, factory_reset=factory_reset, reboot=reboot
     )  # fmt: skip
 
 
-# What they show and do
+# What they declare, show and do
+
+
+def properties(resource):
+    """What it declares."""
+    return _PROPERTIES.get(resource.href, ())
 
 
 def represent(resource, interface, request):

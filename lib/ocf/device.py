@@ -28,15 +28,16 @@ class Device:
     """
 
     endpoints = None
+    seen = None
+    # There from the very beginning, and so not amidst the heap: the one piece of this size.
+    out = memoryview(bytearray(_MESSAGE))
+    buf = out[_HEAD:]
 
     def __init__(self, access, di):
         self.access = access
         self.di = di
         self.resources = []
         self.coap = []  # the coap endpoints that notify
-        self.seen = None
-        self.out = memoryview(bytearray(_MESSAGE))
-        self.buf = self.out[_HEAD:]
 
     def add(self, resource):
         """Serve `resource`. Raises ValueError when its href is taken."""
@@ -82,10 +83,8 @@ class Device:
             answer = Response(resource.delete(request) or 0x42)
         else:
             refuse("code")
-        if self.seen:
-            identity = self.access.identity(request)
-            if identity:
-                self.seen(identity)
+        if self.seen and request.identity:
+            self.seen(request.identity)
         return answer
 
     def _get(self, resource, request):

@@ -6,6 +6,11 @@ from ocf.resource import BASELINE
 from ocf.stream import written
 
 
+def properties(_discovery):
+    """None: nothing of it can be written, and introspection is not about it."""
+    return ()
+
+
 def represent(discovery, interface, request):
     """Links, a batch, or the baseline, in CBOR; None when no Resource matches the query."""
     device = discovery.device

@@ -52,8 +52,11 @@ class Stream:
 
     def _add(self, data):
         kept = self._kept
+        data = memoryview(data)
         if kept:
-            data = kept.pop() + data
+            room = _PIECE - len(kept[-1])
+            kept[-1] += data[:room]
+            data = data[room:]
         for at in range(0, len(data), _PIECE):
             kept.append(bytes(data[at : at + _PIECE]))
         if len(kept) * _PIECE > _LARGEST:

@@ -20,50 +20,114 @@ class Reserve:
     """Memory held back for when there is no other: given up where MemoryError was met, and taken again afterwards.
 
     `size` in bytes; 0 until the composition says what to hold back. `with reserve:` lends it to what needs all memory
-    for a while, and gives back more than this when it fails. It is one piece: an update needs two of 4 KB, and has them
-    there.
+    for a while, and gives back more than this when it fails. It is one piece, and a second one of `spare` bytes for what is
+    only for a moment, such as a datagram: what comes to lie in the first stays there. The buffers of an update are made of
+    both, which `lend` and `back` hand over as they are.
     """
 
-    size = 0
+    size = spare = 0
+    lent = 0  # to so many: what is not urgent waits until it is held again
     garbage = 32768  # bytes that are left lying before they are collected; the composition may want fewer
-    _held = b""
-    _lent = 0
+    _held = _second = b""
 
     def good(self):
-        """Whether at least a quarter of it is held, enough for an answer; or it is lent."""
-        return self._lent > 0 or len(self._held) * 4 >= self.size  # asked when there is no memory, and takes none
+        """Whether at least half of it is held, enough for an answer; or it is lent."""
+        return self.lent > 0 or len(self._held) * 2 >= self.size  # asked when there is no memory, and takes none
 
-    def take(self):
-        """Hold it again, or what can be had of it in one piece: names of what was loaded there stay, for one."""
-        size = self.size
-        if self._lent or len(self._held) >= size:
+    def deaf(self):
+        """Whether the heap has grown into what the radio needs, which on a chip comes before MemoryError. The composition
+        knows."""
+        return False
+
+    def left(self):
+        """Bytes that there are beside it. The composition knows better where a heap may grow, but should not."""
+        return _impl.memory_free()
+
+    def take(self, second=False):
+        """Hold it again, or what can be had of it: names of what was loaded there stay, for one.
+
+        `second`: of the first piece half is enough.
+        """
+        if self.lent:
             return
-        self._held = b""
-        while size * 4 >= self.size:
-            try:
-                self._held = bytearray(size)
-                return
-            except MemoryError:
+        if len(self._held) < self.size and not (second and self.good()):
+            self._held = b""
+            size = self.size
+            while size * 2 >= self.size:
+                self._held = piece(size)
+                if self._held and not self.deaf():
+                    break
+                self._held = b""
+                _impl.collect()
                 size = size * 3 // 4
+        if len(self._second) < self.spare:
+            self._second = piece(self.spare)
+            if self.deaf():
+                self._second = b""
+                _impl.collect()
 
-    def let_go(self):
-        """Give it up, and say whether that brought memory."""
-        held = len(self._held)
-        self._held = b""
+    def let_go(self, second=False):
+        """Give it up, and say whether that brought memory. `second`: as long as there is the second piece, that alone."""
+        held = len(self._second)
+        if held:  # or it may be stored for the first time, which takes memory
+            self._second = b""
+        if not (second and held):
+            held += len(self._held)
+            self._held = b""
         _impl.collect()
         return held > 0
 
+    def lend(self):
+        """A list with both pieces, or what there is of them, to be used or cleared until it comes `back`."""
+        pieces = [self._held, self._second]
+        self._held = self._second = b""
+        self.lent += 1  # last: what is stored for the first time takes memory
+        return pieces
+
+    def back(self, pieces):
+        """What `lend` gave, or nothing of it."""
+        self.lent -= 1
+        if pieces:
+            self._held, self._second = pieces
+        self.take()
+
+    def offer(self, enough):
+        """Lend it as `with` does, but where there are `enough` bytes beside it hold it until MemoryError is met."""
+        _impl.collect()
+        if self.left() < enough:
+            self.let_go()
+        self.lent += 1
+
     def __enter__(self):
-        self._lent += 1
         self.let_go()
+        self.lent += 1
 
     def __exit__(self, _kind=None, _error=None, _trace=None):
-        self._lent -= 1
+        self.lent -= 1
         self.take()
         return False
 
 
+def piece(size):
+    """So many bytes, or none."""
+    try:
+        return bytearray(size)
+    except MemoryError:
+        return b""
+
+
 reserve = Reserve()  # the interpreter has one heap
+
+
+def spent(module, is_so=True):
+    """Say of a phase's module that nothing of it is used once the phase is left: it is emptied then.
+
+    A coroutine that has ended is often found for a while yet, in places of the stack that nobody has written to since, and
+    would keep all the code of its module.
+
+    Whoever may have it at the same time says that it is not so, and then it never is.
+    """
+    module.ended = is_so and getattr(module, "ended", True)
 
 
 class phase:
@@ -76,6 +140,8 @@ class phase:
     came from a phase must not outlive it; nor must the name behind `as`, so a function that goes on for long after the
     block has it in another function.
     """
+
+    load = None  # a method that imports a module, when the composition has a better one
 
     def __init__(self, *names):
         self._names = names
@@ -106,24 +172,28 @@ class phase:
         whole = False
         try:
             for name in self._names:
-                __import__(name)
-            whole = True
+                (self.load or __import__)(name)
+            whole = not (reserve._held and reserve.deaf())  # rather than the radio's, this gets the reserve's
         except ImportError as error:
             # MicroPython takes a file system that had no memory to answer for one that has no such file.
-            raise MemoryError(str(error))  # noqa: B904
+            raise MemoryError("ImportError: %s" % error)  # noqa: B904
         finally:
             spare = None  # noqa: F841 - what could be loaded in part, for want of memory, is found with this
             # Taken at once: another task may load a phase of its own before this one ends.
             self._loaded = [name for name in _impl.loaded() if name not in before]
             if not whole:
                 self.__exit__()
+        if not whole:
+            raise MemoryError
 
     # None of this takes memory, for there may be none, and what was done is done: no `*_exc`, which would be a tuple.
     def __exit__(self, _kind=None, _error=None, _trace=None):
         if not self._loaded:
             return False
         for name in self._loaded:
-            sys.modules.pop(name, None)
+            module = sys.modules.pop(name, None)
+            if getattr(module, "ended", False):
+                module.__dict__.clear()
             if "." in name:
                 parent, _, child = name.rpartition(".")
                 if parent in sys.modules and hasattr(sys.modules[parent], child):
@@ -131,3 +201,9 @@ class phase:
         self._loaded.clear()
         _impl.collect()
         return False
+
+
+if sys.implementation.name == "micropython":
+    pass
+else:
+    phase = _impl.among_threads(phase)  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import sys
+import threading
 import time
 import traceback
 from typing import Any
@@ -55,6 +56,10 @@ async def wait_for(awaitable: Any, seconds: float) -> Any:
         return await awaitable
 
 
+create_task = asyncio.create_task
+Event = asyncio.Event
+
+
 def collect() -> None:
     """MicroPython collects on leaving a phase; here collection is left to the interpreter."""
 
@@ -74,6 +79,32 @@ def loaded() -> list[str]:
         name for name, module in sys.modules.copy().items()
         if not getattr(getattr(module, "__spec__", None), "_initializing", False)
     ]  # fmt: skip
+
+
+def among_threads(phase: type) -> type:
+    """`phase` for a process where other threads import, and enter phases: what another thread is in stays."""
+    turn = threading.RLock()
+    entered: dict[Any, int] = {}  # phase: thread
+
+    class Phase(phase):
+        def __enter__(self) -> Any:
+            with turn:
+                for name in self._names:
+                    if name in sys.modules:
+                        __import__(name)  # another thread may be just about to: waits for it
+                found = super().__enter__()
+                entered[self] = threading.get_ident()
+                return found
+
+        def __exit__(self, *_error: object) -> bool:
+            with turn:
+                entered.pop(self, None)
+                here = threading.get_ident()
+                held = {name for other, thread in entered.items() if thread != here for name in other._names}
+                self._loaded[:] = [name for name in self._loaded if name not in held]
+                return bool(super().__exit__())
+
+    return Phase
 
 
 def heap_used() -> int:
@@ -208,12 +239,10 @@ class _Stream:
             pass
 
 
-async def tls_connect(ip: str, port: int, hostname: str, authorities: list[bytes]) -> _Stream:
-    """A TLS connection to `ip`:`port` whose certificate chains to `authorities` (list of DER) and names `hostname`.
+def tls_context(authorities: list[bytes]) -> ssl.SSLContext:
+    """What connections to servers whose certificates chain to `authorities` (list of DER) have in common.
 
-    The handshake may be left to the first `write`. Raises OSError when the network refuses, OSError(CERTIFICATE, why)
-    when the certificate does, ValueError when an authority is no certificate. Set no timeout here: use
-    `asyncio.wait_for`.
+    Raises ValueError when an authority is no certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for der in authorities:
@@ -221,6 +250,18 @@ async def tls_connect(ip: str, port: int, hostname: str, authorities: list[bytes
             context.load_verify_locations(cadata=der)
         except ssl.SSLError as error:
             raise ValueError("invalid cert") from error
+    return context
+
+
+async def tls_connect(ip: str, port: int, hostname: str, authorities: list[bytes] | ssl.SSLContext) -> _Stream:
+    """A TLS connection to `ip`:`port` whose certificate chains to `authorities` and names `hostname`.
+
+    `authorities`: a list of DER, or what `tls_context` made of it. The handshake may be left to the first `write`.
+    Raises OSError when the network refuses, OSError(CERTIFICATE, why) when the certificate does, ValueError when an
+    authority is no certificate. Set no timeout here: use
+    `asyncio.wait_for`.
+    """
+    context = tls_context(authorities) if isinstance(authorities, list) else authorities
     try:
         reader, writer = await asyncio.open_connection(ip, port, ssl=context, server_hostname=hostname)
     except ssl.SSLCertVerificationError as error:

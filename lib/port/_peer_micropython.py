@@ -17,12 +17,10 @@ def host_port(addr):
     return ":".join("%x" % (host[i] << 8 | host[i + 1]) for i in range(0, 16, 2)), port
 
 
-async def tls_connect(ip, port, hostname, authorities):
-    """A TLS connection to `ip`:`port` whose certificate chains to `authorities` (list of DER) and names `hostname`.
+def tls_context(authorities):
+    """What connections to servers whose certificates chain to `authorities` (list of DER) have in common.
 
-    The handshake may be left to the first `write`. Raises OSError when the network refuses, OSError(CERTIFICATE, why)
-    when the certificate does, ValueError when an authority is no certificate. Set no timeout here: use
-    `asyncio.wait_for`.
+    A piece of almost 2 KB of the heap. Raises ValueError when an authority is no certificate.
     """
     import tls
 
@@ -30,6 +28,18 @@ async def tls_connect(ip, port, hostname, authorities):
     context.verify_mode = tls.CERT_REQUIRED
     for der in authorities:
         context.load_verify_locations(der)
+    return context
+
+
+async def tls_connect(ip, port, hostname, authorities):
+    """A TLS connection to `ip`:`port` whose certificate chains to `authorities` and names `hostname`.
+
+    `authorities`: a list of DER, or what `tls_context` made of it. The handshake may be left to the first `write`.
+    Raises OSError when the network refuses, OSError(CERTIFICATE, why) when the certificate does, ValueError when an
+    authority is no certificate. Set no timeout here: use
+    `asyncio.wait_for`.
+    """
+    context = authorities if hasattr(authorities, "wrap_socket") else tls_context(authorities)
     info = socket.getaddrinfo(ip, port, 0, socket.SOCK_STREAM)[0]  # numeric: asks no name server
     raw = socket.socket(info[0], info[1], info[2])
     try:
@@ -42,7 +52,7 @@ async def tls_connect(ip, port, hostname, authorities):
         yield core._io_queue.queue_write(raw)
         sock = context.wrap_socket(raw, server_hostname=hostname, do_handshake_on_connect=False)
         sock.setblocking(False)
+        return Stream(sock, raw)
     except BaseException:
         raw.close()
         raise
-    return Stream(sock, raw)

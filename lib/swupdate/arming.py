@@ -26,6 +26,7 @@ def valid(slots, slot):
 def arm(slots):
     """Have the other slot tried at the next start, also the one that ran before. Raises Fault "install" when its
     image is refused."""
+    slots.kept = False
     try:
         slots.partition(slots.other, "fw").set_boot()
     except OSError as error:

@@ -7,6 +7,7 @@ from swupdate import utc
 from swupdate.machine import CM, action, step
 
 _VERSION = const(1)  # of the record
+_WITH_FACTS = ("update", "target", "due")
 
 
 def feed(updater, event):
@@ -25,17 +26,20 @@ def feed(updater, event):
             updater.cancel()
         elif what != "save":
             updater.effects.append(effect)
-    updater.pstat.show(updater.cm, updater.state["tm"])
+    state = updater.state
+    updater.pstat.show(CM[state["state"]], state["tm"])
     updater.wake.set()
     return refused
 
 
 def _taken(updater, event):
     """The effects of a step that was taken and recorded."""
+    if event[0] in _WITH_FACTS:
+        u = updater
+        event += ((u.clock.now(), u.pstat.operational, bool(u.settings.get("url")), u.slots.confirmed),)
     state, effects = step(updater.state, event)
-    cm, shown = CM[state["state"]], action(state)
     last = state["last"] or updater.settings.get("manufactured", 0)
-    dates = utc.format(last), utc.format(state["when"])
+    shown = action(state), utc.format(last), utc.format(state["when"])
     if ("save",) in effects:
         record = dict(state)
         record["v"] = _VERSION
@@ -45,6 +49,5 @@ def _taken(updater, event):
         except OSError as error:
             updater.saved = False
             print_exception(error)
-    updater.state, updater.cm, updater.action = state, cm, shown
-    updater.dates = dates
+    updater.state, updater.shown = state, shown
     return effects

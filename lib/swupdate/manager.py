@@ -6,13 +6,13 @@ a Client's is refused, and all others are kept or raised again until they were t
 
 import asyncio
 
-from port import const, phase, print_exception, reserve, sleep_ms
+from port import Event, const, phase, print_exception, reserve, sleep_ms, spent
 
 from swupdate.faults import RESULTS  # stays: phases overlap, and must all know the same Fault
 
-_CHUNK = const(4096)
 _LOOK_S = const(10)  # a clock that is set anew is noticed within this time
 _AGAIN_MS = const(1000)  # so soon is tried again what had too little memory
+_ENOUGH = const(8192)  # bytes that telling the app to go on is content with
 _NO_MEMORY = ("then", ("failed", RESULTS["memory"], "not enough memory"))  # made ahead: then there is none for it
 
 
@@ -27,16 +27,16 @@ class Updater:
     The tie to pstat is `pstat.on_tm = updater.target` and `pstat.on_state = updater.dos_changed`.
 
     The composition calls `swupdate.boot.start(updater, cause)` once, then runs `run()` for ever; before that it may set
-    `flush` (coroutine function: until observers have what they were told) and `ask` (the same, of
-    "pause" before obtaining and "resume" after it: the app).
+    `flush` (coroutine function: until observers have what they were told) and `ask` (the same, of "check" or "obtain"
+    before that step, so that the app makes room, and of the same and True when nothing is to be done any more).
     """
 
-    state = None  # until swupdate.boot.start
-    action = "idle"
-    cm = 0
-    dates = ("", "")  # of the last update (at first of manufacture), and of the one that is scheduled, in words
+    state: dict  # from swupdate.boot.start on
+    # swupdateaction, and in words the time of the last update (at first of manufacture) and of the one that is scheduled
+    shown = ("idle", "", "")
     floor = 0  # sequence number below which nothing is installed
     doing = ""  # "check", "obtain" or "install" while it is being done
+    asked = ""  # before which step the app was asked to make room, until it is told that it may go on
     done = total = attempts = 0
     saved = True  # the record is what `state` is
     armed = 0  # Unix seconds at which the clock is an event
@@ -50,7 +50,7 @@ class Updater:
         self.watchers = []  # called when the state changed
         self.progress_watchers = []  # called when `done` moved, not too often
         self.effects = []
-        self.wake = asyncio.Event()
+        self.wake = Event()
         clock.on_trusted.append(self.wake.set)
 
     # -- for the Resources
@@ -58,15 +58,15 @@ class Updater:
     def update(self, purl, action, when):
         """UPDATE of /oc/swu; `when` is "now", "none", or a time in words or Unix seconds.
 
-        None, or the refusal: (CoAP code, words). Raises ValueError for words that are no time.
+        None, or the refusal: (CoAP code, words).
         """
         with phase("swupdate.wish") as wish:
-            event = wish.event(self, purl, action, when)
-        return self.feed(event)
+            event, refusal = wish.event(self, purl, action, when)
+        return refusal or self.feed(event)
 
     def target(self, tm):
         """UPDATE of pstat's `tm`. None, or the refusal: (CoAP code, words)."""
-        return self.feed(("target", tm, self.facts()))
+        return self.feed(("target", tm))
 
     def dos_changed(self, dos):
         """pstat entered onboarding state `dos` (0: RESET). Raises MemoryError: then RESET is not done, and begun again."""
@@ -86,14 +86,23 @@ class Updater:
         """Perform what is to be done, for ever."""
         while True:
             try:
-                await self._turn()
+                pause = self._turn()
+                if pause is None:  # nearly always: what limits a wait takes memory
+                    await self.wake.wait()
+                elif pause:
+                    await asyncio.wait_for(self.wake.wait(), pause)
             except MemoryError:  # nothing was lost: it comes up again
                 if not reserve.let_go():
                     await sleep_ms(_AGAIN_MS)
+            except asyncio.TimeoutError:  # noqa: UP041 - another class on MicroPython
+                pass
 
-    async def _turn(self):
-        """Perform what is to be done now, then wait for more. Raises MemoryError."""
+    def _turn(self):
+        """Perform what is to be done now; how many seconds to wait for more at most, or None. Raises MemoryError."""
         while self.effects:
+            if self._task and self.effects[0][0] in ("run", "reboot"):
+                self.wake.clear()
+                return None  # the app is about to go on: that ends first, and wakes this
             effect = self.effects.pop(0)
             try:
                 if effect[0] == "notify":
@@ -110,24 +119,27 @@ class Updater:
             except Exception as error:  # noqa: BLE001 - the loop outlives every error
                 print_exception(error)
         self.wake.clear()
+        if self.asked and not self._task:
+            self._task = asyncio.create_task(self._work("go on", self.asked))
         pause = self._look_at_clock()
-        if self.effects:
-            return
-        try:
-            if pause is None:  # nearly always: what limits a wait takes memory
-                await self.wake.wait()
-            else:
-                await asyncio.wait_for(self.wake.wait(), pause)
-        except asyncio.TimeoutError:  # noqa: UP041 - another class on MicroPython
-            pass
+        return 0 if self.effects else pause
 
     # -- events and effects
 
     def feed(self, event):
         """Let the machine take a step. What must not wait is done at once: the record, the timer, an abort.
 
+        `event` without the facts, which are added.
         None, or the refusal: (CoAP code, words). Raises MemoryError, and then the step was not taken.
         """
+        try:
+            return self._fed(event)
+        except MemoryError:
+            if not reserve.let_go():
+                raise
+            return self._fed(event)
+
+    def _fed(self, event):
         with phase("swupdate.feeding") as code:
             return code.feed(self, event)
 
@@ -140,10 +152,6 @@ class Updater:
             self._task.cancel()
             self._task = None
 
-    def facts(self):
-        """What the machine asks for with most events."""
-        return self.clock.now(), self.pstat.operational, bool(self.settings.get("url")), self.slots.confirmed
-
     def _look_at_clock(self):
         """Seconds until the clock has to be looked at again, or None."""
         now = self.clock.now()
@@ -152,42 +160,49 @@ class Updater:
         if not self.armed:
             self.feed(("clock", now))
         elif now >= self.armed:
-            self.feed(("due", self.facts()))
+            self.feed(("due",))
             return _LOOK_S
         return min(_LOOK_S, max(1, self.armed - now))
 
     # -- the steps of an action
 
     async def _work(self, effect, what):
-        """Run the step `what`, or reboot into the slot `what`; what came of it is the next event."""
-        if effect == "run":
-            self.doing = what
+        """Run the step `what`, reboot into the slot `what`, or tell the app; what came of it is the next event."""
         try:
-            with reserve:
-                event = await self._done(effect, what)
+            if effect == "run":
+                self.doing = what
+            elif effect == "reboot":
+                while not self.pstat.operational:  # may last for days: nothing is lent or loaded meanwhile
+                    await sleep_ms(_AGAIN_MS)
+            event = await self._done(effect, what)
             then = ("then", event) if event else None
-        except Exception as error:  # noqa: BLE001 - the phase itself could not be loaded
+        except (Exception, asyncio.CancelledError) as error:  # the phase itself could not be loaded
+            if self._task is not asyncio.current_task():  # `cancel`: else it is of a task that the app waited for
+                raise
             print_exception(error)
-            then = _NO_MEMORY
+            then = effect != "go on" and _NO_MEMORY
         self.doing = ""
         self._task = None
         if then:
             self.effects.append(then)
-            self.wake.set()
+        self.wake.set()
 
     async def _done(self, effect, what):
-        if effect == "run":
-            buffers = None
+        if effect == "go on":
+            reserve.offer(_ENOUGH)
             try:
-                if what == "obtain":
-                    if self.ask:
-                        await self.ask("pause")  # the app may have all other memory
-                    # Now, and where the reserve was: a heap with code in it may have no pieces so large.
-                    buffers = bytearray(_CHUNK), bytearray(_CHUNK)
-                with phase("swupdate.work") as work:
-                    return await work.attempt(self, what, buffers)
+                await self.ask(what, True)
+                self.asked = ""
+            except MemoryError:  # it comes up again, or the app would stay away
+                reserve.let_go()
+                await sleep_ms(_AGAIN_MS)
             finally:
-                if what == "obtain" and self.ask:
-                    await self.ask("resume")
-        with phase("swupdate.restart") as restart:
-            return await restart.restart(self, what)
+                reserve.__exit__()
+            return None
+        with phase("swupdate.action") as action:  # loaded before the reserve is lent
+            spent(action)
+            pieces = reserve.lend()
+            try:
+                return await action.perform(self, effect, what, pieces)
+            finally:
+                reserve.back(pieces)

@@ -1,6 +1,6 @@
 """The restart into another slot. A phase of its own."""
 
-from port import print_exception, sleep_ms
+from port import print_exception
 
 from swupdate import arming
 from swupdate.faults import RESULTS, Fault
@@ -8,8 +8,6 @@ from swupdate.faults import RESULTS, Fault
 
 async def restart(updater, slot):
     """Have `slot` tried at the next start, and restart; when it could not be armed, the event that says so."""
-    while not updater.pstat.operational:
-        await sleep_ms(200)
     valid = arming.valid(updater.slots, slot)
     try:
         if not updater.saved:

@@ -6,10 +6,8 @@ The caller starts it when the running slot is not confirmed:
         await trial.Trial(updater, slots, store, reset, ...).run()
 """
 
-import asyncio
-
 import cbor
-from port import const, print_exception, sleep_ms, ticks_diff, ticks_ms
+from port import const, create_task, print_exception, sleep_ms, ticks_diff, ticks_ms
 
 from swupdate import arming
 
@@ -46,7 +44,7 @@ class Trial:
     async def run(self):
         """Until confirmed (True) or given up (False: `reset` was called)."""
         began = ticks_ms()
-        prover = asyncio.create_task(self._try_to_prove()) if self._prove else None
+        prover = create_task(self._try_to_prove()) if self._prove else None
         try:
             while True:
                 try:
@@ -80,7 +78,7 @@ class Trial:
         """Note why, go back to the old version and restart."""
         try:
             self._store.save("trial", cbor.dumps({"v": 1, "reason": reason}))
-        except OSError:  # the way back matters more than the reason
+        except (OSError, MemoryError):  # the way back matters more than the reason
             pass
         try:
             # The bootloader goes back from a slot that is pending; arming the old one would put that on trial.
@@ -108,18 +106,23 @@ class Trial:
         return "no proof that it can be updated again" + self._why
 
     async def _try_to_prove(self):
-        while True:
-            if self._joined():
-                try:
-                    await self._prove()
-                    self._fetched = True
-                    return
-                except Exception as error:  # noqa: BLE001 - any failure is no proof
-                    self._why = ": %s" % (error if str(error) else type(error).__name__)
-                    self._excused = await self._not_ours(getattr(error, "cause", ""))
-                await sleep_ms(_PROVE_PAUSE_MS)
-            else:
-                await sleep_ms(_STEP_MS)
+        while not self._fetched:
+            pause = _STEP_MS
+            try:
+                if self._joined():
+                    await self._prove_once()
+                    pause = _PROVE_PAUSE_MS
+            except MemoryError:  # there were not even words for it: once more
+                pass
+            await sleep_ms(pause)
+
+    async def _prove_once(self):
+        try:
+            await self._prove()
+            self._fetched = True
+        except Exception as error:  # noqa: BLE001 - any failure is no proof
+            self._why = ": %s" % (error if str(error) else type(error).__name__)
+            self._excused = await self._not_ours(getattr(error, "cause", ""))
 
     async def _not_ours(self, cause):
         """Whether a fetch that failed by `cause` failed for the server or the way to it."""

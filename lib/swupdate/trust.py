@@ -13,6 +13,8 @@ from port import const, phase
 from swupdate.faults import Fault
 
 _LIMIT = const(1536)  # bytes of a record: 8 keys and 16 that were revoked need 1,000
+_LEAST = const(48)  # there is seldom one, and no large piece is needed to find that out
+_TOO_SHORT = const(-0x110C)  # ESP_ERR_NVS_INVALID_LENGTH
 _KEPT = "trust"
 _NEXT = "nexttrust"
 
@@ -83,11 +85,16 @@ def apply(store, nvs, manifest):
 
 
 def _blob(nvs):
-    buf = bytearray(_LIMIT)
-    try:
-        return bytes(buf[: nvs.get_blob(_KEPT, buf)]) if nvs else None
-    except OSError:  # was never written, or is not ours
-        return None
+    size = _LEAST
+    while nvs and size <= _LIMIT:
+        buf = bytearray(size)
+        try:
+            return bytes(memoryview(buf)[: nvs.get_blob(_KEPT, buf)])
+        except OSError as error:
+            if error.args[0] != _TOO_SHORT:  # was never written, or is not ours
+                return None
+        size *= 2
+    return None
 
 
 def _opened(data):

@@ -30,9 +30,17 @@ def parse(url, schemes):
     for c in "/?":
         if c in rest:
             end = min(end, rest.index(c))
-    authority, rest = rest[:end], rest[end:]
-    if "@" in authority:
-        raise _fault("holds user information")
+    host, port = _authority(rest[:end], PORTS[scheme])
+    rest = rest[end:]
+    _check(rest)
+    return scheme, host, port, rest if rest[:1] == "/" else "/" + rest
+
+
+# Several functions, for the code of each is a piece of the heap.
+
+
+def _check(rest):
+    """Refuse a path and query with what they cannot have."""
     parts = rest.split("%")
     for part in parts[1:]:
         if len(part) < 2 or not _only(part[:2], "", "abcdef"):
@@ -40,6 +48,12 @@ def parse(url, schemes):
     for c in rest:
         if c in "[]":
             raise _fault("holds a character that a URL cannot")
+
+
+def _authority(authority, port):
+    """(host, port), where `port` is the one of the scheme."""
+    if "@" in authority:
+        raise _fault("holds user information")
     if authority[:1] == "[":
         host, mark, tail = authority[1:].partition("]")
         good = mark and host.count(":") > 1 and _only(host, ":.", "abcdef")
@@ -51,15 +65,14 @@ def parse(url, schemes):
         )
     if not good:
         raise _fault("names no host")
-    port = PORTS[scheme]
-    if tail:
-        digits = tail[1:]
-        if tail[0] != ":" or not 0 < len(digits) < 6 or not _only(digits, "", "") or not 0 < int(digits) < 65536:
-            raise _fault("has a bad port")
-        port = int(digits)
-    if rest[:1] != "/":
-        rest = "/" + rest
-    return scheme, host, port, rest
+    return host, _port(tail) if tail else port
+
+
+def _port(tail):
+    digits = tail[1:]
+    if tail[0] != ":" or not 0 < len(digits) < 6 or not _only(digits, "", "") or not 0 < int(digits) < 65536:
+        raise _fault("has a bad port")
+    return int(digits)
 
 
 def _only(text, others, letters="abcdefghijklmnopqrstuvwxyz"):

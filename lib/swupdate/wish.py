@@ -1,15 +1,21 @@
 """What an UPDATE of /oc/swu asks for, read and judged. A phase."""
 
+from port import const
+
 from swupdate import itself, rfc3339, url
 from swupdate.faults import Fault
 
+_BAD_REQUEST = const(0x80)
 _SCHEMES = ("https", "coaps")
 
 
 def event(updater, purl, action, when):
-    """The event for the machine. Raises ValueError when `when` is text, and neither a time nor "now" or "none"."""
+    """(the event for the machine, None), or (None, the refusal) for words that are no time."""
     if isinstance(when, str) and when not in ("now", "none"):
-        when = rfc3339.parse(when)
+        try:
+            when = rfc3339.parse(when)
+        except ValueError as error:
+            return None, (_BAD_REQUEST, "updatetime: %s" % error)
     fault = None
     if purl:
         try:
@@ -17,4 +23,4 @@ def event(updater, purl, action, when):
             itself.refuse(host, updater.settings.get("address", str)())
         except Fault as error:
             fault = (error.result(), error.text)
-    return ("update", purl, action, when, fault, updater.facts())
+    return ("update", purl, action, when, fault), None

@@ -7,14 +7,14 @@ from swupdate.faults import Fault
 _TELL_MS = const(1000)
 
 
-async def attempt(updater, what, buffers=None):
+async def attempt(updater, what, buffers=None, room=None):
     """Do "check", "obtain" or "install" and return the event that tells the machine what came of it. Never raises.
 
-    `buffers`: two of 4 KB, to obtain.
+    `buffers`: of 4 KB and of 1,792 bytes, to obtain; `room`: a list with a piece that gives way to what a connection takes.
     """
     updater.attempts = 0
     try:
-        return await _try(updater, what, buffers)
+        return await _try(updater, what, buffers, room)
     except Fault as error:
         fault = error
     except MemoryError as error:
@@ -34,7 +34,7 @@ def _valid(slots):
         return arming.valid(slots, slots.other)
 
 
-async def _try(updater, what, buffers):
+async def _try(updater, what, buffers, room):
     """Once, and again when the connection was lost; settings of `updater` (all optional):
 
     "retries" (2) in a row that bring nothing more than what was there before, "attempts" (50) in all, and "backoff_ms"
@@ -48,7 +48,8 @@ async def _try(updater, what, buffers):
         updater.attempts += 1
         tell(0, 0)
         try:
-            return await _once(updater, what, updater.state["purl"] or settings.get("url"), buffers, tell)
+            url = updater.state["purl"] or settings.get("url")
+            return await _once(updater, what, url, buffers, room, tell)
         except (Fault, OSError) as error:
             vain += 1
             if updater.done > furthest:
@@ -63,7 +64,7 @@ async def _try(updater, what, buffers):
         await sleep_ms(pause + pause * urandom(1)[0] // 512)  # up to half as much again: a fleet must not come at once
 
 
-async def _once(updater, what, url, buffers, tell):
+async def _once(updater, what, url, buffers, room, tell):
     slots = updater.slots
     if what == "install":
         label = slots.label(slots.other)
@@ -73,7 +74,7 @@ async def _once(updater, what, url, buffers, tell):
     elif not url:
         raise Fault("url", "there is no package URL, and none is built in")
     job = updater.make_job(url)
-    job.buffers = buffers
+    job.buffers, job.room = buffers, room
     if updater.state["tries"]:
         job.found = lambda done: _found(updater, done)
     try:
@@ -106,8 +107,11 @@ def teller(updater):
         if 0 < done < total and done - told[1] < total // 20 and ticks_diff(now, told[0]) < _TELL_MS:
             return
         told[:] = now, done
-        for watcher in updater.progress_watchers:
-            watcher()
+        try:
+            for watcher in updater.progress_watchers:
+                watcher()
+        except MemoryError:  # they hear of the next
+            pass
 
     return progress
 

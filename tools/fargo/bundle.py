@@ -12,11 +12,12 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from fargo import flat, groups, link, names, romfs, slim, texts
+from fargo import flat, groups, known, leave, link, names, romfs, slim, texts
 from fargo.console import Failure
 
+_Answer = TypeVar("_Answer")
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_ON_THE_DEVICE = {"lib/port/_cpython.py", "lib/port/_inflate_cpython.py", "lib/coap/client.py"}
 # What a phase has made of it outlives the phase, and keeps alive all that is in one module with it.
@@ -53,7 +54,12 @@ def shortened(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
             _keep_apart(path, other, linked.path)
         found[linked.path] = folder / linked.path
         found[linked.path].parent.mkdir(parents=True, exist_ok=True)
-        found[linked.path].write_text(linked.text)
+        text = linked.text
+        if known.MODULE in linked.modules:
+            text = known.extend(
+                text, [_asked(ast.parse, name, path) for name, path in others.items() if name.endswith(".py")]
+            )
+        found[linked.path].write_text(text)
     return found
 
 
@@ -77,7 +83,11 @@ def _asked_for(files: Mapping[str, Path]) -> tuple[tuple[tuple[str, bytes], ...]
             mentioned |= _asked(names.mentions, name, path)
             imported |= _asked(names.imported, name, path)
     sources = tuple((name, path.read_bytes()) for name, path in files.items() if _is_ours(name))
-    return sources, frozenset(mentioned), frozenset(imported)
+    modules = [flat.module(name) for name, _text in sources]
+    text = "\n".join((*modules, *(text.decode() for _name, text in sources)))
+    # What else an app says has no part in this: apps that differ in nothing more get the very same code.
+    mentioned = {name for name in mentioned if name in text or len(name) <= names.LONGEST}
+    return sources, frozenset(mentioned), frozenset(imported.intersection(modules))
 
 
 def _keep_apart(path: Path, name: str, own: str) -> None:
@@ -87,7 +97,7 @@ def _keep_apart(path: Path, name: str, own: str) -> None:
         raise Failure(f"{path} would hide Fargo's own {own}", "rename it")
 
 
-def _asked(question: Callable[[str], set[str]], name: str, path: Path) -> set[str]:
+def _asked(question: Callable[[str], _Answer], name: str, path: Path) -> _Answer:
     try:
         return question(path.read_text())
     except SyntaxError as error:
@@ -110,7 +120,7 @@ class _Linked(NamedTuple):
 
 def _flat(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], imported: frozenset[str]) -> _Flat:
     new = flat.called([flat.module(name) for name, _text in files], mentioned)
-    trees = {new[flat.module(name)]: flat.flatten(ast.parse(text), new) for name, text in files}
+    trees = {new[flat.module(name)]: flat.flatten(leave.leave(ast.parse(text)), new) for name, text in files}
     for name in [name for name, tree in trees.items() if flat.is_bare(tree)]:
         if not any(other.startswith(name + ".") for other in trees):  # nobody imports it any more
             del trees[name]
@@ -138,10 +148,15 @@ def _short(files: tuple[tuple[str, bytes], ...], mentioned: frozenset[str], impo
     again = names.recall(linked, mentioned)  # those that are left are few
     names.rename(linked, public, mentioned)
     texts.apart(linked, {_ENTRY, *mentioned}, mentioned)
+    known.fill(linked, {old[module]: name for name in linked for module in joined[again[name]]}, _ENTRY)
     for name, tree in linked.items():
         before = again[name]
         path = paths[before] if flat.module(paths[before]) == name else name + ".py"
-        found.append(_Linked(path, ast.unparse(slim.slim(tree)), tuple(old[module] for module in joined[before])))
+        found.append(
+            _Linked(
+                path, ast.unparse(slim.slim(tree, before == _ENTRY)), tuple(old[module] for module in joined[before])
+            )
+        )
     return found
 
 

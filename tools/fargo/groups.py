@@ -6,6 +6,7 @@ import ast
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from fargo.console import Failure
+from fargo.nodes import walk
 
 
 def groups(
@@ -89,7 +90,7 @@ def imports(tree: ast.Module, ours: Collection[str]) -> list[str]:
                 raise Failure(f"an import after other statements cannot be linked: {ast.unparse(node)}")
             found += new
         elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            for inner in ast.walk(node):
+            for inner in walk(node):
                 begun |= isinstance(inner, ast.Call)
                 if isinstance(inner, (ast.Import, ast.ImportFrom)):
                     raise Failure(f"an import that depends on something cannot be linked: {ast.unparse(inner)}")
@@ -98,21 +99,19 @@ def imports(tree: ast.Module, ours: Collection[str]) -> list[str]:
 
 def is_opaque(tree: ast.Module) -> bool:
     """Whether a module looks names up by their text."""
-    return any(
-        isinstance(node, ast.Name) and node.id in ("globals", "locals", "eval", "exec") for node in ast.walk(tree)
-    )
+    return any(isinstance(node, ast.Name) and node.id in ("globals", "locals", "eval", "exec") for node in walk(tree))
 
 
 def asked_of_phases(tree: ast.AST) -> Iterator[tuple[str, str]]:
     """(module, name) of what is asked of modules in `with phase(...) as ...`."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         for item in node.items if isinstance(node, (ast.With, ast.AsyncWith)) else ():
             call, called = item.context_expr, item.optional_vars
             if not isinstance(call, ast.Call) or getattr(call.func, "id", "") != "phase":
                 continue
             variables = called.elts if isinstance(called, ast.Tuple) else [called][: len(call.args) == 1]
             modules = {getattr(name, "id", ""): _named(arg) for name, arg in zip(variables, call.args, strict=False)}
-            for inner in ast.walk(node):
+            for inner in walk(node):
                 module = modules.get(getattr(inner.value, "id", None)) if isinstance(inner, ast.Attribute) else None
                 if module and isinstance(inner, ast.Attribute):
                     yield module, inner.attr
@@ -137,7 +136,7 @@ def _named(node: ast.expr) -> str:
 
 def _late(tree: ast.Module, ours: Collection[str]) -> Iterator[str]:
     """What a module brings in later: for phases, and by imports in functions."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "phase":
             yield from (name for name in map(_named, node.args) if name in ours)
         elif isinstance(node, (ast.Import, ast.ImportFrom)) and node not in tree.body:

@@ -17,9 +17,10 @@ from fargo import scopes
 from fargo.console import Failure
 from fargo.groups import asked_of_phases
 from fargo.meaning import Meanings, Module, Part, Thing
+from fargo.nodes import children, walk
 
 _SHORT = re.compile(r"_[0-9a-zA-Z]{1,2}|[a-zA-Z]\d{1,2}")  # as names.py makes them
-_FEW = 3  # uses of another group's thing that cost less as `module.name` than a name of one's own
+_FEW = 2  # uses of another group's thing that cost less as `module.name` than a name of one's own
 
 
 def link(
@@ -353,7 +354,7 @@ def _negative(value: int) -> ast.expr:
 def _known(trees: Iterable[ast.Module]) -> Iterator[str]:
     """What may mean a module's name without being one in this module."""
     for tree in trees:
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, ast.Attribute):
                 yield node.attr
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -378,9 +379,7 @@ def _is_still(node: ast.expr) -> bool:
     still = (ast.Constant, ast.Name, ast.Attribute, ast.Tuple, ast.List, ast.Dict, ast.UnaryOp, ast.BinOp, ast.Lambda)
     if isinstance(node, ast.Call):
         return getattr(node.func, "id", "") == "const"
-    return isinstance(node, still) and all(
-        _is_still(inner) for inner in ast.iter_child_nodes(node) if isinstance(inner, ast.expr)
-    )
+    return isinstance(node, still) and all(_is_still(inner) for inner in children(node) if isinstance(inner, ast.expr))
 
 
 def _numbered(name: str) -> Iterator[str]:
@@ -391,7 +390,7 @@ def _numbered(name: str) -> Iterator[str]:
 
 def _free(statements: Iterable[ast.stmt]) -> Iterator[str]:
     """Short names: those first that attributes have anyway, since a name costs memory once."""
-    attributes = {node.attr for each in statements for node in ast.walk(each) if isinstance(node, ast.Attribute)}
+    attributes = {node.attr for each in statements for node in walk(each) if isinstance(node, ast.Attribute)}
     yield from sorted(name for name in attributes if _SHORT.fullmatch(name))
     letters = string.digits + string.ascii_letters
     yield from ("_" + letter for letter in letters)

@@ -24,19 +24,21 @@ import string
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from fargo.nodes import children, walk
 from fargo.uses import FUNCTIONS, Scopes, constants, strings
 
 _PRIVATE = re.compile(r"_[a-zA-Z][a-zA-Z0-9_]*$")
 _SHORT = re.compile(r"_[0-9a-zA-Z]{1,2}$")
 _SPECIAL = re.compile(r"__\w+__$")
 _DIGITS = string.digits + string.ascii_letters
+LONGEST = 3  # letters of a short name
 _BUILTIN = frozenset(dir(builtins))
 # Public names that MicroPython's own objects have as well, and those of the chip's modules.
 _PLATFORM = """
 accept access active add append args array broken buffer bytecode bytes_sent cancel cert clear clock close
 closed code collect compression connect content context copy core coroutines count data decode decoder delete
-digest done dumps empty encode encoder Encoder encoding end error event expected extra failed feed fields file find
-float flush format full function get getvalue group handle host hostname index info install ioctl item items
+digest done dumps empty encode encoder Encoder encoding end error event expected extra failed feed fields file files
+find float flush format full function get getvalue group handle host hostname index info install ioctl item items
 join keys last level lines load log major map message method mode mount name new notify offset on open options
 outer pack partition path pending phase Pin platform post print_exception put random range read readable
 readblocks readinto readline reason register remove request requests reset reset_cause result run seed seek
@@ -92,14 +94,14 @@ def recall(trees: dict[str, ast.Module], mentioned: Collection[str] = ()) -> dic
 
 def keep_parameters(tree: ast.Module) -> None:
     """Have the functions of a module keep their parameters, in whatever module they will be."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, (*FUNCTIONS, ast.Lambda)):
             node.keeps_parameters = True  # type: ignore[union-attr]
 
 
 def public_names(tree: ast.Module) -> set[str]:
     """What a module names, but for what is private."""
-    return {name for node in ast.walk(tree) for name, _stored in _names(node) if not _PRIVATE.match(name)}
+    return {name for node in walk(tree) for name, _stored in _names(node) if not _PRIVATE.match(name)}
 
 
 def shorten_source(text: str) -> str:
@@ -109,7 +111,7 @@ def shorten_source(text: str) -> str:
     """
     tree = ast.parse(text)
     _place_numbers(tree)
-    keywords = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
+    keywords = {node.arg for node in walk(tree) if isinstance(node, ast.keyword)}
     _Names({"": tree}, public_names(tree), ()).shorten()
     _Parameters(tree, keywords, also_locals=True).rename()
     return ast.unparse(tree) + "\n"
@@ -136,7 +138,7 @@ def _place_numbers(tree: ast.Module) -> None:
 def mentions(text: str) -> set[str]:
     """Every name that the source `text` has, also as a string. Raises SyntaxError."""
     found = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in walk(ast.parse(text)):
         found |= {name for name, _stored in _names(node)}
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             found.add(node.value)
@@ -153,7 +155,7 @@ def mentions(text: str) -> set[str]:
 def imported(text: str) -> set[str]:
     """Every module that the source `text` may import, also by a string. Raises SyntaxError."""
     found = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -268,7 +270,7 @@ class _Names:
 
 def _nodes(trees: Mapping[str, ast.Module]) -> Iterator[ast.AST]:
     for tree in trees.values():
-        yield from ast.walk(tree)
+        yield from walk(tree)
 
 
 def _name_all_imports(trees: Mapping[str, ast.Module]) -> None:
@@ -289,7 +291,7 @@ def _name_few_imports(trees: Mapping[str, ast.Module]) -> None:
 
 def _errors(trees: Mapping[str, ast.Module]) -> set[str]:
     """The names of exceptions: a log has them."""
-    classes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    classes = [node for tree in trees.values() for node in walk(tree) if isinstance(node, ast.ClassDef)]
     found = {name for name in _BUILTIN if isinstance(getattr(builtins, name), type(Exception))}
     found = {name for name in found if issubclass(getattr(builtins, name), BaseException)}
     more = True
@@ -348,21 +350,21 @@ class _Parameters:
         for function in _outermost(self._tree):
             if hasattr(function, "keeps_parameters"):
                 continue
-            used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+            used = {node.id for node in walk(function) if isinstance(node, ast.Name)}
             short_ones = (name for name in series() if name not in used and name not in self._kept)
             short: dict[str, str] = {}
-            inner = [node for node in ast.walk(function) if isinstance(node, FUNCTIONS) and node is not function]
-            if any(isinstance(node, ast.ClassDef) for node in ast.walk(function)):
+            inner = [node for node in walk(function) if isinstance(node, FUNCTIONS) and node is not function]
+            if any(isinstance(node, ast.ClassDef) for node in walk(function)):
                 continue  # its names are an object's, and mean something else than the function's
-            for node in ast.walk(function):
+            for node in walk(function):
                 named = [node.name] if node in inner else []
                 for name in [*named, *(_parameters(node) if not self._all else _locals(node))]:
                     if name not in self._kept and name not in short:
                         short[name] = next(short_ones)
-            kept = {arg.arg for node in ast.walk(function) for arg in _others(node)}
+            kept = {arg.arg for node in walk(function) for arg in _others(node)}
             for node in inner:
                 node.name = short.get(node.name, node.name)
-            for node in ast.walk(function):
+            for node in walk(function):
                 self._apply(node, {old: new for old, new in short.items() if old not in kept})
 
     @staticmethod
@@ -379,7 +381,7 @@ class _Parameters:
 
 def _globals(tree: ast.Module) -> Iterator[str]:
     for node in tree.body:
-        for inner in ast.walk(node) if not isinstance(node, (*FUNCTIONS, ast.ClassDef)) else (node,):
+        for inner in walk(node) if not isinstance(node, (*FUNCTIONS, ast.ClassDef)) else (node,):
             if isinstance(inner, (*FUNCTIONS, ast.ClassDef)):
                 yield inner.name
             elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
@@ -389,7 +391,7 @@ def _globals(tree: ast.Module) -> Iterator[str]:
 
 
 def _outermost(node: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(node):
+    for child in children(node):
         if isinstance(child, (*FUNCTIONS, ast.Lambda)):
             yield child
         else:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from swupdate.faults import Fault
+from swupdate.install import envelope as sealed
 from swupdate.install import manifest as profile
 from swupdate.install.tables import CHUNK, ENTRY
 
@@ -76,7 +77,7 @@ def build(
     )
     path = out / f"{name}-{version}.suit"
     envelope = suit.envelope(data, [])
-    if len(envelope) + 3 * _SIGNATURE > profile.ENVELOPE_LIMIT:
+    if len(envelope) + 3 * _SIGNATURE > sealed.ENVELOPE_LIMIT:
         raise Failure("the envelope has no room for three signatures", "leave out some of --from", USAGE)
     replace(path, envelope)
     return path
@@ -139,7 +140,7 @@ def sign(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     """Add a signature to the envelope `path`. It is all that is needed: payloads may be elsewhere. Raises Failure."""
     data, digest, signatures = _opened(path)
     manifest = _manifest(data)  # what a device would not understand is not signed
-    if profile.digest(data) != digest[-32:]:
+    if sealed.digest(data) != digest[-32:]:
         raise Failure(f"{path} was changed after it was built", "build it again")
     if keys.kid(key.public_key()) in _signers(path, signatures):
         raise Failure(f"{path} is signed with this key already")
@@ -147,8 +148,8 @@ def sign(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     if len(signatures) >= most:
         raise Failure(f"{path} has {most} signatures already, which is the most")
     signed = suit.envelope(data, [*signatures, suit.sign(digest, key)])
-    if len(signed) > profile.ENVELOPE_LIMIT:
-        raise Failure(f"{path} would be larger than {profile.ENVELOPE_LIMIT} bytes")
+    if len(signed) > sealed.ENVELOPE_LIMIT:
+        raise Failure(f"{path} would be larger than {sealed.ENVELOPE_LIMIT} bytes")
     replace(path, signed)
 
 
@@ -171,7 +172,7 @@ def verify(path: Path, trusted: list[ec.EllipticCurvePublicKey], threshold: int 
     """
     report = Report(path)
     try:
-        data, digest, signatures = profile.split(_bytes(path))
+        data, digest, signatures = sealed.split(_bytes(path))
         manifest = profile.Manifest(data)
     except Fault as fault:
         report.problems.append(fault.text)
@@ -291,7 +292,7 @@ def show(path: Path) -> dict[str, Any]:
         "expires": manifest.expires,
         "vendor": manifest.components[0].vendor.hex(),
         "class": manifest.components[0].kind.hex(),
-        "digest": profile.digest(data).hex(),
+        "digest": sealed.digest(data).hex(),
         "signed_by": [kid.hex() for kid in _signers(path, signatures)],
         "components": [
             {
@@ -335,7 +336,7 @@ def label(envelope: bytes) -> bytes:
         "v": 1,
         "seq": manifest.seq,
         "version": manifest.version,
-        "manifest": profile.digest(data),
+        "manifest": sealed.digest(data),
         "built": manifest.built,
     }
     for half in ("fw", "app"):

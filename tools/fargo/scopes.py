@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from fargo.console import Failure
+from fargo.nodes import children, walk
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -134,9 +135,9 @@ class _Visitor:
         elif isinstance(node, ast.ExceptHandler):
             if node.name:
                 self._note(scope, node, "name")
-            self._all(ast.iter_child_nodes(node), scope)
+            self._all(children(node), scope)
         else:
-            self._all(ast.iter_child_nodes(node), scope)
+            self._all(children(node), scope)
 
     def _all(self, nodes: Iterable[ast.AST | None], scope: _Scope) -> None:
         for node in nodes:
@@ -174,9 +175,9 @@ def _own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
         if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             todo += node.decorator_list
         elif isinstance(node, _COMPREHENSIONS):
-            todo += [each for each in ast.walk(node) if isinstance(each, ast.NamedExpr)]  # of the function around it
+            todo += [each for each in walk(node) if isinstance(each, ast.NamedExpr)]  # of the function around it
         elif not isinstance(node, (ast.Lambda, ast.Name, ast.Constant)):
-            todo += ast.iter_child_nodes(node)
+            todo += children(node)
 
 
 def _bound(node: ast.AST) -> Iterator[str]:

@@ -10,11 +10,14 @@ from typing import Any
 # Phases on a device; here they stay, for another thread may be using them.
 import coap.transfer  # noqa: F401
 import crypto.chain  # noqa: F401
+import crypto.ecdh  # noqa: F401
 import crypto.ecdsa  # noqa: F401
 import crypto.p256  # noqa: F401
+import crypto.reading  # noqa: F401
 import crypto.verify  # noqa: F401
 import dtls.certificates  # noqa: F401
 import dtls.client  # noqa: F401
+import dtls.inbox  # noqa: F401
 import dtls.server  # noqa: F401
 import port.group  # noqa: F401
 from crypto import certificate, pem, x509

@@ -359,7 +359,7 @@ class Server:
         self._counted("coaps", path, requests=1)
         if number == 0:
             self._served(Served("coaps", str(request.peer.address[0]), "GET", request.path, "2.05"))
-            if (_ETAG, etag) in [(number, bytes(value)) for number, value in request.options]:
+            if request.etag == etag:
                 return CoapResponse(0x43, options=[(_ETAG, etag)])
         payload = item.read(offset, length)
         more = offset + len(payload) < item.size

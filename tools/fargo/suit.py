@@ -10,6 +10,7 @@ from cbor.decoder import Tag, decode
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from swupdate.install import envelope as sealed
 from swupdate.install import manifest as profile
 
 from fargo import keys
@@ -96,7 +97,7 @@ def manifest(
 
 def envelope(data: bytes, signatures: list[bytes]) -> bytes:
     """The envelope of the manifest `data`; `signatures` are encoded COSE_Sign1 structures."""
-    blocks = [_digest(profile.digest(data)), *signatures]
+    blocks = [_digest(sealed.digest(data)), *signatures]
     return cbor.dumps(Tag(107, Pairs([(2, cbor.dumps(blocks, LIMIT)), (3, data)])), LIMIT)
 
 
@@ -126,4 +127,4 @@ def sign(digest: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def signers(signatures: list[bytes]) -> list[bytes]:
     """The kid of each signature, which is not verified. Raises swupdate's Fault."""
-    return [profile.signature(block)[0] for block in signatures]
+    return [sealed.signature(block)[0] for block in signatures]

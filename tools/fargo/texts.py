@@ -2,7 +2,8 @@
 
 A text of up to ten letters in code becomes a name as soon as the code is loaded, and stays when the code goes. In a tuple of
 constants it is an object that goes, too. So a module that is not resident gets such a tuple, and takes its texts from there;
-but for those that something else makes names of anyway.
+but for those that something else makes names of anyway. One letter costs less as a name, and becomes one wherever a text is
+read letter by letter.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import builtins
 from collections.abc import Collection, Iterator, Mapping
 
 from fargo.names import series
+from fargo.nodes import children, walk
 from fargo.uses import Scopes
 
 _MOST = 10  # letters: MICROPY_ALLOC_PARSE_INTERN_STRING_LEN
@@ -38,7 +40,7 @@ def _closure(trees: Mapping[str, ast.Module], entries: Collection[str]) -> set[s
         if module in found:
             continue
         found.add(module)
-        for node in ast.walk(trees[module]):
+        for node in walk(trees[module]):
             if isinstance(node, ast.Import):
                 todo += [alias.name for alias in node.names if alias.name in trees]
             elif isinstance(node, ast.ImportFrom):
@@ -53,7 +55,7 @@ def _named(trees: Mapping[str, ast.Module]) -> Iterator[str]:
         yield use.name
     for module, tree in trees.items():
         yield from module.split(".")
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, ast.Attribute):
                 yield node.attr
             elif isinstance(node, (ast.arg, ast.keyword)):
@@ -67,12 +69,12 @@ def _named(trees: Mapping[str, ast.Module]) -> Iterator[str]:
 def _texts(node: ast.AST) -> Iterator[ast.Constant]:
     """The texts that become names. Others are objects already, or not in the code at all."""
     if isinstance(node, ast.Constant):
-        if isinstance(node.value, str) and 0 < len(node.value) <= _MOST:
+        if isinstance(node.value, str) and 1 < len(node.value) <= _MOST:
             yield node
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) or _is_object(node):
         return
     else:
-        for child in ast.iter_child_nodes(node):
+        for child in children(node):
             yield from _texts(child)
 
 
@@ -83,13 +85,13 @@ def _is_object(node: ast.AST) -> bool:
 
 def _move(tree: ast.Module, held: Collection[str], mentioned: Collection[str]) -> None:
     said = {id(node): str(node.value) for node in _texts(tree) if node.value not in held}
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.JoinedStr) or getattr(getattr(node, "func", None), "id", "") in ("phase", "const"):
-            for inner in ast.walk(node):  # what a phase is given is a module's name
+            for inner in walk(node):  # what a phase is given is a module's name
                 said.pop(id(inner), None)
     if not said:
         return
-    used = {getattr(node, field, None) for node in ast.walk(tree) for field in ("id", "arg", "name", "asname")}
+    used = {getattr(node, field, None) for node in walk(tree) for field in ("id", "arg", "name", "asname")}
     name = next(name for name in series() if name not in used and name not in mentioned)
     texts = sorted(set(said.values()))
     _Mover(name, {node: texts.index(text) for node, text in said.items()}).visit(tree)

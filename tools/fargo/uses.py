@@ -11,6 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from fargo.nodes import children, walk
+
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _STATIC = {"staticmethod", "classmethod"}
@@ -94,7 +96,7 @@ def constants(tree: ast.Module) -> set[str]:
 
 def strings(node: ast.AST) -> set[str]:
     """All texts in a node."""
-    return {one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+    return {one.value for one in walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
 
 
 class _Function:
@@ -151,7 +153,7 @@ class _Walk:
             self._children(node)
 
     def _children(self, node: ast.AST) -> None:
-        for child in ast.iter_child_nodes(node):
+        for child in children(node):
             self._visit(child)
 
     def _add(self, node: ast.AST, field: str, name: str, module: str | None) -> None:
@@ -226,9 +228,7 @@ class _Walk:
         before = self._self
         if self._class is not None:
             first = args.args[0].arg if args.args else ""
-            again = any(
-                n.id == first and isinstance(n.ctx, ast.Store) for n in ast.walk(node) if isinstance(n, ast.Name)
-            )
+            again = any(n.id == first and isinstance(n.ctx, ast.Store) for n in walk(node) if isinstance(n, ast.Name))
             static = {getattr(one, "id", "") for one in getattr(node, "decorator_list", ())} & _STATIC
             self._self = None if again or static or self._functions else (first, self._class)
         elif not self._functions:
@@ -324,9 +324,9 @@ def _own(node: ast.AST) -> Iterator[ast.AST]:
             todo += one.bases + one.decorator_list
         elif isinstance(one, _COMPREHENSIONS):
             # `:=` in it binds here.
-            todo += [n for n in ast.walk(one) if isinstance(n, ast.NamedExpr)]
+            todo += [n for n in walk(one) if isinstance(n, ast.NamedExpr)]
         else:
-            todo += ast.iter_child_nodes(one)
+            todo += children(one)
 
 
 def _parts(node: ast.AST) -> list[ast.AST]:
@@ -335,7 +335,7 @@ def _parts(node: ast.AST) -> list[ast.AST]:
         return [node.args, *body]
     if isinstance(node, (ast.ClassDef, ast.Module)):
         return list(node.body)
-    return list(ast.iter_child_nodes(node))
+    return list(children(node))
 
 
 def _bindings(node: ast.AST) -> Iterator[str]:
@@ -355,7 +355,7 @@ def _bindings(node: ast.AST) -> Iterator[str]:
 
 def _declared(node: ast.AST) -> set[str]:
     """What functions say is global."""
-    return {name for one in ast.walk(node) if isinstance(one, ast.Global) for name in one.names}
+    return {name for one in walk(node) if isinstance(one, ast.Global) for name in one.names}
 
 
 def _origins(tree: ast.Module) -> Iterator[tuple[str, str, str]]:

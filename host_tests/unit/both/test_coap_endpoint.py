@@ -1,12 +1,17 @@
 """The message layer and requests: RFC 7252 sections 4, 5 and 8."""
 
 import asyncio
+import sys
 
+from check import raises
+from coap import endpoint
 from coap.endpoint import Endpoint
 from coap.exchange import Exchange
 from coap.message import Refused, Response
+from coap.udp import UdpTransport
 from coap_rig import ACK, CON, NON, RST, Recorder, datagram
-from port import ticks_diff, ticks_ms
+from dtls.transport import DtlsTransport
+from port import sleep_ms, ticks_diff, ticks_ms
 
 
 class Server:
@@ -35,6 +40,9 @@ class Server:
             return Response(0x45, b"", options=[(65000, bytes(2000))])
         return Response(0x45, b"\xa0", 10000)
 
+    def fail(self, *_what):
+        raise MemoryError
+
     async def slow(self, what):
         await self.gate.wait()
         if what == "/slowcrash":
@@ -44,6 +52,114 @@ class Server:
     def get(self, path="", kind=CON, mid=1, token=b"t", code=1, options=(), payload=b"", multicast=False, peer="p"):
         options = [(11, part) for part in path.split("/") if part] + list(options)
         self.endpoint.receive(datagram(kind, code, mid, token, options, payload), peer, multicast)
+
+
+class Unreadable:
+    """What there is no memory to copy."""
+
+    def __bytes__(self):
+        raise MemoryError
+
+    def __iter__(self):
+        raise MemoryError
+
+
+class Grouped(Recorder):
+    """A transport with two multicast groups, where a test lets datagrams arrive: (socket, datagram)."""
+
+    groups = 2
+
+    def __init__(self):
+        super().__init__()
+        self.queues = [[], [], []]
+        self.closed = 0
+
+    async def receive(self, group=0):
+        while not self.queues[group]:
+            await sleep_ms(1)
+        return memoryview(self.queues[group].pop(0)), "p", group > 0
+
+    def close(self):
+        self.closed += 1
+
+
+async def test_tasks_of_groups_take_no_place_of_requests_and_end_with_the_endpoint():
+    server = Server(leisure=0)
+    wire = server.endpoint.transport = server.wire = Grouped()
+    task = asyncio.create_task(server.endpoint.run())
+    await sleep_ms(5)
+    for mid in range(8):
+        server.get("/slow", mid=mid)
+    assert not wire.sent, "all eight have a task"
+    server.get("/slow", mid=8)
+    assert wire.take().code == 0xA3
+    for group in (1, 2):
+        wire.queues[group].append(datagram(NON, 1, 20 + group, b"%d" % group, [(11, "x")]))
+    for _ in range(200):
+        if len(wire.sent) == 2:
+            break
+        await sleep_ms(5)
+    assert len(wire.sent) == 2 and not wire.closed
+    server.endpoint.close()
+    await task
+    await sleep_ms(5)
+    assert wire.closed
+
+
+async def test_an_endpoint_without_memory_is_closed_all_the_same():
+    try:
+        from micropython import heap_lock, heap_unlock
+    except ImportError:
+        heap_lock = heap_unlock = int
+    server = Server()
+    udp = UdpTransport("127.0.0.1", 0)
+    closed = []
+
+    class Secured(DtlsTransport):
+        def drop_all(self):
+            closed.append(1)
+            raise MemoryError
+
+    wire = Secured(udp, None)
+    endpoint = server.endpoint
+    endpoint.transport = wire
+    task = asyncio.create_task(endpoint.run())
+    await sleep_ms(5)
+    endpoint._sent[1] = endpoint  # so that there is something to look at
+    endpoint.done = None
+    heap_lock()
+    try:
+        endpoint.close()
+    except MemoryError:
+        pass
+    heap_unlock()
+    with raises(MemoryError):
+        await task
+    await sleep_ms(5)
+    assert closed and not udp._sockets and not endpoint._tasks
+    if sys.implementation.name != "micropython":
+        assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_group_that_is_heard_no_more_ends_the_endpoint():
+    """Whoever runs it sees to the rest: on the device that is a restart."""
+    server = Server()
+    wire = server.endpoint.transport = Grouped()
+    task = asyncio.create_task(server.endpoint.run())
+    await sleep_ms(5)
+    real = endpoint.print_exception
+    endpoint.print_exception = server.fail
+    try:
+        wire.queues[2].append(None)  # no datagram: an error, and then not even memory to say so
+        for _ in range(100):
+            if task.done():
+                break
+            await sleep_ms(5)
+    finally:
+        endpoint.print_exception = real
+    await sleep_ms(5)
+    assert task.done() and wire.closed
+    server.endpoint.close()
 
 
 def test_piggy_backed_answer_with_the_options_of_ocf():
@@ -240,6 +356,78 @@ async def test_retransmission_doubles_and_ends():
     endpoint.close()
 
 
+async def test_what_there_is_no_memory_for_when_it_is_due_is_done_when_there_is():
+    server = Server(ack_timeout=20, max_retransmit=2)
+    endpoint = server.endpoint
+    over, tried = [], []
+
+    def heard(kind):
+        tried.append(kind)
+        if len(tried) < 3:
+            raise MemoryError
+        over.append(kind)
+
+    send, short = server.wire.send, []
+
+    def sent(data, peer):
+        short.append(data)
+        if len(short) in (2, 3):
+            raise MemoryError
+        send(data, peer)
+
+    server.wire.send = sent
+    mid = endpoint.next_mid()
+    endpoint.send_con("p", mid, datagram(CON, 1, mid), heard)
+    for _ in range(400):
+        if over:
+            break
+        await sleep_ms(5)
+    assert over == [None] and len(tried) == 3
+    assert len(server.wire.sent) == 3 and len(short) == 5, "what was not sent is no transmission"
+    assert not endpoint._sent and not endpoint._timers
+    server.wire.send = send
+    tried.clear()
+    endpoint.send_con("p", 9, datagram(CON, 1, 9), heard)
+    for _ in range(2):
+        with raises(MemoryError):
+            endpoint.receive(datagram(ACK, 0, 9), "p")
+        assert len(over) == 1
+    endpoint.receive(datagram(ACK, 0, 9), "p")  # to another transmission
+    assert over == [None, ACK] and not endpoint._sent
+    endpoint.close()
+
+
+async def test_what_cannot_be_noted_for_want_of_memory_leaves_nothing():
+    class Full(dict):
+        def __setitem__(self, key, value):
+            raise MemoryError
+
+    server = Server(leisure=0, ack_timeout=20)
+    endpoint = server.endpoint
+    endpoint._sent = Full()
+    over = []
+    with raises(MemoryError):
+        endpoint.send_con("p", 5, datagram(CON, 1, 5), over.append)
+    endpoint._sent = {}
+    with raises(MemoryError):
+        endpoint.send_con("p", 6, Unreadable(), over.append)
+    after, endpoint.after = endpoint.after, server.fail
+    for n in range(9):
+        with raises(MemoryError):
+            server.get("/x", NON, n + 1, b"%d" % n, multicast=True)
+    endpoint.after = after
+    for _ in range(2):
+        await sleep_ms(150)
+    assert not server.wire.sent and not endpoint._sent and not endpoint._timers and not over
+    server.get("/x", NON, 30, multicast=True)  # requests to the group are still answered
+    for _ in range(60):
+        if server.wire.sent:
+            break
+        await sleep_ms(5)
+    assert server.wire.take().code == 0x45
+    endpoint.close()
+
+
 async def test_acknowledgement_must_come_from_the_peer():
     server = Server(ack_timeout=1000)
     endpoint = server.endpoint
@@ -327,7 +515,7 @@ async def test_any_bytes_are_survived():
 async def test_settings_are_checked():
     try:
         Endpoint(Recorder(), None, acktimeout=1)
-    except TypeError:
+    except AttributeError:
         return
     raise AssertionError("a setting that does not exist was taken")
 

@@ -3,10 +3,12 @@
 import asyncio
 
 from check import raises
+from coap import seldom
 from coap.client import Timeout, TransferError
-from coap.download import Download, Failed
+from coap.download import Download
 from coap.endpoint import Endpoint
 from coap.message import Refused, Response, parse
+from coap.seldom import Failed
 from port import sleep_ms, ticks_add, ticks_diff, ticks_ms, wait_for
 
 
@@ -337,6 +339,49 @@ async def test_object_changes_under_way():
         assert await download.start(0, 100) is None
 
 
+async def test_the_size_of_an_earlier_object_is_not_that_of_a_new_one():
+    server = Server(body(3_000))
+    async with Rig(server) as download:
+        await download.start(0, 3_000)
+        assert await take(download, 3_000) == server.body
+        server.body, server.etag = body(9_000), b"two"
+        assert await download.start(0, 9_000) == b"two"
+        assert download.size == 9_000 and await take(download, 9_000) == server.body
+        server.etag = None
+        await download.start()
+        server.body = body(2_000)
+        await download.start()
+        assert download.size == 2_000 and await take(download, 2_000) == server.body
+
+
+async def test_a_request_that_there_is_no_memory_to_note_leaves_nothing():
+    class Full(dict):
+        """Has no room for one more entry after so many."""
+
+        left = 0
+
+        def __setitem__(self, key, value):
+            self.left -= 1
+            if self.left < 0:
+                raise MemoryError
+            super().__setitem__(key, value)
+
+    for name in ("tokens", "_sent"):
+        for left in range(4):
+            server = Server(body(10_000))
+            rig = Rig(server)
+            full = Full()
+            full.left = left
+            setattr(rig.client, name, full)
+            async with rig as download:
+                with raises(MemoryError):
+                    await download.start()
+                    await wait_for(take(download, 10_000), 5)
+                await sleep_ms(10)  # what was sent before is answered
+                download.close()
+                assert not rig.client._sent and not rig.client.tokens, (name, left)
+
+
 async def test_error_answer_carries_its_code():
     async with Rig(Server(b""), path="/other") as download:
         with raises(Failed, "4.04 no such file") as caught:
@@ -384,6 +429,26 @@ async def test_answers_that_are_not_the_block_asked_for():
         async with Rig(server) as download:
             with raises(TransferError):
                 await download.start()
+
+
+async def test_blocks_become_smaller_where_there_is_no_memory_for_what_comes():
+    """As if a datagram of more than 700 bytes found no piece of memory from the 20th on, and whoever looks sees that."""
+    server = Server(body(40_000))
+    room = seldom.room
+    looked = []
+
+    def small(szx, slots):
+        looked.append(szx)
+        return (6, slots) if len(looked) < 3 else (5, 2)
+
+    seldom.room = small
+    try:
+        async with Rig(server, lambda number, data: None if number > 40 and len(data) > 700 else 1) as download:
+            await download.start()
+            assert await wait_for(take(download, 40_000, 4096), 10) == server.body
+    finally:
+        seldom.room = room
+    assert looked == [6, 6, 6], looked
 
 
 async def test_small_answer_without_blocks():

@@ -367,7 +367,7 @@ async def test_the_reserve_is_not_lent_to_a_handshake_that_there_is_no_memory_fo
         cookie = await cookie_for(world)
         server, code = world.server.transport, world.server.transport._cookie
         kept = code.phase
-        lent = reserve._lent
+        lent = reserve.lent
 
         class Loaded(kept):
             def __enter__(self):
@@ -381,7 +381,7 @@ async def test_the_reserve_is_not_lent_to_a_handshake_that_there_is_no_memory_fo
             for code.phase in (Loaded, none):
                 with raises(MemoryError):
                     code.take(server, hello(body), ME)
-                assert reserve._lent == lent and server.code is None
+                assert reserve.lent == lent and server.code is None
         finally:
             code.phase = kept
         assert len(await ask(world, body)) == 1, "the next one is answered"

@@ -4,6 +4,7 @@ from asyncio import CancelledError, create_task
 
 import dtls.handshake
 from check import raises
+from dtls import cookie
 from dtls.alert import Alert
 from dtls_forger import Forger, fragment, record
 from dtls_rig import (
@@ -22,7 +23,7 @@ from dtls_rig import (
     simulated,
     since,
 )
-from port import heap_used, sleep_ms
+from port import heap_used, phase, reserve, sleep_ms
 
 
 def by_key():
@@ -175,6 +176,39 @@ async def test_failed_handshakes_leave_no_tasks_and_no_memory():
 
 
 @simulated
+async def test_handshakes_that_there_is_no_memory_for_begin_when_there_is():
+    """Also while this side is a client itself, so that there is a handshake already."""
+    async with World() as world:
+        own = create_task(world.server.connect(("nobody", 1), 2000))
+        await settle()
+        assert world.server.handshakes == 1
+        lent, reserve.size = reserve.lent, 256
+        reserve.take()
+        tried = []
+
+        class Short(phase):
+            def __enter__(self):
+                tried.append(reserve.lent)
+                if len(tried) == 1:
+                    raise MemoryError
+                return super().__enter__()
+
+        cookie.phase = Short
+        try:
+            client = Peer(world.network, ("c", 1), by_key())
+            assert await exchange(client, await client.connect(), world.server)
+            assert tried == [lent + 1] * 2
+            with raises(OSError):
+                await own
+            await sleep_ms(1000)
+            assert reserve.lent == lent and world.server.transport.code is None
+        finally:
+            cookie.phase = phase
+            reserve.size = 0
+            reserve.let_go()
+
+
+@simulated
 async def test_an_error_of_this_sides_ends_only_its_handshake():
     async with World() as world:
         printed = []
@@ -196,5 +230,33 @@ async def test_an_error_of_this_sides_ends_only_its_handshake():
                 await client.connect(timeout_ms=2000)
             assert world.server.handshakes == 0 and len(printed) == 1
             del world.server.credentials.psk
+
+            def no_words(error):
+                raise MemoryError
+
+            dtls.handshake.print_exception = no_words
+            world.server.credentials.psk = lambda identity: 1 // 0
+            with raises(OSError):
+                await client.connect(timeout_ms=2000)
+            assert world.server.handshakes == 0
+            del world.server.credentials.psk
         finally:
             dtls.handshake.print_exception = real
+
+
+@simulated
+async def test_what_is_closed_in_a_handshake_lends_nothing_any_more():
+    lent = reserve.lent
+    network = Network()
+    server = Peer(network, SERVER, by_key(), True)
+    client = Peer(network, ("c", 1), by_key())
+    network.rule = lambda source, target, data: [] if data[13] == CLIENT_KEY else [data]
+    task = create_task(client.connect(timeout_ms=1000))
+    await settle()
+    assert reserve.lent == lent + 1
+    server.close()
+    assert reserve.lent == lent
+    with raises(OSError):
+        await task
+    client.close()
+    await settle()

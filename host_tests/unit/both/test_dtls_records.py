@@ -3,7 +3,7 @@
 from asyncio import create_task
 
 import dtls.record
-from crypto import hmac
+from crypto import hashed
 from dtls_forger import ForgedServer, Forger, fragment, record
 from dtls_rig import (
     ALERT,
@@ -105,7 +105,7 @@ def cbc_record(attack, plain):
 
 def mac(attack, number, data):
     pseudo = bytes((0, 1)) + number.to_bytes(6, "big") + b"\x17\xfe\xfd" + len(data).to_bytes(2, "big")
-    return hmac(attack.forger.session.write._mac, pseudo, data)
+    return hashed(attack.forger.session.write._mac, pseudo, data)
 
 
 class Counting:
@@ -115,10 +115,10 @@ class Counting:
         self.key, self.log = key, log
 
     def __enter__(self):
-        self.real, dtls.record.hmac = dtls.record.hmac, self.of
+        self.real, dtls.record.hashed = dtls.record.hashed, self.of
 
     def __exit__(self, *_exc):
-        dtls.record.hmac = self.real
+        dtls.record.hashed = self.real
 
     def of(self, key, *parts):
         if key == self.key:

@@ -1,6 +1,6 @@
 """The life of sessions: begun anew, closed, given up, refused; the places for handshakes."""
 
-from asyncio import create_task, gather
+from asyncio import CancelledError, create_task, gather
 
 from check import raises
 from dtls.alert import Alert
@@ -59,6 +59,25 @@ async def test_a_fresh_hello_leaves_the_old_session_until_the_new_one_is_complet
         found = await exchange(client, new, world.server)
         assert found is not other and world.server.transport.sessions[client.address] is found
         assert world.server.credentials.log[-2:] == [("opened", found), ("closed", other)]
+
+
+@simulated
+async def test_who_gives_up_at_the_last_moment_has_no_session():
+    """One that nobody was given would be taken for one that somebody has judged."""
+    async with World() as world:
+        client = Peer(world.network, ("client", 1), by_key())
+        task = create_task(client.connect())
+
+        def opened(_session):
+            task.cancel()
+
+        client.credentials.opened = opened
+        found = []
+        try:
+            found.append(await task)  # CPython's wait_for prefers what it has
+        except CancelledError:
+            pass
+        assert list(client.transport.sessions.values()) == found
 
 
 @simulated

@@ -2,7 +2,7 @@
 
 from check import raises
 from swupdate.faults import Fault
-from swupdate.install.request import Head
+from swupdate.install.head import Head
 
 
 def head(*lines, first=b"HTTP/1.1 200 OK"):

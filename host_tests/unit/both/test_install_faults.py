@@ -7,6 +7,7 @@ from recipe import SECTOR, Recipe, payload, sha
 from swupdate import arming
 from swupdate.faults import Fault
 from swupdate.install import obtain
+from swupdate.install.chunks import Chunks
 from swupdate.install.first import pack_label
 from swupdate.install.writer import SlotWriter
 
@@ -53,6 +54,26 @@ async def test_tampered_chunk_is_never_written():
             rig.server.files[name] = data  # it is right again
             await obtain.obtain(rig, rig.progress)
             assert rig.holds(FW, APP)
+
+
+def test_a_table_is_closed_also_where_there_is_no_memory():
+    rig = Rig(full())
+    rig.store.files["chunks.app"] = bytes(64)
+    offer, part = obtain.Offer(), obtain.Part()
+    offer.clean, part.half, part.size, part.missing = True, "app", len(APP), bytearray(4)
+    try:
+        from micropython import heap_lock, heap_unlock
+    except ImportError:
+        heap_lock = heap_unlock = int
+    error = MemoryError()
+    with raises(MemoryError):
+        try:
+            with Chunks(rig, offer, part, None):
+                heap_lock()
+                raise error
+        finally:
+            heap_unlock()
+    assert not rig.store.opened
 
 
 async def test_tampered_table():

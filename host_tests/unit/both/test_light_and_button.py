@@ -1,11 +1,13 @@
-"""What people see and press: `firmware.light`, `firmware.button`; and what a log's line is."""
+"""What people see and press: `firmware.light`, `firmware.button`; what a log's line is; a trial that cannot begin."""
 
 import asyncio
 import sys
 
 from check import raises
+from port import reserve
 
 from firmware import button, light
+from firmware import node as node_module
 from firmware.node import Node
 
 
@@ -125,6 +127,55 @@ def test_patterns():
     assert len(set(light.PATTERNS.values())) == 5
     for pattern in light.PATTERNS.values():
         assert len(pattern) % 2 == 0 and sum(pattern) <= 30, "what is new shows within three seconds"
+
+
+class Unloadable:
+    """Stands for `firmware.trying` where there is no memory for it."""
+
+    @staticmethod
+    async def run(node):
+        raise MemoryError
+
+
+async def test_a_trial_that_cannot_be_had_is_over():
+    """Nobody would confirm that version or go back, and an update is refused as long."""
+    restarts = []
+    before = sys.modules.get("firmware.trying")
+    sys.modules["firmware.trying"] = Unloadable
+    try:
+        await Node.try_out(Thing(reboot=lambda: restarts.append(1)))
+    finally:
+        sys.modules.pop("firmware.trying")
+        if before:
+            sys.modules["firmware.trying"] = before
+    assert restarts == [1]
+
+
+async def test_a_radio_without_memory_restarts_the_device_as_soon_as_the_reserve_is_not_lent():
+    """While it is, whoever has it fails first: every wait of a fetch has an end."""
+    fed = []
+    device = Thing(watchdog=Thing(feed=lambda: fed.append(reserve.lent)), log=lambda level, text: None, dtls=None)
+
+    async def turn(_ms):
+        turns.append(1)
+        if len(turns) == 20:
+            reserve.__exit__()
+        if len(turns) == 100:
+            raise Over
+
+    turns = []
+    lent, before = reserve.lent, node_module.sleep_ms
+    node_module.sleep_ms = turn
+    reserve.size, reserve.deaf = 512, lambda: True
+    reserve.__enter__()
+    try:
+        with raises(Over):
+            await Node.feed(device)
+    finally:
+        node_module.sleep_ms = before
+        del reserve.deaf
+        reserve.size, reserve.lent = 0, lent
+    assert fed == [lent + 1] * 20
 
 
 class Screen:

@@ -5,7 +5,8 @@ from cbor.decoder import Tag
 from check import raises
 from recipe import KIDS, KIND, SECTOR, VENDOR, Recipe, dumps, envelope, payload, sha, sign1, suit_digest, table
 from swupdate.faults import Fault
-from swupdate.install.manifest import Manifest, digest, split, windows
+from swupdate.install.envelope import digest, split
+from swupdate.install.manifest import Manifest, windows
 
 APP = payload("app", SECTOR + 7, 5)
 FW = payload("fw", 2 * SECTOR, 6)

@@ -3,7 +3,8 @@
 from cbor import EncodeError, dumps
 from check import raises
 from coap.endpoint import Endpoint
-from coap.message import Refused, Request
+from coap.message import Refused
+from coap_request import Request
 from ocf import Property, Resource, core
 from ocf.device import Device
 from ocf_rig import Ears, MemoryStore, Open, ask, get, post

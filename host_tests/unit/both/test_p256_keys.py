@@ -3,9 +3,11 @@
 import hashlib
 
 from check import Turns, raises, unhex
-from crypto import p256
+from crypto import ecdh, p256
+from crypto.curve import N, P
+from crypto.ecdh import agree, agree_async
 from crypto.ecdsa import nonces, sign, sign_async
-from crypto.p256 import N, P, agree, agree_async, key_pair, key_pair_async
+from crypto.p256 import key_pair, key_pair_async
 from crypto.verify import verify
 
 # NIST CAVP, ECC CDH primitive, P-256, counts 0 to 2; last, RFC 5903 section 8.1: (private, public, peer's, secret)
@@ -179,12 +181,12 @@ def test_the_steps_of_a_signature_do_not_tell_its_nonce():
             point = p256.last(p256.times_g(factor))
         finally:
             p256.add, p256.double = real
-        assert p256.affine(point) == p256.affine(p256.last(p256.times(factor, p256.G))), factor
+        assert p256.affine(point) == p256.affine(p256.last(ecdh.times(factor, p256.G))), factor
         counts.add((len(done), sum(done)))
     assert len(counts) == 1, counts
     # Where the same point is added, or its negative: right, if not alike.
     for factor in (1 << 64, N - (1 << 64), N - (1 << 65)):
-        assert p256.affine(p256.last(p256.times_g(factor))) == p256.affine(p256.last(p256.times(factor, p256.G)))
+        assert p256.affine(p256.last(p256.times_g(factor))) == p256.affine(p256.last(ecdh.times(factor, p256.G)))
 
 
 def test_signatures_of_rfc_6979():

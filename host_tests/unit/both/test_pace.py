@@ -5,7 +5,8 @@ import asyncio
 from check import raises
 from coap.endpoint import Endpoint
 from coap.message import Response
-from port import sleep_ms
+from coap.udp import UdpTransport
+from port import sleep_ms, urandom, wait_for
 from swupdate.faults import Fault
 from swupdate.install import pace
 from test_download import Network, Server, body
@@ -178,6 +179,7 @@ async def test_blocks_for_ever():
         del asked[:]
         assert len(await source.get("/a/b", 4096)) == 3072 and max(asked) == 2  # what it is, the signature will say
         del asked[:]
+        sizes[0] = 8000  # enough for what is asked for, by the first answer
         await source.start("/a/b", 1024, 10_240)
         await source.readinto(memoryview(bytearray(10_240)))
         await sleep_ms(20)
@@ -220,3 +222,28 @@ async def test_a_file_that_ends_too_early():
         with raises(Fault) as caught:
             await source.readinto(memoryview(bytearray(4096)))
         assert caught.value.result() in (4, 400)
+
+
+async def test_larger_blocks_after_smaller_ones():
+    """Datagrams are received into no larger pieces than the blocks of an object need: the next one's may be larger."""
+    small, large = Server(body(1_000), szx=4), Server(body(5_000))
+    port = 20000 + int.from_bytes(urandom(2), "big") // 4  # others test here at the same time
+    transport = UdpTransport("127.0.0.1", port)
+    server = Endpoint(transport, lambda request: (large if request.query else small).handle(request))
+    task = asyncio.create_task(server.run())
+    source = CoapSource("coap://127.0.0.1:%d/a/b" % port, Resolver(), UdpTransport("127.0.0.1", 0), Limits)
+    try:
+        data = memoryview(bytearray(5_000))
+        await source.start("/a/b", 0, 1_000)
+        await source.readinto(data[:1_000])
+        assert bytes(data[:1_000]) == small.body
+        await wait_for(source.start("/a/b?large", 0, 5_000), 5)
+        await source.readinto(data)
+        assert bytes(data) == large.body
+    finally:
+        await source.close()
+        server.close()
+        try:
+            await task
+        except asyncio.CancelledError:
+            pass

@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from check import raises
-from port import const, phase, readable, ticks_add, ticks_diff, urandom, wait_for
+from port import const, phase, readable, spent, ticks_add, ticks_diff, urandom, wait_for
 from port.peer import host_port
 from port.sockets import address, udp_socket
 
@@ -45,6 +45,26 @@ def test_phases_of_two_tasks_may_overlap():
     assert "phased.inner" not in sys.modules
 
 
+def test_what_is_spent_is_emptied_when_its_phase_is_left():
+    with phase("phased.inner") as inner:
+        spent(inner)
+        assert inner.__dict__["__name__"] == "phased.inner"  # not before
+    assert not inner.__dict__
+    with phase("phased.inner") as again:
+        assert again is not inner and again.__dict__
+    assert again.__dict__, "what may outlive its phase is left alone"
+
+
+def test_what_another_phase_holds_is_not_emptied():
+    outer = phase("phased.inner")
+    held = outer.__enter__()
+    with phase("phased.inner") as inner:
+        spent(inner)
+    assert held.__dict__
+    outer.__exit__()
+    assert not held.__dict__
+
+
 async def test_datagram_goes_round():
     here = udp_socket("127.0.0.1", 0)
     port = 20000 + int.from_bytes(urandom(2), "big") // 4  # others test here at the same time
@@ -55,6 +75,31 @@ async def test_datagram_goes_round():
     assert data == b"hello" and host_port(peer)[0] == "127.0.0.1"
     here.close()
     there.close()
+
+
+async def test_a_socket_that_there_was_no_memory_to_wait_for_can_be_waited_for_later():
+    if sys.implementation.name != "micropython":
+        return
+    here = udp_socket("127.0.0.1", 0)
+
+    class Poller:
+        def register(self, *what):
+            queue.poller = real
+            raise MemoryError
+
+        def unregister(self, sock):
+            real.unregister(sock)
+
+    queue = asyncio.core._io_queue
+    real, queue.poller = queue.poller, Poller()
+    with raises(MemoryError):
+        try:
+            await readable(here)
+        finally:
+            queue.poller = real
+    with raises(asyncio.TimeoutError):
+        await wait_for(readable(here), 0.02)
+    here.close()
 
 
 async def test_waiting_ends_by_result_or_by_time():

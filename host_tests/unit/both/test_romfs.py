@@ -264,3 +264,18 @@ def test_a_second_lookup_in_a_directory_does_not_look_for_it_again():
     with raises(OSError):
         fs.stat("/a/f.py")
     assert fs.stat("/a/x")[6] == 0 and fs.stat("/a/b/./f.py")[6] == 1
+
+
+def test_a_file_that_was_chosen_stands_at_one_path_for_all():
+    fs = RomFS(Device(image(file(b"_a.mpy", b"first"), file(b"_b.mpy", b"second"), file(b"main.mpy", b"x"))))
+    with raises(OSError):
+        fs.open("/~.mpy", "rb")
+    for name, content in (("_a.mpy", b"first"), ("_b.mpy", b"second")):
+        fs.choose(name)
+        assert fs.stat("/~.mpy")[0] == 0x8000 and fs.stat("/~.mpy")[6] == len(content)
+        assert fs.open("/~.mpy", "rb").read() == content
+    with raises(OSError):
+        fs.choose("_c.mpy")
+    assert fs.open("/~.mpy", "rb").read() == b"second"
+    assert "~.mpy" not in [entry[0] for entry in fs.ilistdir("/")]
+    assert fs.open("/_a.mpy", "rb").read() == b"first"

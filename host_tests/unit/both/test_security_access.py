@@ -2,7 +2,7 @@
 
 import security_rig
 from coap.endpoint import Endpoint
-from coap.message import Request
+from coap_request import Request
 from coap_rig import CON, Recorder, datagram
 from dtls.record import Session
 from ocf.pstat import RESET, RFNOP, RFOTM, RFPRO, SRESET

@@ -3,7 +3,8 @@
 from binascii import b2a_base64
 
 from cbor import dumps
-from coap.message import Refused, Request
+from coap.message import Refused
+from coap_request import Request
 from crypto import prf
 from ocf.pstat import NIL, RFNOP, RFPRO
 from ocf.uuids import raw

@@ -171,6 +171,15 @@ def sessions():
     return rig, owner, other
 
 
+def test_only_the_onboarding_connection_keeps_what_a_key_is_derived_from():
+    rig = Rig()
+    assert rig.ask(None, POST, DOXM, {"oxmsel": 0}) == (CHANGED, None)
+    kept = rig.open(suite=0xFF00)
+    assert (len(kept.master), len(kept.randoms)) == (48, 64)
+    _, a, _b = sessions()
+    assert (a.master, len(a.randoms)) == (b"", 32)
+
+
 def test_a_session_ends_when_its_credential_is_deleted():
     rig, owner, other = sessions()
     number = rig.security.creds[1]["id"]

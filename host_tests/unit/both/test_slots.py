@@ -88,7 +88,7 @@ def test_states_as_otadata_has_them():
     for state in (NEW, PENDING, VALID, ABORTED, UNDEFINED):
         chip.otadata.write(0, 1, state)
         assert slots.state("ota_0") == state and slots.state("ota_1") is None
-        assert slots.confirmed is (state not in (NEW, PENDING))
+        assert Slots(Board()).confirmed is (state not in (NEW, PENDING))
     chip.otadata.write(1, 2, PENDING)
     assert slots.state("ota_1") == PENDING and slots.confirmed
     chip.otadata.write(1, 3, NEW)
@@ -104,8 +104,8 @@ def test_a_confirmation_that_the_flash_lost_is_none():
     chip.fill("ota_1")
     chip.otadata.write(0, 1, VALID)
     chip.otadata.write(1, 2, PENDING)
-    slots = Slots(Board())
     for what, times in (("program", 2), ("erase", 1), ("silent", 3)):
+        slots = Slots(Board())
         chip.otadata.write(1, 2, PENDING)
         chip.flash.bad = [[0xE000, 4096, what, 1, times]]
         for _ in range(9):
@@ -117,11 +117,28 @@ def test_a_confirmation_that_the_flash_lost_is_none():
         assert slots.confirmed and slots.state("ota_1") == VALID and chip.flash.bad[0][4] == 0
         assert Slots(Board()).confirmed and bootloader.choose(chip.flash, print)[4] == "ota_1"
     chip.otadata.write(1, 2, PENDING)
+    slots = Slots(Board())
     chip.flash.bad = [[0xE000, 4096, "program", 1, -1]]
     for _ in range(3):
         with raises(OSError):
             arming.confirm(slots)
         assert not slots.confirmed
+
+
+def test_what_is_confirmed_is_read_once_until_something_is_armed():
+    chip = Chip()
+    chip.fill("ota_0")
+    chip.fill("ota_1")
+    slots = Slots(Board())
+    asked, state = [], slots.state
+    slots.state = lambda slot: asked.append(slot) or state(slot)
+    assert slots.confirmed and slots.confirmed and len(asked) == 2
+    arming.arm(slots)
+    assert not slots.confirmed, "only the other one has an entry: it is started next"
+    slots = chip.start()
+    assert not slots.confirmed and slots.state("ota_1") == PENDING
+    arming.confirm(slots)
+    assert slots.confirmed
 
 
 def test_entries_that_are_damaged_say_nothing():

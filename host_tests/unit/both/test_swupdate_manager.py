@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from port import sleep_ms
+from port import reserve, sleep_ms
 from swupdate import boot
 from swupdate.faults import Fault
 from swupdate.machine import CM, action
@@ -169,9 +169,9 @@ class Rig:
         boot.start(u, cause)
         self.task = asyncio.create_task(u.run())
 
-    async def hook(self, name):
-        """An app's hook: it may take its time."""
-        self.hooks.append(name)
+    async def hook(self, name, over=False):
+        """What the app is asked: it may take its time."""
+        self.hooks.append("go on" if over else name)
 
     def make_pstat(self):
         return Pstat()
@@ -198,6 +198,7 @@ class Rig:
 
     def reboot(self):
         self.rebooted = True
+        self.hooks.append("reboot")
 
     def see(self, who):
         s = self.updater.state
@@ -208,7 +209,7 @@ class Rig:
         """Until nothing runs and nothing waits, or `until` is true."""
         u = self.updater
         for _ in range(2000):
-            if until() if until else (u._task is None and not u.effects):
+            if until() if until else (u._task is None and not u.effects and not u.asked):
                 return
             await sleep_ms(1)
         raise AssertionError("never settled: %s" % u.state)
@@ -249,7 +250,9 @@ async def test_the_whole_update_and_its_trial():
     assert rig.steps() == rig.steps("pstat") == [
         ("svv", 256, "upgrade", 0, 0), ("sva", 320, "upgrade", 0, 0), ("upgrading", 448, "upgrade", 0, 0),
     ]  # fmt: skip
-    assert rig.calls == ["obtain", "verify"] and rig.hooks == ["pause", "resume"]
+    assert rig.calls == ["obtain", "verify"] and rig.hooks[:2] == ["obtain", "reboot"], (
+        "an app is not started for that"
+    )
     assert rig.ways == ["connect", "close", "close"]
     assert rig.updater.target(64)[0] == 0xA3 and rig.updater.update(URL, "isac", "now")[0] == 0xA3
 
@@ -260,7 +263,7 @@ async def test_the_whole_update_and_its_trial():
     rig.updater.confirm()
     await rig.settle()
     assert rig.steps()[-1] == ("idle", 0, "idle", 1, 0) and rig.updater.floor == 2
-    assert rig.updater.dates[0] == "2030-03-17T17:46:40Z"
+    assert rig.updater.shown[1] == "2030-03-17T17:46:40Z"
     assert rig.updater.state["nv"] == "" and rig.updater.state["purl"] == URL
 
     rig = rig.again(cause="power")
@@ -286,7 +289,7 @@ async def test_rolled_back_then_tried_again_after_a_power_cut():
     rig = rig.again(cause="watchdog")
     await rig.settle()
     assert rig.steps() == [("idle", 0, "idle", 8, 0)] and "watchdog" in rig.updater.state["reason"]
-    assert rig.updater.dates[0] == "2023-11-14T22:13:20Z", "the date of manufacture: nothing was updated"
+    assert rig.updater.shown[1] == "2023-11-14T22:13:20Z", "the date of manufacture: nothing was updated"
     rig.off()
 
 
@@ -296,7 +299,7 @@ async def test_a_lost_connection_is_tried_again():
     rig.updater.update(URL, "isvv", "now")
     await rig.settle()
     assert rig.calls == ["obtain"] * 3 and rig.updater.state["state"] == "sva" and rig.updater.attempts == 3
-    assert rig.hooks == ["pause", "resume"], "what the app gave back is kept from try to try"
+    assert rig.hooks == ["obtain", "go on"], "what the app gave back is kept from try to try"
     rig.script = [Fault("lost", "1"), Fault("lost", "2"), Fault("lost", "3"), None]
     rig.updater.update(URL, "isac", "now")
     await rig.settle()
@@ -406,6 +409,7 @@ async def test_no_restart_outside_rfnop():
     await rig.settle(lambda: "verify" in rig.calls)
     await sleep_ms(300)
     assert not rig.rebooted and rig.flash["boot"] == "ota_0"
+    assert not reserve.lent, "as long as it is, a radio without memory restarts nothing"
     rig.pstat.operational = True
     await rig.settle(lambda: rig.rebooted)
     rig.off()
@@ -487,6 +491,48 @@ async def test_due_while_something_runs():
     rig.off()
 
 
+async def test_a_step_waits_for_an_app_that_is_about_to_go_on():
+    """Or its code would come into memory amidst the step, which was thought to be over when the app had gone on."""
+    rig = Rig()
+    going = []
+
+    async def ask(what, over=False):
+        going.append("%s %s" % ("after" if over else "before", what))
+        if over:
+            await sleep_ms(30)
+            going.append("gone on")
+
+    rig.updater.ask = ask
+    rig.updater.update(URL, "isac", "now")
+    await rig.settle(lambda: going[-1:] == ["after check"])
+    rig.updater.update(URL, "isvv", "now")
+    await rig.settle(lambda: len(going) == 6)
+    assert going == ["before check", "after check", "gone on", "before obtain", "after obtain", "gone on"]
+    await rig.settle()
+    assert rig.calls == ["check", "obtain"] and rig.updater.state["state"] == "sva"
+    rig.off()
+
+
+async def test_an_app_that_waits_for_what_it_has_cancelled_holds_nothing_up():
+    """What its functions raise then is what a cancelled task raises itself."""
+    for over, calls in ((True, ["check", "obtain"]), (False, ["obtain"])):
+        rig = Rig()
+        asked = []
+
+        async def ask(what, now=False, asked=asked, over=over):
+            asked.append(what)
+            if now is over and len(asked) <= 2:
+                raise asyncio.CancelledError
+
+        rig.updater.ask = ask
+        for what, last in (("isac", calls[:-1]), ("isvv", calls)):
+            rig.updater.update(URL, what, "now")
+            await rig.settle(lambda rig=rig, last=last: rig.calls == last and rig.updater.state["running"] == "idle")
+            await rig.settle()
+        assert rig.updater.state["state"] == "sva"
+        rig.off()
+
+
 async def test_reset_ends_a_transfer():
     rig = Rig()
     rig.updater.update(URL, "isvv", "now")
@@ -494,7 +540,7 @@ async def test_reset_ends_a_transfer():
     rig.updater.dos_changed(0)
     await rig.settle()
     await sleep_ms(20)
-    assert rig.calls == [] and rig.hooks == ["pause", "resume"]
+    assert rig.calls == [] and rig.hooks == ["obtain", "go on"]
     assert rig.steps()[-1] == ("idle", 0, "idle", 0, 0) and rig.updater.state["purl"] == ""
     assert rig.updater.update(URL, "isac", "now") is None
     await rig.settle()
@@ -583,7 +629,7 @@ async def test_a_phase_that_does_not_fit_is_not_enough_memory():
 
     class TooLarge(kept):
         def __enter__(self):
-            if self._names == ("swupdate.work",):
+            if self._names == ("swupdate.action",):
                 raise MemoryError
             return super().__enter__()
 

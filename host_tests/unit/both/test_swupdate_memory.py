@@ -1,5 +1,7 @@
 """No memory for the update machine: a Client is refused, and whatever else happened is not lost."""
 
+import sys
+
 from check import raises
 from swupdate import manager
 from test_swupdate_manager import URL, Rig
@@ -106,8 +108,10 @@ async def test_a_step_whose_record_finds_no_memory_was_not_taken():
 
 
 async def test_an_app_that_has_all_memory_is_paused_first():
+    from swupdate import action
+
     rig = Rig()
-    scarce, kept = [], manager.phase
+    scarce, kept = [], action.phase
 
     def want():
         if not rig.hooks:
@@ -120,44 +124,95 @@ async def test_an_app_that_has_all_memory_is_paused_first():
                 want()
             return super().__enter__()
 
-    def made(size):
-        want()
+    def made(size):  # is tried before, in case there is enough
+        if not rig.hooks:
+            raise MemoryError
         return bytes(size)
 
-    manager.phase, manager.bytearray = Phase, made
+    action.phase, action.bytearray = Phase, made
+    sys.modules["swupdate.action"] = action
     try:
         rig.updater.update(URL, "isvv", "now")
         await rig.settle(lambda: rig.updater.state["state"] == "sva")
+        await rig.settle()
     finally:
-        manager.phase = kept
-        del manager.bytearray
-    assert not scarce and rig.hooks == ["pause", "resume"] and rig.calls == ["obtain"]
+        action.phase = kept
+        del action.bytearray
+        sys.modules.pop("swupdate.action", None)
+    assert not scarce and rig.hooks == ["obtain", "go on"] and rig.calls == ["obtain"]
     rig.off()
 
 
-async def test_the_reserve_is_lent_to_an_action_and_taken_again():
-    """What fails for lack of memory begins to, with the reserve in hand."""
+async def test_an_action_has_the_reserve_for_its_buffers():
+    """The very pieces: what is given back to a heap is soon full of what stays, and an update needs one of 4 KB."""
     from port import reserve
 
     rig = Rig()
     await rig.settle()
-    reserve.size, reserve._lent = 2048, 0  # whatever tests before this one have left
-    held = []
+    reserve.size, reserve.spare, reserve.lent = 4096, 1792, 0  # whatever tests before this one have left
+    asked = []
 
-    async def ask(what):
-        if what == "pause":
+    async def ask(what, over=False):
+        if not over:
             reserve.take()
-            held.append((reserve.good(), len(reserve._held)))
+            asked.append((what, reserve.good(), len(reserve._held)))
 
     rig.updater.ask = ask
     try:
         reserve.take()
-        assert reserve.good() and len(reserve._held) == 2048
-        rig.updater.update(URL, "isvv", "now")
-        await rig.settle(lambda: rig.updater.state["state"] == "sva")
-        assert held == [(True, 0)]  # lent
-        assert len(reserve._held) == 2048
+        pieces = reserve._held, reserve._second
+        assert [len(piece) for piece in pieces] == [4096, 1792]
+        for action, state in (("isac", "nsa"), ("isvv", "sva")):
+            rig.updater.update(URL, action, "now")
+            await rig.settle(lambda state=state: rig.updater.state["state"] == state and not rig.updater._task)
+            assert asked.pop(0)[1:] == (True, 0)  # lent
+            assert rig.buffers[0] is pieces[0] and rig.buffers[1] is pieces[1]
+            assert reserve._held is pieces[0] and reserve._second is pieces[1]
         assert reserve.let_go() and not reserve.good() and not reserve.let_go()
+        reserve.size = reserve.spare = 0
+        rig.updater.update(URL, "isvv", "now")  # without a reserve there are buffers all the same
+        await rig.settle()
+        assert [len(piece) for piece in rig.buffers] == [4096, 1792] and not asked.pop(0)[2]
     finally:
-        reserve.size = 0
+        reserve.size = reserve.spare = 0
+        reserve.let_go()
     rig.off()
+
+
+async def test_what_gives_way_to_a_connection_is_nobody_elses():
+    """Else its memory would not come free, and what TLS keeps would need other."""
+    rig = Rig()
+    found = []
+
+    async def connect():
+        found.append(sys.getrefcount(rig.room[0]) if hasattr(sys, "getrefcount") else 2)
+
+    rig.connect = connect
+    for action in ("isac", "isvv"):
+        rig.updater.update(URL, action, "now")
+        await rig.settle(lambda: found)
+        await rig.settle()
+        assert len(rig.room[0]) == 1920 and found == [2]  # the list's, and the argument
+        found.clear()
+    rig.off()
+
+
+async def test_for_want_of_memory_an_app_is_asked_once_more():
+    """To make room without the buffers, which may be where the code that asks would be; to go on when the memory is back."""
+    for scarce, hooks in (("obtain", ["obtain", "obtain", "go on"]), ("go on", ["obtain", "go on", "go on"])):
+        rig = Rig()
+        await rig.settle()
+        asked = []
+
+        async def ask(what, over=False, asked=asked, scarce=scarce):
+            what = "go on" if over else what
+            asked.append(what)
+            if what == scarce and asked.count(what) == 1:
+                raise MemoryError
+
+        rig.updater.ask = ask
+        rig.updater.update(URL, "isvv", "now")
+        await rig.settle(lambda asked=asked, hooks=hooks: asked == hooks)
+        await rig.settle()
+        assert rig.updater.state["state"] == "sva" and asked == hooks and not rig.updater.asked
+        rig.off()

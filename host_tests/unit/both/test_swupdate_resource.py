@@ -11,11 +11,12 @@ UpgradeNoNextStep, ConvertAction, ConvertState: test_machine. Copy and GetResour
 
 import cbor
 from cbor.decoder import decode
-from coap.message import Refused, Request
+from coap.message import Refused
+from coap_request import Request
 from ocf.device import Device
 from ocf.pstat import RFNOP, RFPRO, Pstat
+from swupdate import status
 from swupdate.machine import action
-from swupdate.resource import SoftwareUpdate, UpdateStatus
 from test_swupdate_manager import URL, Rig
 
 GET, POST, PUT, DELETE = 1, 2, 3, 4
@@ -60,8 +61,8 @@ class DeviceRig(Rig):
         self.device = Device(Open(), "00000000-0000-0000-0000-000000000001")
         for resource in (
             self.pstat,
-            SoftwareUpdate(self.updater),
-            UpdateStatus(self.updater, self.slots.label(self.slots.running)),
+            status.software_update(self.updater),
+            status.resource(self.updater, self.slots.label(self.slots.running)),
         ):
             self.device.add(resource)
         return self

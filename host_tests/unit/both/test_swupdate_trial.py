@@ -152,6 +152,34 @@ async def test_the_way_back_does_not_depend_on_the_store():
     assert world.rolled_back and world.was_reset
 
 
+async def test_the_way_back_does_not_depend_on_memory():
+    world = World()
+    world.joined = False
+
+    def no_room(name, data):
+        world.records[name] = b""
+        raise MemoryError
+
+    world.save = no_room
+    assert await world.trial(proven, 0).run() is False
+    assert world.rolled_back and world.was_reset
+
+
+async def test_a_proof_is_tried_again_where_there_was_no_memory_to_judge_its_failure():
+    world = World()
+    asked = []
+
+    async def reachable():
+        asked.append(1)
+        if len(asked) == 1:
+            raise MemoryError
+        return False
+
+    trial = Trial(world, world, world, world.reset, lambda: True, lambda: True, lambda: True, unproven, 3, reachable)
+    trial.client_seen()
+    assert await trial.run() and len(asked) == 2
+
+
 async def test_from_a_pending_slot_a_reset_is_the_way_back():
     world = World()
     world.otadata = 1

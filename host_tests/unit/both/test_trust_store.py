@@ -7,7 +7,8 @@ from recipe import KIDS, SECTOR, Recipe, dumps, envelope, key, payload, sha, sig
 from swupdate import trust
 from swupdate.faults import Fault
 from swupdate.install import obtain
-from swupdate.install.manifest import Manifest, split
+from swupdate.install.envelope import split
+from swupdate.install.manifest import Manifest
 
 APP = payload("app", SECTOR + 7, 5)
 

@@ -64,10 +64,6 @@ class Security:
 
     # Access (OCF Security, access control)
 
-    def identity(self, request):
-        """The UUID of an authenticated Client, or None."""
-        return request.identity if request.secure else None
-
     def check(self, request, resource):
         """Whether `request` may do to `resource` what its method says. Asked again for every notification."""
         state = self.pstat.state
@@ -98,7 +94,13 @@ class Security:
                 return True
         granted = 0
         for ace in self.aces:
-            if self._means(ace["subject"], session, uuid, svr) and _covers(ace["resources"], resource, configures):
+            about = ace["resources"]  # hrefs and wildcards
+            if (
+                href in about
+                # Wildcards are about the maker's Resources; all of them are secured.
+                or not configures
+                and ("*" in about or resource.discoverable and "+" in about)
+            ) and self._means(ace["subject"], session, uuid, svr):
                 granted |= ace["permission"]
         if uuid:
             for _, role in session.roles:
@@ -179,26 +181,12 @@ class Security:
                 self.pstat.begin_reset()
 
 
-def _covers(resources, resource, configures):
-    """Whether what an entry is about, hrefs and wildcards, names `resource`."""
-    for name in resources:
-        if name == resource.href:
-            return True
-        # Wildcards are about the maker's Resources; all of them are secured.
-        if not configures and (name == "*" or name == "+" and resource.discoverable):
-            return True
-    return False
-
-
 class Svr(Resource):
-    """One of doxm, cred, acl2, sp, csr, roles, sdi: what it does is in phases."""
+    """One of doxm, cred, acl2, sp, csr, roles, sdi, of its Device's Security: what it does is in phases."""
 
     properties = None
     dcr = True
     observable = False
-
-    def __init__(self, security, name):
-        super().__init__(security=security, href="/oic/sec/" + name)
 
     @property
     def rt(self):
@@ -208,7 +196,7 @@ class Svr(Resource):
     def matches(self, request):
         """Also whether `owned=` in the query is as it is."""
         for part in request.query:
-            if part.startswith("owned=") and (part[6:].lower() == "true") != self.security.owned:
+            if part.startswith("owned=") and (part[6:].lower() == "true") != self.device.access.owned:
                 return False
         return super().matches(request)
 
@@ -222,9 +210,9 @@ class Svr(Resource):
     def post(self, body, request):
         """A coroutine for roles, whose certificates are verified. Raises Refused; then nothing has changed."""
         with phase("ocf.security.update") as update:
-            return update.post(self.security, self.href[9:], body, request)
+            return update.post(self.device.access, self.href[9:], body, request)
 
     def delete(self, request):
         """Entries by their number, or all."""
         with phase("ocf.security.delete") as update:
-            return update.delete(self.security, self.href[9:], request)
+            return update.delete(self.device.access, self.href[9:], request)

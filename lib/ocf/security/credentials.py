@@ -76,6 +76,8 @@ def opened(s, session):
         session.kept = True
         session.proof = ()
         return True
+    # Only a new owner's key is derived from these; the Client's random tells a late ClientHello from a new one.
+    session.master, session.randoms = b"", session.randoms[32:]
     session.proof = proof(s, session, False)
     session.roles = tuple(role for _, _, role in session.proof if role)
     return session.uuid is not None and len(session.proof) > 0  # without a name: begun before there was an owner

@@ -1,9 +1,7 @@
 """The Random PIN transfer method: a PIN is shown, and its key derived. A phase."""
 
-import asyncio
-
 from crypto.prf import pbkdf2
-from port import const
+from port import const, create_task
 
 from ocf.uuids import raw
 
@@ -25,7 +23,7 @@ def begin(security):
     security.pin_tries = _TRIES
     if security.pin_task:
         security.pin_task.cancel()
-    security.pin_task = asyncio.create_task(_derive(security, pin.encode()))
+    security.pin_task = create_task(_derive(security, pin.encode()))
 
 
 async def _derive(security, pin):

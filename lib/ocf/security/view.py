@@ -13,7 +13,7 @@ SCT = 9  # symmetric pair-wise keys, asymmetric signing keys with certificates
 
 def represent(svr, interface, request):
     """Pairs, or a coroutine of them."""
-    security = svr.security
+    security = svr.device.access
     name = svr.href[9:]
     if name == "csr":
         # Not among others, in a batch: it takes time.
@@ -98,5 +98,5 @@ _VIEWS = {"doxm": _doxm, "cred": _cred, "acl2": _acl2, "sp": _sp, "roles": _role
 
 async def _csr(svr, interface):
     with phase("ocf.security.csr") as csr:
-        pem = await csr.request(svr.security)
+        pem = await csr.request(svr.device.access)
     return dressed(svr, interface, [("csr", pem), ("encoding", _PEM)])

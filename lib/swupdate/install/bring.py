@@ -1,8 +1,16 @@
-"""The order in which a release comes into the other slot, each step a phase of its own. A phase."""
+"""The order in which a release comes into the other slot, each step a phase of its own. A phase.
 
-from port import phase
+What is asked of the server is asked here, between those steps: what asks and what takes the answer are never in memory
+together.
+"""
+
+from port import const, phase, spent
 
 from swupdate.faults import Fault
+
+_CHUNK = const(4096)
+_ENTRY = const(16)  # bytes of a table for each chunk
+_RUN = const(8)  # chunks of a window (swupdate.install.manifest); the first one has one
 
 
 async def write(job, offer, progress):
@@ -41,35 +49,60 @@ async def write(job, offer, progress):
 
 
 async def _tables(job, source, offer):
+    for part in _lacking(job, offer):
+        await source.start(part.table_uri, 0, (part.size + _CHUNK - 1) // _CHUNK * _ENTRY, None)
+        with phase("swupdate.install.tables") as tables:
+            await tables.fetch(job.store, source, part, job.buffers[0])
+            spent(tables)
+            tables = None
+
+
+def _lacking(job, offer):
     with phase("swupdate.install.tables") as tables:
-        offer.clean = await tables.fetch(job.store, source, offer.parts, job.buffers[0])
-        tables = None
+        offer.clean, lacking = tables.lacking(job.store, offer.parts, job.buffers[0])
+    return lacking
 
 
 def _begin(job):
     with phase("swupdate.install.first") as first:
+        spent(first)
         first.begin(job)
 
 
 def _label(job, offer):
+    running = job.slots.label(job.slots.running)  # before the code that asks what it says
     with phase("swupdate.install.first") as first:
-        first.label(job, offer)
+        spent(first)
+        first.label(job, offer, running)
 
 
 def _write(job, offer, half, fetched):
     with phase("swupdate.install.first") as first:
+        spent(first)
         first.write(job, offer, half, fetched)
 
 
 async def _prepare(job, offer, progress):
-    running = job.slots.label(job.slots.running)  # before the code that asks what it says
-    with phase("swupdate.install.local") as local:
-        await local.prepare(job, running, offer, progress)
-        local = None
+    running = job.slots.label(job.slots.running)
+    for half in ("app", "fw"):
+        part = offer.part(half)
+        if part:
+            with phase("swupdate.install.local") as local:
+                await local.look(job, running and running[half], offer, part, progress)
+                spent(local)
+                local = None
+        else:
+            with phase("swupdate.install.carry") as carry:
+                await carry.copy(job, running and running[half], offer.clean, half)
+                spent(carry)
+                carry = None
 
 
 async def _fetch(job, source, offer, part, last, progress):
-    """Fetch what is missing of `part`, the cheapest way first; one that leads to nothing is left for the next."""
+    """Fetch what is missing of `part`, the cheapest way first; one that leads to nothing is left for the next.
+
+    `last`: its first chunk, or all but that.
+    """
     while part.ways:
         try:
             await _windows(job, source, offer, part, last, progress)
@@ -78,12 +111,46 @@ async def _fetch(job, source, offer, part, last, progress):
             if fault.cause not in ("invalid", "status") and not fault.status:  # the network's: tried again
                 raise
         part.ways.pop(0)
-    with phase("swupdate.install.payload") as payload:
-        await payload.bring(job, source, offer, part, last, progress)
-        payload = None
+    index, count = (0, 1) if last else (1, len(part.missing))
+    while index < count:  # in as few ranges as there are gaps
+        begin = index
+        while index < count and part.missing[index]:
+            index += 1
+        if index > begin:
+            at = begin * _CHUNK
+            part.etag = await source.start(part.uri, at, min(index * _CHUNK, part.size) - at, part.etag)
+            with phase("swupdate.install.payload") as payload:
+                await payload.bring(job, source, offer, part, begin, index, progress)
+                spent(payload)
+                payload = None
+        index += 1
 
 
 async def _windows(job, source, offer, part, last, progress):
-    with phase("swupdate.install.windows") as windows:
-        await windows.bring(job, source, offer, part, part.ways[0], last, progress)
-        windows = None
+    """The same in windows: those that follow each other are asked for together."""
+    uri, lengths, _size = part.ways[0]
+    at = window = 0
+    while 2 * window < len(lengths):
+        begin, end = window, at
+        while 2 * window < len(lengths) and needed(part.missing, window, last):
+            end += lengths[2 * window] << 8 | lengths[2 * window + 1]
+            window += 1
+        if window == begin:
+            end += lengths[2 * window] << 8 | lengths[2 * window + 1]
+            window += 1
+        else:
+            if end > at:
+                await source.start(uri, at, end - at, None)
+            with phase("swupdate.install.windows") as windows:
+                await windows.bring(job, source, offer, part, begin, window, progress)
+                spent(windows)
+                windows = None
+        at = end
+
+
+def needed(missing, window, last):
+    """Whether a chunk of `window` is missing; the first window counts `last`, and no other then."""
+    if last or not window:
+        return last and not window
+    begin = window * _RUN - _RUN + 1
+    return missing[begin : begin + _RUN].count(b"\x01") > 0

@@ -22,13 +22,14 @@ class Chunks:
         self.writer = SlotWriter(job.slots, offer.clean)
         self._slots = job.slots
         self._offer, self._progress = offer, progress
-        self._file = job.store.open("chunks." + part.half, "rb")
         self._entry = bytearray(_ENTRY)
+        self._file = job  # a place for it: it is opened last, for nobody would close it
+        self._file = job.store.open("chunks." + part.half, "rb")
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_exc):
+    def __exit__(self, _kind, _error, _trace):  # no tuple of them: there may be no memory for one
         self._file.close()
 
     def size(self, index):

@@ -7,7 +7,7 @@ stranger off the path from answering: a random ID and source port, the server's 
 
 import asyncio
 
-from port import const, readable, urandom
+from port import const, readable, urandom, wait_for
 from port.peer import host_port
 from port.sockets import address, udp_socket
 
@@ -49,7 +49,7 @@ async def resolve(name, server, port=_PORT):
     reason = "the name server does not answer"
     for _ in range(_TRIES):
         try:
-            return await asyncio.wait_for(_ask(name, server, port), _WAIT_S)
+            return await wait_for(_ask(name, server, port), _WAIT_S)
         except asyncio.TimeoutError:  # noqa: UP041 - MicroPython has no other
             pass
         except OSError as error:

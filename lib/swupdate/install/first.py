@@ -66,10 +66,21 @@ def begin(job):
     Edges(job.slots).begin()
 
 
-def label(job, offer):
-    """Say what the slot will be: all but the first sectors is there. Raises Fault."""
+def label(job, offer, running):
+    """Say what the slot will be: all but the first sectors is there. `running`: the label of the running one.
+
+    Raises Fault.
+    """
+    label = {"v": 1, "seq": offer.seq, "version": offer.version, "manifest": offer.manifest, "built": offer.built}
+    if offer.trust:
+        label["trust"] = offer.trust
+    if offer.expires:
+        label["expires"] = offer.expires
+    for half in ("app", "fw"):
+        part = offer.part(half)
+        label[half] = [part.size, part.digest] if part else [running[half][0], bytes(running[half][1])]
     buf = job.buffers[0]
-    pack_label(offer.label, buf)
+    pack_label(label, buf)
     Edges(job.slots, offer.clean).label(buf)
 
 

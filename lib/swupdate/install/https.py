@@ -16,21 +16,23 @@ the signatures and digests above this module decide. So the rules here only boun
 
 import asyncio
 
-from port import const, phase, sleep_ms, wait_for
+from port import const, phase, sleep_ms, spent, wait_for
 
 from swupdate.faults import Fault
 from swupdate.install.pace import Pace
 
 _LINE = const(512)
+_REDIRECTS = const(3)
+_DRAIN = const(1024)  # a shorter rest of an answer is read to keep the connection, a longer one closes it
 
 
 class HttpsSource:
     """A Source (docs/architecture.md) over HTTPS.
 
     `url` is what relative URLs are resolved against; `authorities` a list of DER certificates; `resolver` has
-    `async resolve(name) -> numeric address`, and may refuse it. `limits` may have `connect_s` (name, connection and
-    request: 10), `read_s` (15): the whole head of an answer must come within it, and of a body at least something; and
-    what Pace takes from it.
+    `async resolve(name) -> numeric address`, and may refuse it. `limits` may have `connect_s` (name and connection,
+    and once more for the request: 10), `read_s` (15): the whole head of an answer must come within it, and of a body at
+    least something; and what Pace takes from it.
 
     Every method may raise Fault: "lost", "status" (the server's 400 to 599), "url", "scheme".
     """
@@ -53,10 +55,11 @@ class HttpsSource:
         self._head = None  # of the answer, on its way out of `_timed`
         self._whole = None  # (url, etag, size) of an object that comes whole though a range was asked for
 
-    async def get(self, url, limit):
-        """The object at `url`, whole, at most `limit` bytes: a bytearray."""
-        data = bytearray(await self._ask(url, limit))
-        await self.readinto(memoryview(data))
+    async def get(self, url, limit, buf=None):
+        """The object at `url`, whole, at most `limit` bytes: a memoryview, of `buf` when that is given and has room."""
+        size = await self._request(url, limit)
+        data = memoryview(buf if buf and len(buf) >= size else bytearray(size))[:size]
+        await self.readinto(data)
         return data
 
     async def start(self, url, offset, length, etag=None):
@@ -70,25 +73,58 @@ class HttpsSource:
             if same == url and etag in (None, tag) and 0 <= skip <= self._left - length:
                 await self._skip(skip)
                 return tag
-        self._locate(url)
-        with phase("swupdate.install.request") as request:
-            tag = await request.part(self, url, offset, length, etag)
-            request = None  # see swupdate.install.bring
-        return tag
+        return await self._request(url, (offset, length, etag))
 
     def _locate(self, url):
         """Know whom to ask for `url` before the code that asks is in memory. Raises Fault."""
         if url != self._asked:
             with phase("swupdate.install.reference") as reference:
                 self._target = reference.target(self._base, url, ("https",))
+                spent(reference)
             self._asked = url
 
-    async def _ask(self, url, limit):
+    async def _request(self, url, what):
+        """Ask for `what` of `url` (swupdate.install.request), following redirects: what that brings."""
         self._locate(url)
-        with phase("swupdate.install.request") as request:
-            size = await request.whole(self, url, limit)
-            request = None
-        return size
+        self._whole = None
+        target = self._target
+        for _ in range(_REDIRECTS + 1):
+            if self._stream and (self._left > _DRAIN or self._server != target[1:3]):
+                await self.close()
+            kept = self._stream
+            try:
+                await self._skip(self._left)
+                await self._exchange(target, what)
+            except Fault:
+                if not kept:
+                    raise
+                # The server may have closed the kept connection just before: once more, on a new one.
+                await self._exchange(target, what)
+            with phase("swupdate.install.request") as request:
+                target, found = await request.judge(self, target, url, what)
+                spent(request)
+                request = None  # see swupdate.install.bring
+            if target is None:
+                return found
+        raise _lost("redirects more than %d times" % _REDIRECTS)
+
+    async def _exchange(self, target, what):
+        """Ask, and have what the head of the answer says in `_head`: all of it one after the other in memory."""
+        late = "cannot be reached within %d s"
+        if self._stream is None:
+            with phase("swupdate.install.connect") as code:
+                await self._timed(code.connect(self, *target[1:3]), self._connect_s, late)
+                spent(code)
+                code = None
+        with phase("swupdate.install.ask") as code:
+            await self._timed(code.send(self, target, what), self._connect_s, late)
+            spent(code)
+            code = None
+        with phase("swupdate.install.head") as code:
+            late = "is silent or too slow: no whole answer within %d s"
+            await self._timed(code.read(self), self._read_s, late)
+            spent(code)
+            code = None
 
     async def readinto(self, view):
         """Fill `view` with the next bytes of the object."""

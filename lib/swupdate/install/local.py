@@ -1,47 +1,25 @@
 """What of a release is in the flash already: in the other slot, or in the running one, from where it is copied. A phase."""
 
-import hashlib
-
 from port import const, sleep_ms
 
-from swupdate.faults import Fault
 from swupdate.install.chunks import CHUNK, Chunks
-from swupdate.install.writer import SlotWriter
 
 _MISSING = const(1)
 _COPY = const(2)  # the first chunk, which is written last: it comes from the running slot
 _RUN = const(8)  # chunks of a window (swupdate.install.manifest)
 
 
-async def prepare(job, running, offer, progress):
-    """Bring into the other slot what is in the flash already; `running` is the label of the running one, or None.
+async def look(job, running, offer, part, progress):
+    """Bring into the other slot what is in the flash already of `part`; `running`: what the label of the running slot says
+    of this half, or None.
 
-    Sets `missing` of every part (a byte a chunk) and `ways`, how the rest may come: (uri, lengths of windows, bytes of the
-    base), the cheapest first. Sets `label` of the offer. Raises Fault.
+    Sets `missing` of the part (a byte a chunk) and `ways`, how the rest may come: (uri, lengths of windows, bytes of the
+    base), the cheapest first. Raises Fault.
     """
-    slots = job.slots
-    writer = SlotWriter(slots, offer.clean)
-    label = {"v": 1, "seq": offer.seq, "version": offer.version, "manifest": offer.manifest, "built": offer.built}
-    if offer.trust:
-        label["trust"] = offer.trust
-    if offer.expires:
-        label["expires"] = offer.expires
-    for half in ("app", "fw"):
-        part = offer.part(half)
-        if part:
-            label[half] = [part.size, part.digest]
-            part.missing = bytearray((part.size + CHUNK - 1) // CHUNK)
-            with Chunks(job, offer, part, progress) as chunks:
-                await _look(slots, chunks, job.buffers[0])
-            part.ways = _ways(part, running[half] if running else (0, None))
-        elif not running:
-            raise Fault("invalid", "the release is only a part, and the running slot does not say what it is")
-        else:
-            size, digest = running[half]
-            label[half] = [size, bytes(digest)]
-            if await _copy(slots, writer, half, size, job.buffers) != digest:
-                raise Fault("flash", "the running %s is damaged: a release with both halves is needed" % half)
-    offer.label = label
+    part.missing = bytearray((part.size + CHUNK - 1) // CHUNK)
+    with Chunks(job, offer, part, progress) as chunks:
+        await _look(job.slots, chunks, job.buffers[0])
+    part.ways = _ways(part, running or (0, None))
 
 
 async def _look(slots, chunks, buf):
@@ -64,22 +42,6 @@ async def _look(slots, chunks, buf):
                 chunks.there(0)
                 chunks.missing[0] = _COPY
         await sleep_ms(0)
-
-
-async def _copy(slots, writer, half, size, buffers):
-    """Copy `half` of the running slot, `size` bytes, without its first sector. The SHA-256 of all of it."""
-    source = slots.partition(slots.running, half)
-    sha = hashlib.sha256()
-    buf, probe = buffers
-    for index in range((size + CHUNK - 1) // CHUNK):
-        source.readblocks(index, buf)
-        sha.update(memoryview(buf)[: min(CHUNK, size - index * CHUNK)])
-        if index:
-            writer.read(half, index, probe)
-            if probe != buf:
-                await writer.write(half, index, buf)
-        await sleep_ms(0)
-    return sha.digest()
 
 
 def _ways(part, running):

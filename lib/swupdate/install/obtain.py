@@ -4,7 +4,7 @@ What reads and verifies the envelope, and what brings the payload into the flash
 one: they are never in memory together.
 """
 
-from port import const, phase
+from port import const, phase, spent
 
 from swupdate.faults import Fault
 
@@ -16,7 +16,7 @@ class Offer:
 
     `trust`: the number of the trust store that it was verified with; `envelope`: of a newer trust store, which its own
     keys must have signed as well. Holds copies: the code that read and verified the manifest has left memory before the
-    payload comes in. Then also `clean` (see swupdate.install.writer), `label`, and the bytes that are `done` and in `total`.
+    payload comes in. Then also `clean` (see swupdate.install.writer), and the bytes that are `done` and in `total`.
     """
 
     version: str
@@ -28,7 +28,6 @@ class Offer:
     parts: list
     envelope: object
     clean: bool
-    label: dict
     done: int
     total: int
 
@@ -53,6 +52,9 @@ class Part:
     table: bytes
     table_uri: str
     forms: list
+    vendor: bytes
+    kind: bytes
+    bytecode: int
     etag: object
     missing: bytearray
     ways: list
@@ -65,6 +67,7 @@ async def check(job, must=False):
     """
     with phase("swupdate.install.offer") as offers:
         offer = await offers.check(job, must)
+        spent(offers)
         offers = None  # see swupdate.install.bring
         return offer
 
@@ -123,12 +126,14 @@ def _flash(error):
 async def _bring(job, offer, progress):
     with phase("swupdate.install.bring") as bring:
         await bring.write(job, offer, progress)
+        spent(bring)
         bring = None
 
 
 async def _whole(job, offer):
     with phase("swupdate.install.whole") as whole:
         good = await whole.whole(job.slots, offer, _buffer(job))
+        spent(whole)
         whole = None
         return good
 

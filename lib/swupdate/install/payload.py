@@ -1,45 +1,36 @@
-"""The payload as it is, chunk by chunk: the network fills one buffer while the flash takes the other. A phase."""
+"""The payload as it is, chunk by chunk: while the flash takes one the next begins to come. A phase."""
 
-import asyncio
+from port import create_task
 
-from swupdate.install.chunks import CHUNK, Chunks
+from swupdate.install.chunks import Chunks
 from swupdate.install.writer import turn
 
 
-async def bring(job, source, offer, part, last, progress):
-    """Fetch what is missing of `part`, in as few ranges as there are gaps: `last`, its first chunk, or all but that.
+async def bring(job, source, offer, part, begin, end, progress):
+    """Fetch chunks `begin` to `end` (not included) of `part`, for which `source` was asked.
 
     Raises Fault or OSError.
     """
     with Chunks(job, offer, part, progress) as chunks:
-        index, count = (0, 1) if last else (1, chunks.count)
-        while index < count:
-            begin = index
-            while index < count and chunks.missing[index]:
-                index += 1
-            if index > begin:
-                await _fetch(source, chunks, begin, index, job.buffers)
-            index += 1
+        await _fetch(source, chunks, begin, end, job.buffers)
 
 
 async def _fetch(source, chunks, begin, end, buffers):
-    """Fetch chunks `begin` to `end` (not included)."""
-    part = chunks.part
-    size = min(end * CHUNK, part.size) - begin * CHUNK
-    part.etag = await source.start(part.uri, begin * CHUNK, size, part.etag)
-    full, empty = buffers
+    chunk, early = memoryview(buffers[0]), memoryview(buffers[1])
     ahead = None
+    have = 0  # bytes of the next chunk that came while the flash was busy
     try:
-        await _fill(source, chunks, begin, full)
         for index in range(begin, end):
+            await source.readinto(chunk[have : chunks.size(index)])
             ahead = None
-            if index + 1 < end:
-                ahead = asyncio.create_task(_fill(source, chunks, index + 1, empty))
+            have = min(len(early), chunks.size(index + 1)) if index + 1 < end else 0
+            if have:
+                ahead = create_task(source.readinto(early[:have]))
                 await turn()
-            await chunks.put(index, full)
+            await chunks.put(index, buffers[0])
             if ahead:
                 await ahead
-            full, empty = empty, full
+                chunk[:have] = early[:have]
     except BaseException:
         if ahead:  # it must have ended before the source is closed
             ahead.cancel()
@@ -48,7 +39,3 @@ async def _fetch(source, chunks, begin, end, buffers):
             except BaseException:  # noqa: B036 - the first failure is the one that counts
                 pass
         raise
-
-
-async def _fill(source, chunks, index, buf):
-    await source.readinto(memoryview(buf)[: chunks.size(index)])

@@ -1,12 +1,12 @@
 """Who signed an envelope. A phase: what reads the envelope and what computes are never in memory together."""
 
-from port import phase
+from port import phase, spent
 
 from swupdate.faults import Fault
 
 
 async def verified(envelope, keys, threshold, whose="trusted", revoked=()):
-    """(manifest, its digest), both bytes, of an envelope that `threshold` of `keys` (kid -> 64 bytes) have signed.
+    """(manifest, a memoryview, its digest) of an envelope that `threshold` of `keys` (kid -> 64 bytes) have signed.
 
     `whose` keys these are, in words; `revoked`: kids of keys that were trusted once. Raises Fault "invalid".
     """
@@ -25,8 +25,9 @@ async def verified(envelope, keys, threshold, whose="trusted", revoked=()):
 
 
 def _split(envelope):
-    with phase("swupdate.install.manifest") as manifest:
-        return manifest.split(envelope)
+    with phase("swupdate.install.envelope") as code:
+        spent(code)
+        return code.split(envelope)
 
 
 async def _good(keys, digest, signatures):
@@ -38,5 +39,6 @@ async def _good(keys, digest, signatures):
             # One signature a key counts, however many there are.
             if key and kid not in good and await cose.verify_sign1(key, protected, digest, signature):
                 good.add(kid)
+        spent(cose)
         cose = None  # see swupdate.install.bring
     return good

@@ -21,7 +21,7 @@ async def obtain(job, offer, progress):
     part = offer.part("trust")
     source = job.open(job.url)
     try:
-        data = await source.get(part.uri, part.size)
+        data = await source.get(part.uri, part.size, job.buffers[1])  # in the other one is the envelope
     finally:
         await source.close()
     if len(data) != part.size or hashlib.sha256(data).digest() != part.digest:

@@ -1,7 +1,8 @@
 """A payload in windows (docs/release-format.md), compressed or against what runs, inflated as its bytes come. A phase.
 
-Buffers: one of 4 KB for the chunk, one to receive and for what stands in the base, 1.5 KB of what is not inflated yet,
-and the 1 KB of deflate. Nothing that comes is believed: a chunk that is not what the table says is not written.
+Buffers: one of 4 KB for the chunk, one of 1.75 KB to receive and for what stands in the base, 1.5 KB of what is not
+inflated yet, and the 1 KB of deflate. Nothing that comes is believed: a chunk that is not what the table says is not
+written.
 """
 
 from io import BytesIO
@@ -20,52 +21,30 @@ _AHEAD = const(896)
 _SECTOR = const(4096)
 
 
-async def bring(job, source, offer, part, way, last, progress):
-    """Fetch what is missing of `part` in the windows of `way`: `last`, its first chunk, or all but that.
+async def bring(job, source, offer, part, begin, end, progress):
+    """Fetch what is missing of `part` in the windows `begin` to `end` (not included) of its first way.
 
-    Raises Fault ("invalid" for windows that do not give what was signed) or OSError.
+    `source` was asked for them. Raises Fault ("invalid" for windows that do not give what was signed) or OSError.
     """
-    uri, lengths, size = way
+    _uri, lengths, size = part.ways[0]
     with Chunks(job, offer, part, progress) as chunks:
         windows = Windows(source, job.buffers[1], job.slots.partition(job.slots.running, part.half), size)
         view = memoryview(job.buffers[0])
-        at = asked = 0  # offsets: of the window, and of the end of the range that was asked for
-        index = end = 0  # chunks of the window
-        for window in range(len(lengths) // 2):
-            index, end = end, min(end + _RUN if end else 1, chunks.count)
-            if needed(chunks.missing, window, last):
-                ahead = window
-                to = at
-                while at >= asked and ahead < len(lengths) // 2 and needed(chunks.missing, ahead, last):
-                    to += _length(lengths, ahead)
-                    ahead += 1
-                if to > at:
-                    await source.start(uri, at, to - at, None)
-                    asked = to
-                windows.begin(index * CHUNK, min(end * CHUNK, part.size) - index * CHUNK, _length(lengths, window))
-                while index < end:
-                    await windows.readinto(view[: chunks.size(index)])
-                    if chunks.missing[index]:
-                        await chunks.put(index, job.buffers[0])
-                    index += 1
-                    await sleep_ms(0)
-            at += _length(lengths, window)
-
-
-def _length(lengths, window):
-    return lengths[2 * window] << 8 | lengths[2 * window + 1]
-
-
-def needed(missing, window, last):
-    """Whether a chunk of `window` is missing; the first window counts `last`, and no other then."""
-    if last or not window:
-        return last and not window
-    begin = window * _RUN - _RUN + 1
-    return missing[begin : begin + _RUN].count(b"\x01") > 0
+        index = begin * _RUN - _RUN + 1 if begin else 0  # of the chunk
+        for window in range(begin, end):
+            to = min(window * _RUN + 1, chunks.count)
+            length = lengths[2 * window] << 8 | lengths[2 * window + 1]
+            windows.begin(index * CHUNK, min(to * CHUNK, part.size) - index * CHUNK, length)
+            while index < to:
+                await windows.readinto(view[: chunks.size(index)])
+                if chunks.missing[index]:
+                    await chunks.put(index, job.buffers[0])
+                index += 1
+                await sleep_ms(0)
 
 
 class Windows:
-    """Reads windows from `source`, one after the other; `buf`: 4 KB for it alone.
+    """Reads windows from `source`, one after the other; `buf`: 1,792 bytes for it alone.
 
     `base`: the partition whose first `size` bytes are what the windows differ from, 0 for none. Raises Fault "invalid".
     """

@@ -87,13 +87,18 @@ class SlotWriter:
             blank = sparing = False
             if end:
                 other.writeblocks(index, view[:end], 0)
-            for at in range(0, _CHUNK, _PIECE):
-                other.readblocks(index, self._piece, at)
-                if self._piece != view[at : at + _PIECE]:
-                    return False
-            return True
+            return self.holds(half, index, view)
 
         self.twice(put, half, index)
+
+    def holds(self, half, index, view):
+        """Whether sector `index` of `half` reads as the memoryview `view`."""
+        other = self.other(half)
+        for at in range(0, _CHUNK, _PIECE):
+            other.readblocks(index, self._piece, at)
+            if self._piece != view[at : at + _PIECE]:
+                return False
+        return True
 
     def twice(self, do, half, index):
         """Have `do` done to a sector, which says whether that was good."""
