@@ -1,7 +1,6 @@
 """The one place that knows which interpreter this is.
 
-Everything that differs between CPython and MicroPython, and nothing else, is reached through these names. `phase`
-is the
+Everything that differs between CPython and MicroPython, and nothing else, is reached through these names. `phase` is the
 loader that brings code into memory for as long as it is needed.
 """
 
@@ -133,10 +132,8 @@ def spent(module, is_so=True):
 class phase:
     """Hold modules in memory for the length of a `with` block.
 
-    `with phase("swupdate.install.obtain") as obtain:` imports the module (several names give a tuple) and on
-    leaving takes
-    out of `sys.modules`, and out of their parent packages, every module that entering loaded; then collects.
-    Objects that
+    `with phase("swupdate.install.obtain") as obtain:` imports the module (several names give a tuple) and on leaving takes
+    out of `sys.modules`, and out of their parent packages, every module that entering loaded; then collects. Objects that
     came from a phase must not outlive it; nor must the name behind `as`, so a function that goes on for long after the
     block has it in another function.
     """

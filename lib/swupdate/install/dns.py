@@ -1,8 +1,7 @@
 """A name's IPv4 address by DNS over UDP (RFC 1035), without blocking the loop: `getaddrinfo` of the device would.
 
-The answer is not authenticated and need not be: whoever it leads to must show a certificate. What is checked is
-what keeps a
-stranger off the path from answering: a random ID and source port, the server's own address and the question itself.
+The answer is not authenticated and need not be: whoever it leads to must show a certificate. What is checked is what
+keeps a stranger off the path from answering: a random ID and source port, the server's own address and the question itself.
 """
 
 import asyncio
