@@ -135,7 +135,7 @@ def skipped() -> list[str]:
 
 
 class Counts:
-    """What callgrind counted, by place: instructions of its `own`, and `calls`."""
+    """What callgrind counted, by place: instructions of its `own`, and `calls` from elsewhere."""
 
     def __init__(self) -> None:
         self.own: collections.Counter[str] = collections.Counter()
@@ -156,7 +156,7 @@ class Counts:
                 else:
                     callee = names[number]
             elif line[:6] == "calls=":
-                self.calls[callee] += int(line[6:].split()[0])
+                self.calls[callee] += (callee != here) * int(line[6:].split()[0])
                 of_call = True
             elif line[:1].isdigit() or line[:1] in "+-*":
                 if not of_call:
