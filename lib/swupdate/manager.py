@@ -181,6 +181,9 @@ class Updater:
                 raise
             print_exception(error)
             then = effect != "go on" and _NO_MEMORY
+            if not then:  # it comes up again, or the app would stay away
+                reserve.let_go()
+                await sleep_ms(_AGAIN_MS)
         self.doing = ""
         self._task = None
         if then:
@@ -193,9 +196,6 @@ class Updater:
             try:
                 await self.ask(what, True)
                 self.asked = ""
-            except MemoryError:  # it comes up again, or the app would stay away
-                reserve.let_go()
-                await sleep_ms(_AGAIN_MS)
             finally:
                 reserve.__exit__()
             return None

@@ -183,10 +183,26 @@ async def _takes_long():
     await asyncio.sleep(60)
 
 
+async def _waits_for_what_it_cancelled():
+    task = asyncio.create_task(_takes_long())
+    await sleep_ms(0)
+    task.cancel()
+    await task
+
+
 async def test_one_that_cannot_be_stopped_stays_and_resumes():
-    before, asking._PAUSE_S = asking._PAUSE_S, 0.1
+    over = []
+
+    async def goes_on():
+        while not over:  # also when it is cancelled
+            try:
+                await sleep_ms(10)
+            except asyncio.CancelledError:
+                pass
+
+    before, asking._LOOKS = asking._LOOKS, 5
     try:
-        for stop in (lambda: False, _fails, _takes_long):
+        for stop in (lambda: False, _fails, _takes_long, _waits_for_what_it_cancelled, goes_on):
             rig = Rig(stop=stop)
             app = await rig.running()
             await leaving.begin(app, "obtain")
@@ -196,7 +212,29 @@ async def test_one_that_cannot_be_stopped_stays_and_resumes():
             assert rig.script.heard == ["main", "stop", "pause", "resume"] and not rig.crashes
             await rig.off()
     finally:
-        asking._PAUSE_S = before
+        over.append(True)
+        asking._LOOKS = before
+        await sleep_ms(20)
+
+
+async def test_one_that_there_was_no_memory_to_tell_is_told_later():
+    rig = Rig(PLENTY)
+    app = await rig.running()
+    await leaving.begin(app, "obtain")
+
+    def none(coroutine):
+        coroutine.close()
+        raise MemoryError
+
+    before, asking.create_task = asking.create_task, none
+    try:
+        with raises(MemoryError):
+            await rig.end(app)
+    finally:
+        asking.create_task = before
+    await rig.end(app)
+    assert rig.script.heard == ["main", "pause", "resume"]
+    await rig.off()
 
 
 async def test_a_main_that_does_not_end_stays():
