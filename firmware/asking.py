@@ -19,28 +19,26 @@ async def ask(app, name, default):
     if function is None:
         return default
     box = [function]
-    task = create_task(_answer(app, name, box))  # which nobody waits for: it may not even end when it is cancelled
+    task = create_task(_answer(box))  # which nobody waits for: it may not even end when it is cancelled
     try:
         for _ in range(_LOOKS):
             await sleep_ms(_LOOK_MS)
             if task.done():
-                return box[0]
-        app.device.log("error", "the app's %s() takes too long" % name)
-        return False
+                break
     finally:
-        box.append(False)
         task.cancel()
+    if box:
+        return box[0]
+    app.device.log("error", "the app's %s() failed, or takes too long" % name)
+    return False
 
 
-async def _answer(app, name, box):
-    """Have what the function in `box` gives in its place; False when it fails."""
+async def _answer(box):
+    """Have what the function in the list `box` gives in its place; nothing when it fails."""
     try:
         result = box.pop()()
         if hasattr(result, "send"):
             result = await result
         box.append(result)
     except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever a maker's code raises
-        if not box:  # else it was passed over
-            box.append(False)
-            print_exception(error)
-            app.device.log("error", "the app's %s() failed: %s" % (name, error))
+        print_exception(error)
