@@ -184,11 +184,12 @@ class Updater:
             if not then:  # it comes up again, or the app would stay away
                 reserve.let_go()
                 await sleep_ms(_AGAIN_MS)
-        self.doing = ""
-        self._task = None
-        if then:
-            self.effects.append(then)
-        self.wake.set()
+        if self._task is asyncio.current_task():  # else `cancel` was, and it has not noticed
+            self.doing = ""
+            self._task = None
+            if then:
+                self.effects.append(then)
+            self.wake.set()
 
     async def _done(self, effect, what):
         if effect == "go on":

@@ -580,6 +580,32 @@ async def test_reset_ends_a_transfer():
     rig.off()
 
 
+async def test_what_does_not_notice_that_a_reset_ends_it_changes_nothing():
+    rig = Rig()
+    waiting = []
+
+    async def connect():
+        waiting.append(True)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+        for _ in range(5):
+            await sleep_ms(1)
+
+    rig.connect = connect
+    rig.updater.update(URL, "isac", "now")
+    await rig.settle(lambda: waiting)
+    rig.updater.dos_changed(0)
+    del rig.connect
+    assert rig.updater.update(URL, "isvv", "now") is None
+    await rig.settle(lambda: rig.updater.done)
+    await rig.settle(lambda: rig.calls == ["check", "obtain"])
+    await rig.settle()
+    assert [step[0] for step in rig.steps()] == ["idle", "svv", "svv", "sva"], "what it found is nothing to go by"
+    rig.off()
+
+
 async def test_interrupted_work_is_taken_up_again():
     rig = Rig()
     rig.updater.update(URL, "isvv", "now")
