@@ -25,6 +25,7 @@ class Script:
         self.stop = stop
         self.heard = []
         self.stubborn = False
+        self.untidy = False
         self.raises = []  # what importing the app raises next
         self.crashes = []  # what its `main` raises next
 
@@ -76,15 +77,21 @@ class Rig:
         self.script = sys.modules["played_script"] = Script(**script)
         self.board = Board(left)
         self.lines, self.crashes = [], []
+        self.over = False
         self.ocf = Device(Access(), "00000000-0000-4000-8000-000000000000")
         self.ocf.add(Resource(href="/own"))
         self.endpoint = Endpoint()
         self.ocf.coap = [self.endpoint]
         self.app = App(self)
-        self.task = asyncio.create_task(self.app.run(self.crashes.append))
+        self.task = asyncio.create_task(self.app.run(self.crashed))
 
     def add(self, resource):
         return self.ocf.add(resource)
+
+    def crashed(self, text):
+        if self.over:
+            raise asyncio.CancelledError
+        self.crashes.append(text)
 
     def log(self, level, text):
         self.lines.append(level + ": " + text)
@@ -113,6 +120,7 @@ class Rig:
 
     async def off(self):
         self.app.away = 0
+        self.over = True
         self.task.cancel()
         await sleep_ms(1)
         self.app.code.__exit__()
@@ -317,6 +325,32 @@ async def test_an_app_that_crashed_can_add_its_resources_again():
         await rig.off()
     finally:
         apps._RESTART_S = before
+
+
+async def test_one_that_waits_for_what_it_has_cancelled_has_crashed():
+    """What it raises is what it would be ended with."""
+    before, apps._RESTART_S = apps._RESTART_S, 0.1
+    try:
+        rig = Rig()
+        rig.script.crashes = [asyncio.CancelledError()]
+        await rig.until(lambda: rig.script.heard == ["main", "ended", "main"])
+        assert len(rig.crashes) == 1 and "CancelledError" in rig.crashes[0] and not rig.task.done()
+        await rig.off()
+    finally:
+        apps._RESTART_S = before
+
+
+async def test_one_that_fails_when_it_is_ended_has_ended():
+    rig = Rig()
+    app = await rig.running()
+    rig.script.untidy = True
+    await leaving.begin(app, "check")
+    assert app.module is None and "app" not in sys.modules and not rig.crashes
+    rig.script.untidy = False
+    await rig.end(app)
+    await rig.running()
+    assert rig.script.heard == ["main", "stop", "ended", "main"]
+    await rig.off()
 
 
 async def test_what_could_not_be_imported_whole_is_not_left_behind():
