@@ -31,7 +31,7 @@ async def main(device):
         if script.stubborn:
             await asyncio.sleep(60)
         if script.untidy:
-            raise ValueError("untidy")
+            raise ValueError("untidy") from None
         raise
 
 
