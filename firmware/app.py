@@ -63,14 +63,14 @@ class App:
                 await box.pop()
                 while True:  # who ends here would be missed
                     await asyncio.sleep(_LONGEST_S)
-            except asyncio.CancelledError:
-                if self.away < 3:
-                    raise
-                self.away = 5 - self.away
-                self.module = None
-                pause = 0
-            except Exception as error:  # noqa: BLE001 - whatever a maker's code raises
-                print_exception(error)
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a maker's code raises
+                if isinstance(error, Exception):
+                    print_exception(error)
+                if self.away > 2:  # it was to end
+                    self.away = 5 - self.away
+                    self.module = None
+                    pause = 0
+                    continue
                 self.crashed = "the app stopped: %s: %s" % (type(error).__name__, error)
                 self.device.log("error", self.crashed)
                 if self.module or not self.away:  # else it has found no memory yet for coming back

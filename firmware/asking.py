@@ -1,9 +1,11 @@
 """A question to the maker's app (firmware.app). A phase; the trial of a version has it until its end."""
 
-from port import print_exception, sleep_ms, wait_for
+from asyncio import CancelledError
 
-_PAUSE_S = 5  # an app that does not answer in this time is passed over
-_LOOK_MS = 100
+from port import create_task, print_exception, sleep_ms
+
+_LOOK_MS = 20
+_LOOKS = 250  # an app that has not answered after so many (5 s) is passed over
 
 
 async def ask(app, name, default):
@@ -16,12 +18,27 @@ async def ask(app, name, default):
     function = getattr(app.module, name, None)
     if function is None:
         return default
+    box = [function]
+    task = create_task(_answer(box))  # which nobody waits for: it may not even end when it is cancelled
     try:
-        result = function()
+        for _ in range(_LOOKS):
+            await sleep_ms(_LOOK_MS)
+            if task.done():
+                break
+    finally:
+        task.cancel()
+    if box:
+        return box[0]
+    app.device.log("error", "the app's %s() failed, or takes too long" % name)
+    return False
+
+
+async def _answer(box):
+    """Have what the function in the list `box` gives in its place; nothing when it fails."""
+    try:
+        result = box.pop()()
         if hasattr(result, "send"):
-            result = await wait_for(result, _PAUSE_S)
-        return result
-    except Exception as error:  # noqa: BLE001 - whatever a maker's code raises
+            result = await result
+        box.append(result)
+    except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever a maker's code raises
         print_exception(error)
-        app.device.log("error", "the app's %s() failed: %s" % (name, error))
-        return False

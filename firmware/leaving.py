@@ -30,8 +30,8 @@ async def begin(app, what):
 async def end(app):
     """After it. One that is away comes back by itself, and has nothing to take up."""
     if app.held:
-        app.held = False
         await ask(app, "resume", None)
+        app.held = False  # only now: without memory to ask it is asked again
 
 
 async def _stopped(app):

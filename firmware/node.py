@@ -130,8 +130,8 @@ class Node:
             if turn % _LOOK == 0:  # not at once: what could not be done for lack of memory comes again within seconds
                 reserve.take()
                 if reserve.deaf():
-                    self.log("warning", "the radio has no memory")
                     reserve.let_go()  # a part of the heap that is empty now is the radio's again
+                    self.log("warning", "the radio has no memory")
                 if self.dtls and not self._joining and not self.board.joined:
                     try:
                         create_task(self._join())

@@ -107,7 +107,10 @@ class Board:
 
     def deaf(self):
         """Whether the Python heap has grown into what the radio needs: nothing tells that but this."""
-        return sum([area[1] for area in esp32.idf_heap_info(esp32.HEAP_DATA)]) < _RADIO
+        try:
+            return sum([area[1] for area in esp32.idf_heap_info(esp32.HEAP_DATA)]) < _RADIO
+        except MemoryError:  # there is none even to ask: the heap could not grow
+            return True
 
     def spare(self):
         """Bytes in the largest free piece of the memory that WiFi and TLS live in. The Python heap grows into it, too."""

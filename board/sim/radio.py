@@ -8,7 +8,13 @@ _POLL = 3  # MP_STREAM_POLL
 
 
 class Radio(io.IOBase):
-    """The host's socket `sock`: without a network nothing goes out, what comes in is lost, connections stand still."""
+    """The host's socket `sock`: without a network nothing goes out, what comes in is lost, connections stand still.
+
+    As on the chip (ports/esp32/modsocket.c), an empty datagram is taken for the end of a connection: nothing is received
+    after it until the socket is told to listen, whatever comes of that.
+    """
+
+    _ended = False
 
     def __init__(self, chip, sock):
         self._chip = chip
@@ -32,12 +38,19 @@ class Radio(io.IOBase):
         self._out()
         self._sock.connect(peer)
 
+    def listen(self, backlog):
+        """Take connections. Raises OSError when that is not what the socket is for."""
+        self._ended = False
+        self._sock.listen(backlog)
+
     def recvfrom(self, size):
         """The next datagram that came while there was a network. Raises OSError."""
-        while True:
+        while not self._ended:
             found = self._sock.recvfrom(size)
             if self._chip.network():
+                self._ended = not found[0]
                 return found
+        return b"", ("0.0.0.0", 0)
 
     def readinto(self, buf):
         """Bytes of a connection; None while there are none."""

@@ -95,8 +95,10 @@ class RomFS:
             if not 0 <= self._at - self._from < _WINDOW:
                 if self._at >= self._size:
                     raise OSError(5)
-                self._from = min(self._at, self._size - _WINDOW)
-                self._read(self._from, self._window)
+                self._from = -_WINDOW  # until it is read
+                at = min(self._at, self._size - _WINDOW)
+                self._read(at, self._window)
+                self._from = at
             byte = self._window[self._at - self._from]
             self._at += 1
             value = value << 7 | byte & 0x7F

@@ -1,11 +1,13 @@
 """The network is lost in each phase of an update, and comes back: in time, too late, or never."""
 
 import asyncio
+import socket
 
 import aiocoap
 import cbor2
 import pytest
 from fargo.console import Failure
+from sim.owned_rig import Clear
 from sim.rig import IDLE, ISAC, ISVV, PSTAT, SWU, UPGRADE, WAIT, TimeServer, timestamp
 
 LOSS = 1.5  # seconds
@@ -38,6 +40,19 @@ async def test_without_a_network_nothing_gets_through(aired):
         aired.board.network = True
         await aired.log("the network is joined again")
         assert (await client.get("lamp"))["value"] is False
+
+
+async def test_an_empty_datagram_makes_no_socket_deaf(aired):
+    """Anybody can send one, and MicroPython's socket on a chip takes it for the end of a connection."""
+    rig = aired
+    async with rig.client() as client, Clear(rig) as clear:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind((rig.stage.address, 0))
+            for _ in range(3):
+                for port in (5683, 5684):
+                    stranger.sendto(b"", (rig.stage.address, port))
+                assert (await client.get("lamp"))["value"] is False
+                assert (await clear.get("oic/d"))["di"]
 
 
 async def asked(rig, part):

@@ -1,4 +1,7 @@
-"""How the board's file joins a WiFi, over stand-ins for the chip's modules: pauses that grow, and differ by chance."""
+"""How the board's file joins a WiFi, over stand-ins for the chip's modules: pauses that grow, and differ by chance.
+
+And what it makes of a chip without memory.
+"""
 
 import asyncio
 import importlib.util
@@ -7,6 +10,7 @@ import types
 
 import pytest
 from modules import ROOT
+from port import reserve
 
 from firmware import node
 
@@ -48,15 +52,21 @@ class Radio:
         await asyncio.sleep(0)
 
 
+def of_the_chip(monkeypatch, name, modules):
+    """The module `name` of the ESP32, over stand-ins for `modules`."""
+    for module, names in modules.items():
+        monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(**names))
+    spec = importlib.util.spec_from_file_location(name + "_of_the_chip", ROOT / f"board/esp32/{name}.py")
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
 @pytest.fixture
 def join(monkeypatch):
     def run(radio, seconds=None):
         modules = {"esp32": {"NVS": lambda _name: radio}, "machine": {}, "vfs": {}, "board": {"Data": None}}
-        for name, names in modules.items():
-            monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(**names))
-        spec = importlib.util.spec_from_file_location("board_start_of_the_chip", ROOT / "board/esp32/board_start.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = of_the_chip(monkeypatch, "board_start", modules)
         module.sleep_ms = radio.sleep_ms
 
         async def work():
@@ -145,3 +155,39 @@ async def test_a_lost_network_waits_for_the_memory_to_join_it(monkeypatch, at):
     assert len(fed) > 2, "it is fed meanwhile"
     assert not short and len(tries) == (3 if at == "join" else 1)
     assert told == ["the network is lost"] * len(tries) + ["the network is joined again"]
+
+
+async def test_a_chip_without_memory_even_to_say_so_serves_on(monkeypatch):
+    """What asks for the radio's memory takes some, and so does a line of the log: the reserve goes before."""
+    logged, fed = [], []
+    short = [MemoryError] * 3
+
+    def info(_capabilities):
+        if short:
+            raise short.pop()
+        return [(113_840, 50_000, 50_000, 50_000)]
+
+    def log(_level, text):
+        if reserve._held:
+            raise MemoryError
+        logged.append(text)
+
+    async def sleep_ms(_ms):
+        if reserve._held and not short:
+            raise asyncio.CancelledError
+
+    modules = {
+        "esp32": {"HEAP_DATA": 4, "idf_heap_info": info}, "machine": {},
+        "network": {"STA_IF": 0, "WLAN": lambda _interface: None},
+    }  # fmt: skip
+    monkeypatch.setattr(reserve, "deaf", of_the_chip(monkeypatch, "board", modules).Board().deaf, raising=False)
+    monkeypatch.setattr(reserve, "lent", 0)
+    monkeypatch.setattr(reserve, "_held", bytearray(4096))
+    monkeypatch.setattr(reserve, "size", 4096)
+    monkeypatch.setattr(node, "sleep_ms", sleep_ms)
+    device = types.SimpleNamespace(
+        dtls=None, watchdog=types.SimpleNamespace(feed=lambda: fed.append(len(logged))), log=log
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await node.Node.feed(device)
+    assert logged == ["the radio has no memory"] and fed and reserve.good()

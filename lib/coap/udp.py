@@ -52,6 +52,8 @@ class UdpTransport:
                         else:
                             size = size * 3 // 4
                 self._burst += 1
+                if not data:  # an ESP32 takes it for the end of a connection, and hears no more until it is told to
+                    sock.listen(0)  # raises, for there are no connections
                 if len(data) <= size or size == self.limit:
                     return memoryview(data), peer, group > 0
             except OSError as error:

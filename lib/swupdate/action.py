@@ -42,4 +42,5 @@ async def perform(updater, effect, what, pieces):
             room = [piece(_TLS)]
     with phase("swupdate.work") as work:
         buffers = (chunk, early) if chunk and early else None
+        early = None  # without the other it would be held for nothing
         return await work.attempt(updater, what, buffers, room)

@@ -181,11 +181,15 @@ class Updater:
                 raise
             print_exception(error)
             then = effect != "go on" and _NO_MEMORY
-        self.doing = ""
-        self._task = None
-        if then:
-            self.effects.append(then)
-        self.wake.set()
+            if not then:  # it comes up again, or the app would stay away
+                reserve.let_go()
+                await sleep_ms(_AGAIN_MS)
+        if self._task is asyncio.current_task():  # else `cancel` was, and it has not noticed
+            self.doing = ""
+            self._task = None
+            if then:
+                self.effects.append(then)
+            self.wake.set()
 
     async def _done(self, effect, what):
         if effect == "go on":
@@ -193,9 +197,6 @@ class Updater:
             try:
                 await self.ask(what, True)
                 self.asked = ""
-            except MemoryError:  # it comes up again, or the app would stay away
-                reserve.let_go()
-                await sleep_ms(_AGAIN_MS)
             finally:
                 reserve.__exit__()
             return None

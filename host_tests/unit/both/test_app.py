@@ -25,6 +25,7 @@ class Script:
         self.stop = stop
         self.heard = []
         self.stubborn = False
+        self.untidy = False
         self.raises = []  # what importing the app raises next
         self.crashes = []  # what its `main` raises next
 
@@ -76,15 +77,21 @@ class Rig:
         self.script = sys.modules["played_script"] = Script(**script)
         self.board = Board(left)
         self.lines, self.crashes = [], []
+        self.over = False
         self.ocf = Device(Access(), "00000000-0000-4000-8000-000000000000")
         self.ocf.add(Resource(href="/own"))
         self.endpoint = Endpoint()
         self.ocf.coap = [self.endpoint]
         self.app = App(self)
-        self.task = asyncio.create_task(self.app.run(self.crashes.append))
+        self.task = asyncio.create_task(self.app.run(self.crashed))
 
     def add(self, resource):
         return self.ocf.add(resource)
+
+    def crashed(self, text):
+        if self.over:
+            raise asyncio.CancelledError
+        self.crashes.append(text)
 
     def log(self, level, text):
         self.lines.append(level + ": " + text)
@@ -113,6 +120,7 @@ class Rig:
 
     async def off(self):
         self.app.away = 0
+        self.over = True
         self.task.cancel()
         await sleep_ms(1)
         self.app.code.__exit__()
@@ -183,10 +191,26 @@ async def _takes_long():
     await asyncio.sleep(60)
 
 
+async def _waits_for_what_it_cancelled():
+    task = asyncio.create_task(_takes_long())
+    await sleep_ms(0)
+    task.cancel()
+    await task
+
+
 async def test_one_that_cannot_be_stopped_stays_and_resumes():
-    before, asking._PAUSE_S = asking._PAUSE_S, 0.1
+    over = []
+
+    async def goes_on():
+        while not over:  # also when it is cancelled
+            try:
+                await sleep_ms(10)
+            except asyncio.CancelledError:
+                pass
+
+    before, asking._LOOKS = asking._LOOKS, 5
     try:
-        for stop in (lambda: False, _fails, _takes_long):
+        for stop in (lambda: False, _fails, _takes_long, _waits_for_what_it_cancelled, goes_on):
             rig = Rig(stop=stop)
             app = await rig.running()
             await leaving.begin(app, "obtain")
@@ -196,7 +220,29 @@ async def test_one_that_cannot_be_stopped_stays_and_resumes():
             assert rig.script.heard == ["main", "stop", "pause", "resume"] and not rig.crashes
             await rig.off()
     finally:
-        asking._PAUSE_S = before
+        over.append(True)
+        asking._LOOKS = before
+        await sleep_ms(20)
+
+
+async def test_one_that_there_was_no_memory_to_tell_is_told_later():
+    rig = Rig(PLENTY)
+    app = await rig.running()
+    await leaving.begin(app, "obtain")
+
+    def none(coroutine):
+        coroutine.close()
+        raise MemoryError
+
+    before, asking.create_task = asking.create_task, none
+    try:
+        with raises(MemoryError):
+            await rig.end(app)
+    finally:
+        asking.create_task = before
+    await rig.end(app)
+    assert rig.script.heard == ["main", "pause", "resume"]
+    await rig.off()
 
 
 async def test_a_main_that_does_not_end_stays():
@@ -279,6 +325,32 @@ async def test_an_app_that_crashed_can_add_its_resources_again():
         await rig.off()
     finally:
         apps._RESTART_S = before
+
+
+async def test_one_that_waits_for_what_it_has_cancelled_has_crashed():
+    """What it raises is what it would be ended with."""
+    before, apps._RESTART_S = apps._RESTART_S, 0.1
+    try:
+        rig = Rig()
+        rig.script.crashes = [asyncio.CancelledError()]
+        await rig.until(lambda: rig.script.heard == ["main", "ended", "main"])
+        assert len(rig.crashes) == 1 and "CancelledError" in rig.crashes[0] and not rig.task.done()
+        await rig.off()
+    finally:
+        apps._RESTART_S = before
+
+
+async def test_one_that_fails_when_it_is_ended_has_ended():
+    rig = Rig()
+    app = await rig.running()
+    rig.script.untidy = True
+    await leaving.begin(app, "check")
+    assert app.module is None and "app" not in sys.modules and not rig.crashes
+    rig.script.untidy = False
+    await rig.end(app)
+    await rig.running()
+    assert rig.script.heard == ["main", "stop", "ended", "main"]
+    await rig.off()
 
 
 async def test_what_could_not_be_imported_whole_is_not_left_behind():

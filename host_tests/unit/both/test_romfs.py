@@ -243,6 +243,33 @@ def test_any_damage_ends_in_an_error_or_in_data():
         assert device.reads < 3000
 
 
+def test_a_read_that_failed_makes_no_difference_to_the_next():
+    """Wherever it was: what was to be read is not taken for what is there."""
+    fits = folder(b"one", *[file(b"a%d" % i, b"x" * 40) for i in range(6)])
+    data = image(fits, folder(b"two", *[file(b"b%d" % i, b"y" * 40) for i in range(6)]))
+    for fails in range(1, 12):
+        device = Device(data)
+        fs = RomFS(device)
+        fs.stat("/one/a3")
+        whole, count = device.readblocks, [0]
+
+        def readblocks(block, buf, offset=0, whole=whole, count=count, fails=fails):
+            count[0] += 1
+            if count[0] == fails:
+                raise OSError(5)
+            whole(block, buf, offset)
+
+        device.readblocks = readblocks
+        for path in ("/two/b5", "/one/a5", "/two/b0"):
+            found = []
+            for _ in range(2):
+                try:
+                    found.append(fs.stat(path)[6])
+                except OSError as error:
+                    assert error.args[0] == 5, (fails, path)
+            assert 40 in found, (fails, path)
+
+
 def test_a_lookup_reads_little():
     entries = [file(b"module_%02d.mpy" % i, bytes(100)) for i in range(40)]
     fs = mount(*entries)

@@ -533,6 +533,38 @@ async def test_an_app_that_waits_for_what_it_has_cancelled_holds_nothing_up():
         rig.off()
 
 
+async def test_an_app_that_cannot_be_told_to_go_on_is_told_again_after_a_while():
+    """Whatever the reason: without a pause the loop would do nothing else."""
+    from swupdate import manager
+
+    kept, manager.print_exception = manager.print_exception, lambda error: None
+    try:
+        for why in (OSError(5), MemoryError(), ValueError("a bug"), asyncio.CancelledError()):
+            rig = Rig()
+            told = []
+
+            async def ask(what, over=False, told=told, why=why):
+                if over:
+                    told.append(what)
+                    if len(told) == 1:
+                        raise why
+
+            rig.updater.ask = ask
+            rig.updater.update(URL, "isac", "now")
+            await rig.settle(lambda told=told: told)
+            for _ in range(100):
+                await sleep_ms(0)
+            assert told == ["check"]
+            rig.updater.wake.set()
+            await sleep_ms(100)
+            assert told == ["check"]
+            await rig.settle()
+            assert told == ["check", "check"] and not reserve.lent
+            rig.off()
+    finally:
+        manager.print_exception = kept
+
+
 async def test_reset_ends_a_transfer():
     rig = Rig()
     rig.updater.update(URL, "isvv", "now")
@@ -545,6 +577,32 @@ async def test_reset_ends_a_transfer():
     assert rig.updater.update(URL, "isac", "now") is None
     await rig.settle()
     assert rig.updater.state["state"] == "nsa"
+    rig.off()
+
+
+async def test_what_does_not_notice_that_a_reset_ends_it_changes_nothing():
+    rig = Rig()
+    waiting = []
+
+    async def connect():
+        waiting.append(True)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+        for _ in range(5):
+            await sleep_ms(1)
+
+    rig.connect = connect
+    rig.updater.update(URL, "isac", "now")
+    await rig.settle(lambda: waiting)
+    rig.updater.dos_changed(0)
+    del rig.connect
+    assert rig.updater.update(URL, "isvv", "now") is None
+    await rig.settle(lambda: rig.updater.done)
+    await rig.settle(lambda: rig.calls == ["check", "obtain"])
+    await rig.settle()
+    assert [step[0] for step in rig.steps()] == ["idle", "svv", "svv", "sva"], "what it found is nothing to go by"
     rig.off()
 
 

@@ -179,6 +179,33 @@ async def test_an_action_has_the_reserve_for_its_buffers():
     rig.off()
 
 
+async def test_a_check_without_one_buffer_does_not_hold_the_other():
+    """What the reserve could be had of is too small for the first: the second alone is of no use."""
+    from port import reserve
+
+    rig = Rig()
+    await rig.settle()
+    found = []
+    reserve.size, reserve.spare, reserve.lent = 3072, 1792, 0
+    try:
+        reserve.take()
+        second = reserve._second
+
+        async def connect():
+            found.append(sys.getrefcount(second) if hasattr(sys, "getrefcount") else 2)
+
+        rig.connect = connect
+        rig.updater.update(URL, "isac", "now")
+        await rig.settle(lambda: found)
+        await rig.settle()
+        assert rig.buffers is None and found == [2]  # the one of this test, and the argument
+        assert rig.updater.state["state"] == "nsa"
+    finally:
+        reserve.size = reserve.spare = 0
+        reserve.let_go()
+    rig.off()
+
+
 async def test_what_gives_way_to_a_connection_is_nobody_elses():
     """Else its memory would not come free, and what TLS keeps would need other."""
     rig = Rig()

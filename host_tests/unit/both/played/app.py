@@ -30,6 +30,8 @@ async def main(device):
         script.said("ended")
         if script.stubborn:
             await asyncio.sleep(60)
+        if script.untidy:
+            raise ValueError("untidy") from None
         raise
 
 
