@@ -27,16 +27,22 @@ def last(steps):
     return result
 
 
-async def last_async(steps):
-    """As `last`, and the loop runs after every step."""
+async def last_async(make, *args):
+    """The last of what the steps `make(*args)` give; the loop runs after every step. When there is no memory for one, and the
+    reserve gives some, they begin anew."""
     result = None
     collect_after(_RARELY)  # all that the steps leave is garbage, and a megabyte of it
     try:
-        for result in steps:  # noqa: B007
-            await sleep_ms(0)
+        while True:
+            try:
+                for result in make(*args):  # noqa: B007
+                    await sleep_ms(0)
+                return result
+            except MemoryError:
+                if not reserve.let_go(True):
+                    raise
     finally:
         collect_after(reserve.garbage)
-    return result
 
 
 def number(data):

@@ -18,7 +18,7 @@ def agree(private, public):
 
 async def agree_async(private, public):
     """As `agree`, and other tasks of the loop get their turn after every step."""
-    return await last_async(_agree(private, public))
+    return await last_async(_agree, private, public)
 
 
 def _agree(private, public):

@@ -15,7 +15,7 @@ def sign(private, digest):
 
 async def sign_async(private, digest):
     """As `sign`, and other tasks of the loop get their turn after every step."""
-    return await last_async(_sign(private, digest))
+    return await last_async(_sign, private, digest)
 
 
 def _sign(private, digest):

@@ -18,7 +18,7 @@ def verify(public, digest, signature):
 
 async def verify_async(public, digest, signature):
     """As `verify`, and other tasks of the loop get their turn after every step."""
-    return await last_async(_verify(public, digest, signature)) or False
+    return await last_async(_verify, public, digest, signature) or False
 
 
 def _verify(public, digest, signature):

@@ -8,7 +8,7 @@ from dtls.record import Session
 
 _BODY = const(25)  # where the body of a handshake message begins in its record
 _DECODE_ERROR = const(50)
-_ENOUGH = const(24576)  # bytes that a handshake is content with: it takes 13 KB, of what lies in holes
+_ENOUGH = const(16384)  # bytes that a handshake is content with
 _HANDSHAKE = const(22)
 _RANDOM = const(2)  # where it begins in a ClientHello
 _SESSION = const(34)

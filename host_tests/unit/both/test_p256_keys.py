@@ -4,11 +4,12 @@ import hashlib
 
 from check import Turns, raises, unhex
 from crypto import ecdh, p256
-from crypto.curve import N, P
+from crypto.curve import G, N, P
 from crypto.ecdh import agree, agree_async
 from crypto.ecdsa import nonces, sign, sign_async
 from crypto.p256 import key_pair, key_pair_async
 from crypto.verify import verify
+from port import reserve
 
 # NIST CAVP, ECC CDH primitive, P-256, counts 0 to 2; last, RFC 5903 section 8.1: (private, public, peer's, secret)
 AGREEMENTS = (
@@ -216,6 +217,32 @@ def test_the_next_nonce_is_another_one():
         if len(found) == 5:
             break
     assert len(set(found)) == 5
+
+
+async def test_what_finds_no_memory_begins_anew_with_the_reserves():
+    asked = []
+
+    def random(size):
+        asked.append(size)
+        if len(asked) in (1, 2, 4, 5, 6):
+            raise MemoryError
+        return bytes(size - 1) + b"\1"
+
+    reserve.size, reserve.spare = 256, 64
+    reserve.take()
+    try:
+        _, public = await key_pair_async(random)  # with the second piece, and with both
+        assert len(asked) == 3 and int.from_bytes(public[:32], "big") == G[0] and not reserve.good()
+        reserve.take()
+        assert reserve.good()
+        try:
+            await key_pair_async(random)
+            raise AssertionError("a key was made")
+        except MemoryError:
+            assert len(asked) == 6
+    finally:
+        reserve.size = reserve.spare = 0
+        reserve.let_go()
 
 
 async def test_the_loop_runs_meanwhile():
