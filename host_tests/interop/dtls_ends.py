@@ -24,7 +24,7 @@ from port.sockets import address
 
 ROOT = Path(__file__).resolve().parents[2]
 LO = "127.0.0.1"
-PATIENCE = 15  # seconds that anything may take on a busy machine
+PATIENCE = 40  # seconds that anything may take on a busy machine
 
 ECDHE_PSK, PSK, ECDSA_8, ECDSA_16 = 0xC037, 0xC0A8, 0xC0AE, 0xC0AC
 SUITES = (ECDHE_PSK, PSK, ECDSA_8, ECDSA_16)

@@ -89,7 +89,7 @@ async def libcoap(stack, folder, *arguments):
     (folder / "body").write_bytes(BODY)
     async with program(f"coap-server-{stack}", "-A", LO, "-p", port, "-d", "4", *arguments, package=PACKAGE):
         await answers(port)
-        put = ("-B", "9", "-m", "put", "-t", "42", "-f", folder / "body", f"coap://{LO}:{port}/app.bin")
+        put = ("-B", "30", "-m", "put", "-t", "42", "-f", folder / "body", f"coap://{LO}:{port}/app.bin")
         async with program("coap-client-notls", *put, package=PACKAGE) as client:
             assert await client.ends() == 0 and not client.text.strip(), client.text
         yield f"coaps://{LO}:{port + 1}/app.bin"

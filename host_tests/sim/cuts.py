@@ -7,7 +7,7 @@ the server closes delivers all that was sent before, so these are the bytes that
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ class Raw(raw_https.Server):
 
     `cuts`: the nth answer with payload ends, with its connection, after so many bytes of it (None: it does not).
     `answers`: [name, first byte, bytes sent] of each answer with payload, oldest first. `tag`: of all files. `pause`:
-    seconds before each piece. `ranges`: whether it has ranges.
+    seconds before each piece. `ranges`: whether it has ranges. `when_cut` is called after all of such an answer was sent,
+    and before its connection ends: what it changes is so when the board comes again, however soon.
     """
 
     def __init__(self, rig: Rig, names: tuple[str, ...] = ("127.0.0.1",)) -> None:
@@ -39,6 +40,7 @@ class Raw(raw_https.Server):
         self.tag = '"one"'
         self.pause = 0.0
         self.ranges = True
+        self.when_cut: Callable[[], Any] = lambda: None
 
     def __enter__(self) -> Raw:
         return self
@@ -85,7 +87,10 @@ class Raw(raw_https.Server):
                 time.sleep(self.pause)
             stream.sendall(piece)
             answer[2] += len(piece)
-        return cut is None or cut > len(part)
+        if cut is None or cut > len(part):
+            return True
+        self.when_cut()
+        return False
 
 
 def again(answers: list[list[Any]]) -> list[int]:

@@ -42,7 +42,7 @@ class Chip:
     def said(self, **options):
         """What it says until it says "end"."""
         with self.board(**options) as board:
-            board.wait_log("= end", 15)
+            board.wait_log("= end")
             return [line[2:] for line in board.lines if line.startswith("= ")][:-1]
 
     def read(self, at, size):
@@ -148,7 +148,7 @@ machine.reset()
 """
     program = "if machine.reset_cause() == 1:\n    " + program.strip().replace("\n", "\n    ") + "\nprint('= again')"
     with Chip(tmp_path, program).board() as board:
-        board.wait_log("= again", 15)  # a chip says how many there were when it resets
+        board.wait_log("= again")  # a chip says how many there were when it resets
         lines = board.lines[: board.lines.index("= end")]
         # 3 programs, 3 sectors erased, 2 programmed; and otadata filled in by the bootloader
         assert board.operations == 3 + 3 + 2 + 2
@@ -168,7 +168,7 @@ print("= end")
     chip.patch(APP_1, bytes(4096))
     board = chip.board(cut_at=cut, torn="bits")
     board.power_on()
-    board.wait_off(15)
+    board.wait_off()
     assert not any("= end" in line for line in board.lines)
     now = chip.read(APP_1, 4096)
     ones = sum(byte.bit_count() for byte in now)
@@ -196,7 +196,7 @@ print("= end")
         chip.patch(APP_1, old)
         board = chip.board(cut_at=cut)
         board.power_on()
-        board.wait_off(15)
+        board.wait_off()
         assert board.operations == cut
         expected = bytearray(old)
         for done in range(cut - 1):
@@ -218,7 +218,7 @@ if machine.reset_cause() == 1:
 print("= end")
 """
     with Chip(tmp_path, program).board() as board:
-        board.wait_log("= end", 15)
+        board.wait_log("= end")
         assert board.resets == ["power", "soft"]
         assert [line for line in board.lines if line.startswith("= cause")] == ["= cause 1", "= cause 5"]
         assert board.lines.count("bootloader: starting ota_0") == 2
@@ -286,14 +286,14 @@ print("= end")
 """
     chip = Chip(tmp_path, program)
     with chip.board(network=False, join_ms=100) as board:
-        board.wait_log("= False", 15)
+        board.wait_log("= False")
         assert board.network is False
         board.network = True
-        board.wait_log(f"= {chip.address} 127.0.0.1", 15)
+        board.wait_log(f"= {chip.address} 127.0.0.1")
         board.network = False
-        board.wait_log("= lost", 15)
+        board.wait_log("= lost")
         board.network = True
-        board.wait_log("= end", 15)
+        board.wait_log("= end")
     assert board.lines[1:3] == ["= False False (12290, 'Wifi Not Started') 0.0.0.0", "= False"]
 
 
@@ -312,7 +312,7 @@ print("= end")
         sockets.append(s)
     ports = [s.getsockname()[1] for s in sockets]
     with Chip(tmp_path, program % ports[2]).board(dns_port=ports[0], ntp_port=ports[1]) as board:
-        board.wait_log("= end", 15)
+        board.wait_log("= end")
         heard = [s.recv(100) for s in sockets]
     assert heard == [b"to 53", b"to 123", b"to %d" % ports[2]]
     for s in sockets:
@@ -348,7 +348,7 @@ print("= end")
 """
     chip = Chip(tmp_path, program)
     with chip.board() as board:
-        board.wait_log("= ready", 15)
+        board.wait_log("= ready")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             for _ in range(30):
                 s.sendto(bytes(1024), (chip.address, 7777))
@@ -363,7 +363,7 @@ print("= end")
             except TimeoutError:
                 pass
             assert sent < 30_000, "nobody reads: what the two ends hold is little"
-        board.wait_log("= end", 15)
+        board.wait_log("= end")
         got = int(board.wait_log("= datagrams").split()[-1])
         assert 5 <= got <= 7
         assert board.wait_log("= bytes") == f"= bytes {sent}"
@@ -397,7 +397,7 @@ while True:
         start = len(board.lines)
         board.power_on()
         board.power_on()
-        board.wait_log("= started", 15, start=start)
+        board.wait_log("= started", start=start)
         board.power_off()
         board.power_off()
         assert not board.running and threading.active_count() < 20
@@ -411,7 +411,7 @@ def test_a_chip_without_an_image_is_dead(tmp_path):
     chip.patch(0x10000, bytes(4096))
     board = chip.board()
     board.power_on()
-    board.wait_off(15)
+    board.wait_off()
     assert board.dead and not board.running
     assert "bootloader: no bootable app partition" in board.lines
     assert [line for line in board.lines if "not started" in line] == [
