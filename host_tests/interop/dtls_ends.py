@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import shutil
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from dtls.transport import DtlsTransport
 from dtls_keys import Keys
+from loopback import port as free_port
 from port.sockets import address
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,12 +101,6 @@ def spec_of_keys(
 def spec_for(*suites: int) -> dict[str, Any]:
     """For Keys: what a Device needs for `suites`."""
     return {**DEVICE.spec(AUTHORITY), **spec_of_keys(), "suites": suites}
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((LO, 0))
-        return int(sock.getsockname()[1])
 
 
 async def until(condition: Callable[[], Any], what: str = "") -> None:

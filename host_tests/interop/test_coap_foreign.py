@@ -16,17 +16,12 @@ from aiocoap.optiontypes import OpaqueOption
 from coap.client import Client, Timeout
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
+from loopback import port as free_port
 from port.sockets import address
 
 ROOT = Path(__file__).resolve().parents[2]
 BODY = bytes(i * 7 & 0xFF for i in range(3500))
 PATIENCE = 40  # seconds that anything may take on a busy machine
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,7 @@ print("=", time.ticks_diff(time.ticks_ms(), began))
 print("= end")
 """
     assert 350 <= int(Chip(tmp_path, program).said(flash_ms=(30, 5))[0]) < 1000
-    assert int(Chip(tmp_path, program).said(flash_ms=(0, 0))[0]) < 150
+    assert int(Chip(tmp_path, program).said(flash_ms=(0, 0))[0]) < 300
 
 
 def test_operations_are_counted_and_overwriting_is_told(tmp_path):
@@ -243,12 +243,12 @@ def test_the_watchdog_is_fed_and_set_anew(tmp_path):
     program = """
 print("= cause", machine.reset_cause())
 if machine.reset_cause() != 3:
-    dog = machine.WDT(timeout=400)
-    for _ in range(8):
-        time.sleep_ms(150)
+    dog = machine.WDT(timeout=1000)
+    for _ in range(6):
+        time.sleep_ms(300)
         dog.feed()
-    machine.WDT(timeout=1500)
-    time.sleep_ms(800)
+    machine.WDT(timeout=3000)
+    time.sleep_ms(1500)
     print("= alive")
     time.sleep(60)
 print("= end")
@@ -328,7 +328,7 @@ l.bind(socket.getaddrinfo("ADDRESS", 7778)[0][-1])
 l.listen(1)
 print("= ready")
 c = l.accept()[0]
-time.sleep_ms(700)
+time.sleep_ms(2500)
 s.setblocking(False)
 got = 0
 try:
@@ -393,6 +393,7 @@ while True:
 """
     chip = Chip(tmp_path, program)
     board = chip.board()
+    threads = threading.active_count()
     for _ in range(3):
         start = len(board.lines)
         board.power_on()
@@ -400,7 +401,7 @@ while True:
         board.wait_log("= started", start=start)
         board.power_off()
         board.power_off()
-        assert not board.running and threading.active_count() < 20
+        assert not board.running and threading.active_count() <= threads
     assert board.resets == ["power"] * 3
     assert set(chip.read(APP_1, 4096)) <= {0x11, 0xFF}
     assert len(board.times) == len(board.lines) and board.times == sorted(board.times)

@@ -41,7 +41,7 @@ async def act(b):
     n.set_blob("floor", bytes(8)); n.commit()
     print("=", b.joined)
     try:
-        await asyncio.wait_for(b.join(), 1)
+        await asyncio.wait_for(b.join(), 5)
         print("=", b.joined, b.address(), b.dns())
     except asyncio.TimeoutError:
         print("= no network")
