@@ -33,7 +33,7 @@ class Running:
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
     def call(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def __enter__(self):
         self.thread.start()
@@ -42,7 +42,7 @@ class Running:
     def __exit__(self, *_exc):
         self.call(self.device.__aexit__())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(60)
 
 
 def owner(*uuids, path=None):
