@@ -6,8 +6,15 @@ import os
 import sys
 from types import ModuleType
 
+import hypothesis
 import pytest
 from shared import link_once, quick_micropython
+
+# The same examples always, however long a busy machine takes to make them: what chance finds, `make fuzz` is for.
+hypothesis.settings.register_profile(
+    "fargo", derandomize=True, database=None, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("fargo")
 
 
 @pytest.fixture(scope="session", autouse=True)

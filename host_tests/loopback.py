@@ -1,5 +1,6 @@
-"""Loopback addresses for boards, each with its own 5683 and 5684, that no other process of this machine's tests has."""
+"""Loopback addresses for boards, each with its own 5683 and 5684, and ports, that no other process of the tests has."""
 
+import contextlib
 import random
 import socket
 import threading
@@ -38,9 +39,32 @@ def _addresses() -> Iterator[str]:
 
 _all = _addresses()
 _turn = threading.Lock()
+_ports: set[int] = set()
 
 
 def address() -> str:
     """The next one."""
     with _turn:
         return next(_all)
+
+
+def port(count: int = 1) -> int:
+    """The first of so many ports in a row of 127.0.0.1 that nobody has, for UDP or TCP, given once in a process.
+
+    They are below those that the system chooses from: it gives a port that was only looked for to another process that
+    asks for any, while the program that is to have it still starts.
+    """
+    while True:
+        first = random.SystemRandom().randrange(20_000, 32_000)
+        wanted = set(range(first, first + count))
+        with _turn, contextlib.ExitStack() as stack:
+            try:
+                if wanted & _ports:
+                    continue
+                for number in wanted:
+                    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                        stack.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", number))
+            except OSError:
+                continue
+            _ports.update(wanted)
+            return first

@@ -29,7 +29,7 @@ from mutator import Random, mutated  # noqa: E402
 
 def fuzz(command: list[str]) -> None:
     arguments = [*command, str(HERE / "fuzzing.py"), str(ROOT), str(SEED), str(ROUNDS)]
-    run = subprocess.run(arguments, capture_output=True, text=True, timeout=60 + ROUNDS // 10, check=False)
+    run = subprocess.run(arguments, capture_output=True, text=True, timeout=600 + ROUNDS // 2, check=False)
     assert run.returncode == 0, " ".join(arguments) + "\n" + run.stdout[-4000:] + run.stderr[-4000:]
     assert run.stdout.count(" accepted") == len(targets.TARGETS)
 
@@ -52,17 +52,23 @@ def test_memory(target):
     """What one input makes the reader allocate at most: proportional to the input."""
     random = Random(SEED)
 
+    async def taken(data: bytes, count: int) -> int:
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        await once(target, data, count)
+        return tracemalloc.get_traced_memory()[1] - before
+
     async def measure() -> None:
-        await once(target, target.examples[0], 0)  # what is loaded and made once does not count
+        await once(target, target.examples[0], 0)
         tracemalloc.start()
         try:
             for count in range(max(ROUNDS // 30 // target.slow, 10)):
                 data = mutated(random, target.examples, target.limit)
-                tracemalloc.reset_peak()
-                before = tracemalloc.get_traced_memory()[0]
-                await once(target, data, count)
-                spent = tracemalloc.get_traced_memory()[1] - before
-                assert spent < target.memory + 60 * len(data), f"{target.name} took {spent} bytes for {data.hex()}"
+                most = target.memory + 60 * len(data)
+                spent = await taken(data, count)
+                if spent >= most:  # what is loaded and made once, for the first input that needs it, does not count
+                    spent = await taken(data, count)
+                assert spent < most, f"{target.name} took {spent} bytes for {data.hex()}"
         finally:
             tracemalloc.stop()
 

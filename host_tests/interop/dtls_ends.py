@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import shutil
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -20,11 +19,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from dtls.transport import DtlsTransport
 from dtls_keys import Keys
+from loopback import port as free_port
 from port.sockets import address
 
 ROOT = Path(__file__).resolve().parents[2]
 LO = "127.0.0.1"
-PATIENCE = 15  # seconds that anything may take on a busy machine
+PATIENCE = 40  # seconds that anything may take on a busy machine
 
 ECDHE_PSK, PSK, ECDSA_8, ECDSA_16 = 0xC037, 0xC0A8, 0xC0AE, 0xC0AC
 SUITES = (ECDHE_PSK, PSK, ECDSA_8, ECDSA_16)
@@ -101,12 +101,6 @@ def spec_of_keys(
 def spec_for(*suites: int) -> dict[str, Any]:
     """For Keys: what a Device needs for `suites`."""
     return {**DEVICE.spec(AUTHORITY), **spec_of_keys(), "suites": suites}
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((LO, 0))
-        return int(sock.getsockname()[1])
 
 
 async def until(condition: Callable[[], Any], what: str = "") -> None:

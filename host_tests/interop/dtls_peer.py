@@ -52,7 +52,7 @@ async def ask(keys):
     try:
         session = await transport.connect(address("127.0.0.1", port), 15_000)
         transport.send(b"asked by a device\n", session)
-        await asyncio.wait_for(answered.wait(), 15)
+        await asyncio.wait_for(answered.wait(), 40)
         print(json.dumps({"answer": bytes(answers[0]).decode()}))
         transport.drop(session)
     except Alert as alert:

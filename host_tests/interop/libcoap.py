@@ -41,8 +41,8 @@ class Libcoap:
     def ask(self, path, *arguments):
         """(payload, what it printed: errors, and more with "-v")"""
         self.out.unlink(missing_ok=True)
-        command = [*self.command, "-B", "8", "-o", str(self.out), *arguments, self.uri(path)]
-        done = subprocess.run(command, capture_output=True, timeout=30, check=True, env=self.environment)
+        command = [*self.command, "-B", "20", "-o", str(self.out), *arguments, self.uri(path)]
+        done = subprocess.run(command, capture_output=True, timeout=60, check=True, env=self.environment)
         payload = self.out.read_bytes() if self.out.exists() else b""
         return payload, (done.stdout + done.stderr).decode(errors="replace")
 
@@ -136,7 +136,7 @@ class Server:
     def __enter__(self):
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not self.uploader.ask("", "-B", "1")[0]:
             assert time.monotonic() < end and self.process.poll() is None, self.log.read_text(errors="replace")
         return self

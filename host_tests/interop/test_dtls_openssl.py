@@ -120,6 +120,7 @@ class OpenSSL:
         verify = ("-Verify", "4") if "-cert" in self.arguments else ("-nocert",)
         async with self._run("s_server", "-accept", f"{LO}:0", *verify) as running:
             await running.prints("\nACCEPT ")
+            await until(lambda: "\n" in running.text.partition("\nACCEPT ")[2], "the port's end")
             yield running, int(running.text.partition("\nACCEPT ")[2].split()[0].rpartition(":")[2])
 
     def _run(self, *arguments):

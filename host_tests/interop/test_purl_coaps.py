@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import ipaddress
 import json
-import random
 import shutil
 import socket
 import subprocess
@@ -33,6 +32,7 @@ from dtls_ends import (
     program,
     until,
 )
+from loopback import port as free_port
 
 PACKAGE = "apt-get install libcoap3-bin"
 BODY = bytes(i * 11 % 253 for i in range(40_000))
@@ -53,20 +53,6 @@ def server_of(*hosts, issuer=MIDDLE, **settings):
 SERVER = server_of(LO)
 
 
-def free_pair():
-    """The first of two ports in a row, in the clear and for DTLS; libcoap wants them for UDP and TCP."""
-    while True:
-        port = random.randrange(20000, 30000)
-        with contextlib.ExitStack() as stack:
-            try:
-                for number in (port, port + 1):
-                    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-                        stack.enter_context(socket.socket(socket.AF_INET, kind)).bind((LO, number))
-                return port
-            except OSError:
-                continue
-
-
 async def answers(port):
     """Wait until a ping is answered there."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -85,11 +71,11 @@ async def answers(port):
 @contextlib.asynccontextmanager
 async def libcoap(stack, folder, *arguments):
     """The URL of BODY on a server."""
-    port = free_pair()
+    port = free_port(2)  # in the clear and for DTLS; libcoap wants them for UDP and TCP
     (folder / "body").write_bytes(BODY)
     async with program(f"coap-server-{stack}", "-A", LO, "-p", port, "-d", "4", *arguments, package=PACKAGE):
         await answers(port)
-        put = ("-B", "9", "-m", "put", "-t", "42", "-f", folder / "body", f"coap://{LO}:{port}/app.bin")
+        put = ("-B", "30", "-m", "put", "-t", "42", "-f", folder / "body", f"coap://{LO}:{port}/app.bin")
         async with program("coap-client-notls", *put, package=PACKAGE) as client:
             assert await client.ends() == 0 and not client.text.strip(), client.text
         yield f"coaps://{LO}:{port + 1}/app.bin"

@@ -80,7 +80,7 @@ def test_discovery_by_multicast(rig):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(rig.stage.address))
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
-        sock.settimeout(8)
+        sock.settimeout(30)
 
         def ask(token, path, query):
             options = [(11, part) for part in path] + [(15, part) for part in query]

@@ -115,6 +115,7 @@ async def run(spec):
     before = open_files()
     gaps = [0, 0]
     heart = asyncio.create_task(beat(gaps))
+    Limits.connect_s = Limits.read_s = spec.get("limit_s", 1)
     resolver = Resolver(*spec.get("dns", ["127.0.0.1", 9]))
     if spec["url"].startswith("https"):
         source = HttpsSource(spec["url"], [unhexlify(ca) for ca in spec["authorities"]], resolver, Limits)

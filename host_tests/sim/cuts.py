@@ -6,8 +6,9 @@ the server closes delivers all that was sent before, so these are the bytes that
 
 from __future__ import annotations
 
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sim.rig import Faulty, Rig
 CHUNK = 4096
 PIECE = 3840  # as `fargo serve`: one TLS record
 ETAG = 4
+HANDED = 4096  # bytes that a server hands to its own system at once, which takes twice as much with all that it notes
 
 
 class Raw(raw_https.Server):
@@ -25,12 +27,15 @@ class Raw(raw_https.Server):
 
     `cuts`: the nth answer with payload ends, with its connection, after so many bytes of it (None: it does not).
     `answers`: [name, first byte, bytes sent] of each answer with payload, oldest first. `tag`: of all files. `pause`:
-    seconds before each piece. `ranges`: whether it has ranges.
+    seconds before each piece. `ranges`: whether it has ranges. `when_cut` is called after all of such an answer was sent,
+    and before its connection ends: what it changes is so when the board comes again, however soon.
     """
 
     def __init__(self, rig: Rig, names: tuple[str, ...] = ("127.0.0.1",)) -> None:
         certificate, key = rig.stage.authority.server([*names])
         super().__init__(lambda context: context.load_cert_chain(certificate, key))
+        # What a board that is slow has not taken yet waits here, and would count as sent: little, therefore.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, HANDED)
         self.folder = rig.stage.releases
         self.otherwise = self.file
         self.lies: dict[str, Any] = {}
@@ -39,6 +44,7 @@ class Raw(raw_https.Server):
         self.tag = '"one"'
         self.pause = 0.0
         self.ranges = True
+        self.when_cut: Callable[[], Any] = lambda: None
 
     def __enter__(self) -> Raw:
         return self
@@ -85,7 +91,10 @@ class Raw(raw_https.Server):
                 time.sleep(self.pause)
             stream.sendall(piece)
             answer[2] += len(piece)
-        return cut is None or cut > len(part)
+        if cut is None or cut > len(part):
+            return True
+        self.when_cut()
+        return False
 
 
 def again(answers: list[list[Any]]) -> list[int]:

@@ -29,7 +29,8 @@ from sim.rig import UPGRADE, Rig
 
 OWNERS = ("/doxm", "/cred", "/acl2", "/name")
 BUSY = 3.0  # seconds: the longest that is waited before a pull
-PATIENCE = 60.0
+PATIENCE = 120.0
+ANSWER = 1.0  # seconds, until it is taken to be off: much longer than any answer takes on a busy machine
 
 
 class Plug:
@@ -98,7 +99,7 @@ class Plug:
 
     async def _ask(self, client: Any) -> Any:
         try:
-            reply = await client.ask(aiocoap.GET, "oc/swu", timeout=0.5)
+            reply = await client.ask(aiocoap.GET, "oc/swu", timeout=ANSWER)
         except (TimeoutError, OSError, aiocoap.error.Error):
             return None
         await asyncio.sleep(0.03)
@@ -106,7 +107,7 @@ class Plug:
 
     async def _runs(self, client: Any) -> Any:
         try:
-            reply = await client.ask(aiocoap.GET, "oic/d", timeout=1)
+            reply = await client.ask(aiocoap.GET, "oic/d", timeout=2 * ANSWER)
         except (TimeoutError, OSError, aiocoap.error.Error):
             return None
         return cbor2.loads(reply.payload)["sv"] if reply.code == aiocoap.CONTENT else None
@@ -114,7 +115,7 @@ class Plug:
     async def _begin(self, client: Any, version: str) -> bool:
         body = {"purl": self.rig.stage.url(version), "swupdateaction": UPGRADE, "updatetime": "now"}
         try:
-            reply = await client.ask(aiocoap.POST, "oc/swu", cbor2.dumps(body), 10000, timeout=1)
+            reply = await client.ask(aiocoap.POST, "oc/swu", cbor2.dumps(body), 10000, timeout=2 * ANSWER)
         except (TimeoutError, OSError, aiocoap.error.Error):
             return False
         return bool(reply.code == aiocoap.CHANGED)

@@ -94,7 +94,7 @@ async def test_a_replayed_schedule(make):
             async with client:
                 await clock_is_set(rig, client)
                 seen = await client.observe(SWU)
-                when = timestamp(2)
+                when = timestamp(4)
                 at = len(wire.sent)
                 assert (await client.update(url, ISAC, when)).code == aiocoap.CHANGED
                 update = wire.sent[at:]
@@ -143,7 +143,7 @@ async def all_busy(rig, client, words):
 
 
 async def test_a_second_update_while_one_is_running(rig):
-    rig.stage.server.delay = 0.1
+    rig.stage.server.delay = 0.5  # it lasts longer than all that is asked meanwhile
     async with rig.client() as client:
         seen = await client.observe(SWU)
         assert (await client.update(rig.stage.url("1.1.0"), ISVV, "now")).code == aiocoap.CHANGED
@@ -157,11 +157,12 @@ async def test_a_second_update_while_one_is_running(rig):
 
 async def test_a_second_update_while_one_awaits_the_reboot(rig):
     """A Device that is being provisioned waits with the restart (the other slot is ready, and not armed yet)."""
-    rig.stage.server.delay = 0.05
+    rig.stage.server.delay = 0.5
     async with rig.client() as client:
         seen = await client.observe(SWU)
         assert (await client.update(rig.stage.url("1.1.0"), UPGRADE, "now")).code == aiocoap.CHANGED
         async with provisioning(client):
+            rig.stage.server.delay = 0
             await seen.until(lambda v: v["swupdatestate"] == "upgrading")
             was = flash(rig)
             await all_busy(rig, client, b"the device is being upgraded")
@@ -172,7 +173,7 @@ async def test_a_second_update_while_one_awaits_the_reboot(rig):
 
 async def test_an_update_before_the_version_is_confirmed(make):
     """Nothing is fetched, and the slot to go back to is not touched, until the trial is over."""
-    rig = make(settings={"trial_s": 8})
+    rig = make(settings={"trial_s": 15})
     rig.stage.release("1.1.0", 2, change={"app.py": NOT_WELL})
     rig.stage.release("1.2.0", 3, change={"extra.txt": "1.2.0"})
     async with rig.client() as client:

@@ -264,7 +264,7 @@ async def test_purl_with_a_name_of_the_device_itself(rig, named, scheme):
             words = "no single host" if name == "group.example" else "this device itself"
             began = time.monotonic()
             await fails(client, f"{scheme}://{name}:5684/x.suit", 6, words=words)
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 20  # it is at once: this is for a busy machine
             assert (await client.get(STATUS))["attempts"] == 1
 
 

@@ -42,7 +42,7 @@ class Chip:
     def said(self, **options):
         """What it says until it says "end"."""
         with self.board(**options) as board:
-            board.wait_log("= end", 15)
+            board.wait_log("= end")
             return [line[2:] for line in board.lines if line.startswith("= ")][:-1]
 
     def read(self, at, size):
@@ -131,7 +131,7 @@ print("=", time.ticks_diff(time.ticks_ms(), began))
 print("= end")
 """
     assert 350 <= int(Chip(tmp_path, program).said(flash_ms=(30, 5))[0]) < 1000
-    assert int(Chip(tmp_path, program).said(flash_ms=(0, 0))[0]) < 150
+    assert int(Chip(tmp_path, program).said(flash_ms=(0, 0))[0]) < 300
 
 
 def test_operations_are_counted_and_overwriting_is_told(tmp_path):
@@ -148,7 +148,7 @@ machine.reset()
 """
     program = "if machine.reset_cause() == 1:\n    " + program.strip().replace("\n", "\n    ") + "\nprint('= again')"
     with Chip(tmp_path, program).board() as board:
-        board.wait_log("= again", 15)  # a chip says how many there were when it resets
+        board.wait_log("= again")  # a chip says how many there were when it resets
         lines = board.lines[: board.lines.index("= end")]
         # 3 programs, 3 sectors erased, 2 programmed; and otadata filled in by the bootloader
         assert board.operations == 3 + 3 + 2 + 2
@@ -168,7 +168,7 @@ print("= end")
     chip.patch(APP_1, bytes(4096))
     board = chip.board(cut_at=cut, torn="bits")
     board.power_on()
-    board.wait_off(15)
+    board.wait_off()
     assert not any("= end" in line for line in board.lines)
     now = chip.read(APP_1, 4096)
     ones = sum(byte.bit_count() for byte in now)
@@ -196,7 +196,7 @@ print("= end")
         chip.patch(APP_1, old)
         board = chip.board(cut_at=cut)
         board.power_on()
-        board.wait_off(15)
+        board.wait_off()
         assert board.operations == cut
         expected = bytearray(old)
         for done in range(cut - 1):
@@ -218,7 +218,7 @@ if machine.reset_cause() == 1:
 print("= end")
 """
     with Chip(tmp_path, program).board() as board:
-        board.wait_log("= end", 15)
+        board.wait_log("= end")
         assert board.resets == ["power", "soft"]
         assert [line for line in board.lines if line.startswith("= cause")] == ["= cause 1", "= cause 5"]
         assert board.lines.count("bootloader: starting ota_0") == 2
@@ -243,12 +243,12 @@ def test_the_watchdog_is_fed_and_set_anew(tmp_path):
     program = """
 print("= cause", machine.reset_cause())
 if machine.reset_cause() != 3:
-    dog = machine.WDT(timeout=400)
-    for _ in range(8):
-        time.sleep_ms(150)
+    dog = machine.WDT(timeout=1000)
+    for _ in range(6):
+        time.sleep_ms(300)
         dog.feed()
-    machine.WDT(timeout=1500)
-    time.sleep_ms(800)
+    machine.WDT(timeout=3000)
+    time.sleep_ms(1500)
     print("= alive")
     time.sleep(60)
 print("= end")
@@ -286,14 +286,14 @@ print("= end")
 """
     chip = Chip(tmp_path, program)
     with chip.board(network=False, join_ms=100) as board:
-        board.wait_log("= False", 15)
+        board.wait_log("= False")
         assert board.network is False
         board.network = True
-        board.wait_log(f"= {chip.address} 127.0.0.1", 15)
+        board.wait_log(f"= {chip.address} 127.0.0.1")
         board.network = False
-        board.wait_log("= lost", 15)
+        board.wait_log("= lost")
         board.network = True
-        board.wait_log("= end", 15)
+        board.wait_log("= end")
     assert board.lines[1:3] == ["= False False (12290, 'Wifi Not Started') 0.0.0.0", "= False"]
 
 
@@ -312,7 +312,7 @@ print("= end")
         sockets.append(s)
     ports = [s.getsockname()[1] for s in sockets]
     with Chip(tmp_path, program % ports[2]).board(dns_port=ports[0], ntp_port=ports[1]) as board:
-        board.wait_log("= end", 15)
+        board.wait_log("= end")
         heard = [s.recv(100) for s in sockets]
     assert heard == [b"to 53", b"to 123", b"to %d" % ports[2]]
     for s in sockets:
@@ -328,7 +328,7 @@ l.bind(socket.getaddrinfo("ADDRESS", 7778)[0][-1])
 l.listen(1)
 print("= ready")
 c = l.accept()[0]
-time.sleep_ms(700)
+time.sleep_ms(2500)
 s.setblocking(False)
 got = 0
 try:
@@ -348,7 +348,7 @@ print("= end")
 """
     chip = Chip(tmp_path, program)
     with chip.board() as board:
-        board.wait_log("= ready", 15)
+        board.wait_log("= ready")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             for _ in range(30):
                 s.sendto(bytes(1024), (chip.address, 7777))
@@ -363,7 +363,7 @@ print("= end")
             except TimeoutError:
                 pass
             assert sent < 30_000, "nobody reads: what the two ends hold is little"
-        board.wait_log("= end", 15)
+        board.wait_log("= end")
         got = int(board.wait_log("= datagrams").split()[-1])
         assert 5 <= got <= 7
         assert board.wait_log("= bytes") == f"= bytes {sent}"
@@ -393,14 +393,15 @@ while True:
 """
     chip = Chip(tmp_path, program)
     board = chip.board()
+    threads = threading.active_count()
     for _ in range(3):
         start = len(board.lines)
         board.power_on()
         board.power_on()
-        board.wait_log("= started", 15, start=start)
+        board.wait_log("= started", start=start)
         board.power_off()
         board.power_off()
-        assert not board.running and threading.active_count() < 20
+        assert not board.running and threading.active_count() <= threads
     assert board.resets == ["power"] * 3
     assert set(chip.read(APP_1, 4096)) <= {0x11, 0xFF}
     assert len(board.times) == len(board.lines) and board.times == sorted(board.times)
@@ -411,7 +412,7 @@ def test_a_chip_without_an_image_is_dead(tmp_path):
     chip.patch(0x10000, bytes(4096))
     board = chip.board()
     board.power_on()
-    board.wait_off(15)
+    board.wait_off()
     assert board.dead and not board.running
     assert "bootloader: no bootable app partition" in board.lines
     assert [line for line in board.lines if "not started" in line] == [

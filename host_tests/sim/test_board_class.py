@@ -41,7 +41,7 @@ async def act(b):
     n.set_blob("floor", bytes(8)); n.commit()
     print("=", b.joined)
     try:
-        await asyncio.wait_for(b.join(), 1)
+        await asyncio.wait_for(b.join(), 5)
         print("=", b.joined, b.address(), b.dns())
     except asyncio.TimeoutError:
         print("= no network")
@@ -90,7 +90,7 @@ def said(board, start=0):
 def test_all_of_it(tmp_path, app):
     board = desk(tmp_path, app)
     with board:
-        board.wait_log("= cause watchdog", 20)
+        board.wait_log("= cause watchdog")
         lives = " | ".join(said(board)).split(" | end | ")
         first, second = (life.split(" | ") for life in lives[:2])
         assert first == [
@@ -109,13 +109,13 @@ def test_all_of_it(tmp_path, app):
         assert board.resets[:3] == ["power", "reset", "watchdog"]
     start = len(board.lines)
     with board:
-        board.wait_log("= clock", 20, start=start)
+        board.wait_log("= clock", start=start)
         assert said(board, start)[2] == "clock 0", "without power the time is lost"
 
 
 def test_without_credentials_there_is_no_network(tmp_path, app):
     with desk(tmp_path, app, wifi=None) as board:
-        board.wait_log("= no network", 20)
+        board.wait_log("= no network")
 
 
 def test_data_that_cannot_be_mounted_is_formatted(tmp_path, app):
@@ -124,6 +124,6 @@ def test_data_that_cannot_be_mounted_is_formatted(tmp_path, app):
     content[DATA : DATA + 0x20000] = os.urandom(0x20000)
     board.flash_path.write_bytes(content)
     with board:
-        board.wait_log("= no note", 20)
-        board.wait_log("= end", 20)
-        board.wait_log("= kept", 20)
+        board.wait_log("= no note")
+        board.wait_log("= end")
+        board.wait_log("= kept")

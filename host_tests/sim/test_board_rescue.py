@@ -74,7 +74,7 @@ def starts(board):
 
 def test_it_runs(tmp_path, apps):
     with Desk(tmp_path, apps, RUNS, None).board() as board:
-        board.wait_log("app of one", 15)
+        board.wait_log("app of one")
         assert board.resets == ["power"]
 
 
@@ -82,7 +82,7 @@ def test_it_runs(tmp_path, apps):
 def test_on_trial_and_cannot_be_run(tmp_path, apps, two):
     desk = Desk(tmp_path, apps, RUNS, two, (1, VALID), (2, NEW))
     with desk.board() as board:
-        board.wait_log("app of one", 15)
+        board.wait_log("app of one")
         assert "error: rescue: the version on trial cannot be run, going back" in board.lines
         assert starts(board) == ["ota_1", "ota_0"] and board.resets == ["power", "reset"]
     assert desk.states() == [(1, VALID), (2, ABORTED)]
@@ -92,7 +92,7 @@ def test_on_trial_and_cannot_be_run(tmp_path, apps, two):
 def test_on_trial_and_stops(tmp_path, apps, two):
     desk = Desk(tmp_path, apps, RUNS, two, (1, VALID), (2, NEW))
     with desk.board() as board:
-        board.wait_log("app of one", 15)
+        board.wait_log("app of one")
         assert "app of two" in board.lines and starts(board) == ["ota_1", "ota_0"]
     assert desk.states() == [(1, VALID), (2, ABORTED)]
 
@@ -100,8 +100,8 @@ def test_on_trial_and_stops(tmp_path, apps, two):
 def test_confirmed_and_crashes_starts_afresh_and_arms_nothing(tmp_path, apps):
     desk = Desk(tmp_path, apps, CRASHES, RUNS, (1, VALID))
     with desk.board() as board:
-        board.wait_log("ValueError: crashed", 15)
-        board.wait_log("ValueError: crashed", 15, start=len(board.lines))
+        board.wait_log("ValueError: crashed")
+        board.wait_log("ValueError: crashed", start=len(board.lines))
         assert set(starts(board)) == {"ota_0"} and board.resets[:2] == ["power", "reset"]
     assert desk.states()[0] == (1, VALID) and desk.states()[1][0] == 0xFFFFFFFF
 
@@ -110,10 +110,10 @@ def test_confirmed_and_crashes_starts_afresh_and_arms_nothing(tmp_path, apps):
 def test_confirmed_and_cannot_be_run_takes_the_other(tmp_path, apps, one):
     desk = Desk(tmp_path, apps, one, CONFIRMS, (1, VALID))
     with desk.board() as board:
-        board.wait_log("app of two", 15)
+        board.wait_log("app of two")
         assert "warning: rescue: trying ota_1" in board.lines
     with desk.board() as board:
-        board.wait_log("app of two", 15)
+        board.wait_log("app of two")
         assert starts(board) == ["ota_1"]
     assert desk.states()[1] == (2, VALID)
 
@@ -122,7 +122,7 @@ def test_confirmed_and_cannot_be_run_takes_the_other(tmp_path, apps, one):
 def test_two_that_cannot_be_run_do_not_take_turns(tmp_path, apps, two):
     desk = Desk(tmp_path, apps, BROKEN, two, (1, VALID))
     with desk.board() as board:
-        board.wait_log("the REPL would be here", 15)
+        board.wait_log("the REPL would be here")
         assert starts(board) == ["ota_0", "ota_1", "ota_0"]
         assert "error: rescue: ota_1 was tried and could not be run either" in board.lines
         assert board.lines[-2:] == ["error: boot: nothing to start; connect by USB", "the REPL would be here"]
@@ -132,14 +132,14 @@ def test_the_power_fails_in_the_try_of_the_other(tmp_path, apps):
     desk = Desk(tmp_path, apps, BROKEN, RUNS, (1, VALID))
     for _ in range(2):
         with desk.board() as board:
-            board.wait_log("app of two", 15)
+            board.wait_log("app of two")
     assert desk.states() == [(1, VALID), (2, PENDING)]
 
 
 def test_nothing_else_to_start(tmp_path, apps):
     desk = Desk(tmp_path, apps, None, None, (1, VALID))
     with desk.board() as board:
-        board.wait_log("the REPL would be here", 15)
+        board.wait_log("the REPL would be here")
         assert starts(board) == ["ota_0"] and "error: boot: nothing to start; connect by USB" in board.lines
 
 
@@ -147,7 +147,7 @@ def test_the_other_one_s_firmware_is_refused(tmp_path, apps):
     desk = Desk(tmp_path, apps, BROKEN, RUNS, (1, VALID))
     desk.patch(OTA[1] + 2000, b"damaged")
     with desk.board() as board:
-        board.wait_log("the REPL would be here", 15)
+        board.wait_log("the REPL would be here")
         assert any(line.startswith("error: rescue: ota_1 was refused") for line in board.lines)
         assert starts(board) == ["ota_0"]
     assert desk.states()[0] == (1, VALID)
@@ -156,6 +156,6 @@ def test_the_other_one_s_firmware_is_refused(tmp_path, apps):
 def test_from_the_second_slot_back_to_the_first(tmp_path, apps):
     desk = Desk(tmp_path, apps, CONFIRMS, BROKEN, (1, VALID), (2, VALID))
     with desk.board() as board:
-        board.wait_log("app of one", 15)
+        board.wait_log("app of one")
         assert starts(board) == ["ota_1", "ota_0"]
     assert desk.states() == [(3, VALID), (2, VALID)]

@@ -45,7 +45,7 @@ class Serve:
 
     def __exit__(self, *_exc):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(30)
 
     def url(self, name):
         return self.base.rstrip("/") + "/" + name
@@ -92,6 +92,7 @@ async def test_by_a_key_that_the_owner_gave_to_both(rig, tmp_path):
         with Serve(stage.releases, server.path, authority) as serve:
             seen = await client.observe(SWU)
             await client.update(serve.url("fargo-1.1.0.suit"), UPGRADE, "now")
+            await seen.until(lambda v: v["swupdatestate"] == "upgrading")
             await client.until(lambda v: v["swupdateresult"] == 1)
             assert seen.distinct("swupdatestate") == ["idle", "svv", "sva", "upgrading"]
         assert await client.version() == "1.1.0" and stage.server.total().requests == 0

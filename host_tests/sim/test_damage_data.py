@@ -131,8 +131,9 @@ async def test_an_app_takes_all_the_space(greedy):
         await client.post("greed", {"value": False})
         reply = await client.post("oc/con", {"n": "cellar"})
         assert reply.code == aiocoap.CHANGED
+        at = len(rig.board.lines)
         await client.post("oic/mnt", {"rb": True})
-        await rig.log("serving", len(rig.board.lines))
+        await rig.log("serving", at)
         assert (await client.get("oic/d"))["n"] == "cellar" and (await client.get(CRED)) == after
     await asyncio.to_thread(rig.board.power_off)
     assert "room" in files(rig)

@@ -16,7 +16,7 @@ PLACES = [("ota_0", 0), ("ota_0", 7), ("ota_0", 14), ("app_0", 0), ("app_0", 10)
 
 @pytest.fixture(scope="module")
 def past(tmp_path_factory):
-    past = Past(tmp_path_factory.mktemp("past"), settings={"trial_s": 6})
+    past = Past(tmp_path_factory.mktemp("past"), settings={"trial_s": 12})
     yield past
     past.end()
 

@@ -2,7 +2,7 @@
 
 The sizes are of the unix port's heap. The long form (FARGO_LONG=1) goes through all of them from the least with which an
 owner is answered to one with which a whole update succeeds, and writes build/reliability/memory.json; the short form tries
-a few, by the seed that it prints (FARGO_SEED repeats it).
+a few, always the same: FARGO_SEED chooses others.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ def health():
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     """A board that has its owner and a name, off; an update waits for it."""
-    rig = Rig(tmp_path_factory.mktemp("board"), settings={"trial_s": 4}).start()
+    rig = Rig(tmp_path_factory.mktemp("board"), settings={"trial_s": 12}).start()
     rig.stage.release("1.1.0", 2, firmware=True, change={"extra.txt": "1.1.0"})
 
     async def name():
@@ -102,7 +102,7 @@ async def answered(rig, path="oic/d"):
     """Whether the owner gets an answer."""
     async with rig.client() as client:
         try:
-            return (await client.ask(aiocoap.GET, path, timeout=8)).code == aiocoap.CONTENT
+            return (await client.ask(aiocoap.GET, path, timeout=WAIT / 2)).code == aiocoap.CONTENT
         except (TimeoutError, OSError, aiocoap.error.Error):
             return False
 
@@ -141,8 +141,7 @@ def sizes(idle, count):
     every = range(idle, MOST, STEP)
     if LONG:
         return list(every)
-    seed = int(os.environ.get("FARGO_SEED") or random.randrange(1 << 30))
-    print(f"FARGO_SEED={seed}")
+    seed = int(os.environ.get("FARGO_SEED", "1"))
     return sorted(random.Random(seed).sample(every[:12], count))
 
 
@@ -284,7 +283,7 @@ async def test_an_app_that_takes_all_memory_takes_not_the_reserve(hoarding):
     async with hoarding.client() as client:
         assert (await client.post("hoard", {"on": True})).code == aiocoap.CHANGED
         for path in ("oic/d", "oc/swu", "oic/sec/pstat", "hoard") * 10:
-            assert (await client.ask(aiocoap.GET, path, timeout=5)).code == aiocoap.CONTENT, path
+            assert (await client.ask(aiocoap.GET, path, timeout=WAIT / 2)).code == aiocoap.CONTENT, path
             await asyncio.sleep(0.03)
         assert (await client.post("hoard", {"on": False})).code == aiocoap.CHANGED
         reply = await client.update(hoarding.stage.url("1.1.0"), UPGRADE, "now")

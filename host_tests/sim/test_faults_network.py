@@ -130,10 +130,10 @@ async def test_a_schedule_is_kept_without_a_network(make):
         rig.stage.release("1.1.0", 2)
         url = rig.stage.url("1.1.0")
         async with rig.client() as client:
-            while (await client.update(url, UPGRADE, when := timestamp(4))).code != aiocoap.CHANGED:
+            while (await client.update(url, UPGRADE, when := timestamp(5))).code != aiocoap.CHANGED:
                 await asyncio.sleep(0.1)
             rig.board.network = False
-            await asyncio.sleep(6)
+            await asyncio.sleep(7)
             rig.board.network = True
             await client.until(lambda v: v["swupdateresult"] == 1)
             assert (await client.get(SWU))["swupdateaction"] == IDLE and await client.version() == "1.1.0"

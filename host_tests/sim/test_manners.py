@@ -52,7 +52,7 @@ async def own_by_pin(rig, capsys, drawing):
         async with asyncio.timeout(WAIT):
             while not shown.done():  # what a device says before the port is open is lost: it makes another PIN
                 await onboarding.select(onboard.METHODS["pin"])
-                await asyncio.wait([shown], timeout=3)
+                await asyncio.wait([shown], timeout=6)
         assert await shown == 0 and drawing.read_bytes().startswith(b"<?xml")
         code = json.loads(capsys.readouterr().out)["pin"]
         await onboarding.own("pin", code)
@@ -85,7 +85,7 @@ async def test_light_button_pin_and_log(rig, capsys, tmp_path):
         # Short presses do nothing.
         for _ in range(2):
             board.hold(BUTTON)
-            await asyncio.sleep(HELD_S * 0.5)
+            await asyncio.sleep(HELD_S * 0.3)  # both together, and the pause, are still short
             board.hold(BUTTON, False)
             await asyncio.sleep(0.3)
         assert (await client.get(PSTAT))["dos"]["s"] == 3

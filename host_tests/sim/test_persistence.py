@@ -58,11 +58,13 @@ async def test_interrupted_download_goes_on_by_itself(make, how):
         await client.update(rig.stage.url("1.1.0"), ISVV, "now")
         await client.until(lambda v: v["done"] > total // 2, path=STATUS)
         fetched = rig.stage.server.total().bytes
+        rig.stage.server.delay = 1  # it is not done before it has been looked at, however long the start takes
         if how == "power":
             await power_cycle(rig)
         else:
+            at = len(rig.board.lines)
             await client.post("oic/mnt", {"rb": True})
-            await rig.log("serving", len(rig.board.lines))
+            await rig.log("serving", at)
         swu, pstat = await both(client)
         assert (swu["swupdateaction"], swu["swupdatestate"], pstat["cm"]) == (ISVV, "svv", 256)
         rig.stage.server.delay = 0
@@ -92,8 +94,9 @@ async def test_power_cut_while_upgrading(make, when):
     rig = make()
     rig.stage.release("1.1.0", 2, firmware=True)
     async with rig.client() as client:
+        at = len(rig.board.lines)
         await client.update(rig.stage.url("1.1.0"), UPGRADE, "now")
-        await rig.log({"restarting": "restarting", "starting": "starting ota_1", "on trial": "on trial"}[when])
+        await rig.log({"restarting": "restarting", "starting": "starting ota_1", "on trial": "on trial"}[when], at)
         await power_cycle(rig)
         swu = await client.until(lambda v: v["swupdateresult"] == 1)
         assert (swu["swupdatestate"], swu["nv"], await client.version()) == ("idle", "", "1.1.0")
@@ -104,7 +107,7 @@ async def test_one_action_at_a_time(make):
     rig = make()
     rig.stage.release("1.1.0", 2)
     url = rig.stage.url("1.1.0")
-    rig.stage.server.delay = 0.05
+    rig.stage.server.delay = 0.5  # it lasts longer than all that is asked meanwhile
     async with rig.client() as client:
         seen = await client.observe(PSTAT)
         await client.update(url, ISVV, "now")
@@ -132,6 +135,7 @@ async def test_coap_update(make):
     async with rig.client() as client:
         seen = await client.observe(SWU)
         await client.update(rig.stage.url("1.1.0", "coaps"), UPGRADE, "now")
+        await seen.until(lambda v: v["swupdatestate"] == "upgrading")
         await client.until(lambda v: v["swupdateresult"] == 1)
         assert seen.distinct("swupdatestate") == ["idle", "svv", "sva", "upgrading"]
         assert await client.version() == "1.1.0" and rig.stage.server.total("https").requests == 0

@@ -301,7 +301,7 @@ def trials(tmp_path_factory):
     """One board for all that goes back."""
     from sim.rig import Rig
 
-    rig = Rig(tmp_path_factory.mktemp("board"), settings={"trial_s": 5}).start()
+    rig = Rig(tmp_path_factory.mktemp("board"), settings={"trial_s": 10}).start()
     yield rig
     rig.stop()
 

@@ -10,7 +10,7 @@ import itertools
 import random
 
 import pytest
-from sim.cuts import CHUNK, PIECE, Raw, again
+from sim.cuts import CHUNK, HANDED, PIECE, Raw, again
 from sim.owned_rig import partition
 from sim.rig import ISVV, STATUS, WAIT
 
@@ -119,5 +119,5 @@ async def test_the_plug_is_pulled_at_any_point(make):
                 lost.append(max(start + count - begin, 0))
             assert await whole(rig, client) == 1
     print("without power %d times; sent and not in the flash: %s" % (len(lost), lost))
-    assert max(lost) <= CHUNK + PIECE + WINDOW
+    assert max(lost) <= CHUNK + PIECE + WINDOW + 2 * HANDED
     assert rig.board.resets == ["power"] * 8

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 
 import pytest
 from sim.cuts import CHUNK, Raw, again
@@ -29,17 +30,12 @@ def server(rig):
         yield server
 
 
-async def interrupted(server):
-    """Wait until the answer was cut."""
-    async with asyncio.timeout(WAIT):
-        while not server.answers or server.answers[0][2] < HALF:
-            await asyncio.sleep(0.001)
-
-
-async def begun(client, rig, server):
-    """Begin, until the answer was cut."""
+async def begun(client, rig, server, change):
+    """Begin, until the answer was cut and `change` done: before the board hears of the end, and comes again."""
+    done = threading.Event()
+    server.when_cut = lambda: (change(), done.set())
     await client.update(server.url("1.1.0"), ISVV, "now")
-    await interrupted(server)
+    assert await asyncio.to_thread(done.wait, WAIT)
 
 
 def payload(rig, magic=b"\xd2"):
@@ -68,8 +64,7 @@ async def failed(client, rig, result, words):
 async def test_another_entity_tag_of_the_same_file(rig, server):
     """It goes on where it was."""
     async with rig.client() as client:
-        await begun(client, rig, server)
-        server.tag = '"two"'
+        await begun(client, rig, server, lambda: setattr(server, "tag", '"two"'))
         await ready(client, rig)
         assert (await client.get(STATUS))["attempts"] == 2
     assert server.answers[1][1] == (CHUNK + HALF) // CHUNK * CHUNK and max(again(server.answers)) < CHUNK
@@ -96,19 +91,21 @@ async def test_another_entity_tag_between_two_ranges(rig, server):
 async def test_another_file_of_the_same_size(rig, server):
     """Not a byte of it is taken for what was signed."""
     async with rig.client() as client:
-        await begun(client, rig, server)
         path = payload(rig)
-        path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
-        server.tag = '"two"'
+
+        def change():
+            path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
+            server.tag = '"two"'
+
+        await begun(client, rig, server, change)
         await failed(client, rig, 5, "not what was signed")
 
 
 async def test_a_shorter_file(rig, server):
     """Shorter than what is there already, or a little."""
     async with rig.client() as client:
-        await begun(client, rig, server)
         path = payload(rig)
-        path.write_bytes(path.read_bytes()[:-100])
+        await begun(client, rig, server, lambda: path.write_bytes(path.read_bytes()[:-100]))
         await failed(client, rig, 4, "another range")
         path.write_bytes(path.read_bytes()[:CHUNK])
         await client.update(server.url("1.1.0"), ISVV, "now")
@@ -118,10 +115,9 @@ async def test_a_shorter_file(rig, server):
 async def test_a_longer_file(rig, server):
     """What was signed is in it, so it is taken; what is behind is not asked for."""
     async with rig.client() as client:
-        await begun(client, rig, server)
         path = payload(rig)
         right = path.read_bytes()
-        path.write_bytes(right + bytes(99_999))
+        await begun(client, rig, server, lambda: path.write_bytes(right + bytes(99_999)))
         swu = await client.settled()
         assert swu["swupdatestate"] == "sva", await client.reason()
         path.write_bytes(right)

@@ -47,7 +47,7 @@ async def test_it_fires_at_its_time(timed):
         assert (told["swupdateaction"], told["updatetime"], told["swupdatestate"]) == (ISAC, when, "idle")
         assert (await client.get(PSTAT))["tm"] == 0
         await seen.until(lambda v: v["swupdatestate"] == "nsa")
-        assert due - 1.1 < time.time() < due + 3
+        assert due - 1.1 < time.time() < due + 10  # not before, and soon: a busy machine may take seconds to check
         await asyncio.sleep(1)
         assert await scheduled(client) == (IDLE, when, "nsa")
         assert (await client.get(SWU))["nv"] == "1.1.0"
@@ -60,7 +60,7 @@ async def test_a_whole_update_at_its_time(timed):
     async with timed.client() as client:
         await clock_is_set(timed, client)
         before = (await client.get(SWU))["lastupdate"]
-        await client.update(timed.stage.url("1.1.0"), UPGRADE, timestamp(2))
+        await client.update(timed.stage.url("1.1.0"), UPGRADE, timestamp(4))
         swu = await client.until(lambda v: v["swupdateresult"] == 1)
         assert await client.version() == "1.1.0"
         assert swu["swupdateaction"] == IDLE and swu["lastupdate"] > before
@@ -86,7 +86,7 @@ async def test_now_is_when_it_was(timed):
     """IoTivity: PostRequestUpdateNow."""
     async with timed.client() as client:
         await clock_is_set(timed, client)
-        begin = timestamp(-1)
+        begin = timestamp(-3)  # the time server tells whole seconds, and the device hears of them later
         told = cbor2.loads((await client.update(timed.stage.url("1.1.0"), ISAC, "now")).payload)
         assert begin <= told["updatetime"] <= timestamp(1)
         assert (await client.settled())["swupdatestate"] == "nsa"
@@ -97,16 +97,17 @@ async def test_cancel_and_replace(timed):
     url = timed.stage.url("1.1.0")
     async with timed.client() as client:
         await clock_is_set(timed, client)
-        await client.update(url, ISAC, timestamp(2))
+        soon = 8  # seconds: nothing of it comes due before it is replaced, on a busy machine either
+        await client.update(url, ISAC, timestamp(soon))
         await client.update(url, ISVV, timestamp(1000))
         assert (await scheduled(client))[0] == ISVV
-        await client.update(url, UPGRADE, timestamp(2))
-        await client.update(url, IDLE, timestamp(2))
+        await client.update(url, UPGRADE, timestamp(soon))
+        await client.update(url, IDLE, timestamp(soon))
         assert (await scheduled(client))[0] == IDLE
-        await client.update(url, UPGRADE, timestamp(2))
+        await client.update(url, UPGRADE, timestamp(soon))
         await client.update(url, UPGRADE, "none")
         assert (await scheduled(client))[0] == IDLE
-        await asyncio.sleep(3.5)
+        await asyncio.sleep(soon + 1.5)
         assert (await scheduled(client))[::2] == (IDLE, "idle")
         assert timed.stage.server.total().requests == 0
 
@@ -116,14 +117,15 @@ async def test_a_schedule_survives_a_restart(timed):
     url = timed.stage.url("1.1.0")
     async with timed.client() as client:
         await clock_is_set(timed, client)
-        when = timestamp(7)
+        when = timestamp(800)
         await client.update(url, ISAC, when)
-        at = len(timed.board.lines)
+        at, began = len(timed.board.lines), time.monotonic()
         timed.time.silent = True  # the time is kept over a reset, and not asked for
         assert (await client.post("oic/mnt", {"rb": True})).code == aiocoap.CHANGED
         await timed.log("serving", at)
         assert await scheduled(client) == (ISAC, when, "idle")
         assert (await client.update(url, ISVV, timestamp(900))).code == aiocoap.CHANGED
+        when = timestamp(3 + 3 * (time.monotonic() - began))  # by then it has started once more, and was asked
         assert (await client.update(url, ISAC, when)).code == aiocoap.CHANGED
         timed.time.silent = False
         timed.power_cycle()
@@ -191,14 +193,16 @@ async def test_it_comes_due_while_another_action_runs(timed):
     async with timed.client() as client:
         await clock_is_set(timed, client)
         seen = await client.observe(SWU)
-        when = timestamp(1)
+        when = timestamp(4)
         assert (await client.update(url, UPGRADE, when)).code == aiocoap.CHANGED
         await seen.until(lambda v: v["swupdateaction"] == UPGRADE)
-        timed.stage.server.delay = 0.1
+        timed.stage.server.delay = 1
         assert (await client.tm(64)).code == aiocoap.CHANGED
-        await seen.until(lambda v: v["swupdatestate"] == "sva")
-        assert timestamp(0) > when
+        while timestamp(-2) <= when:  # the device's clock may be behind
+            await asyncio.sleep(0.1)
+        assert (await client.get(SWU))["swupdatestate"] == "svv"
         timed.stage.server.delay = 0
+        await seen.until(lambda v: v["swupdatestate"] == "sva")
         await client.until(lambda v: v["swupdateresult"] == 1)
         assert seen.distinct("swupdateaction", "swupdatestate")[:4] == [
             (IDLE, "idle"), (UPGRADE, "idle"), (ISVV, "svv"), (UPGRADE, "sva"),

@@ -12,6 +12,12 @@ async def observers(client):
     return await client.observe(SWU), await client.observe(PSTAT)
 
 
+async def told_of_the_upgrade(swu, pstat):
+    """What the board said last before it restarted has come to the observers: its log is another wire."""
+    await swu.until(lambda v: v["swupdatestate"] == "upgrading")
+    await pstat.until(lambda v: v["cm"] == CM["upgrading"])
+
+
 async def after_update(client, version, url):
     """What must be true once `version` was kept."""
     swu = await client.until(lambda v: v["swupdateresult"] == 1)
@@ -35,6 +41,7 @@ async def test_the_typical_update(fresh):
         for bits, cm in ((256, 256), (64, 320), (128, 448)):
             assert (await client.tm(bits)).code == aiocoap.CHANGED
             await pstat.until(lambda v, cm=cm: v["cm"] == cm and (v["tm"] == 0 or cm == 448))
+        await told_of_the_upgrade(swu, pstat)
         await fresh.log("1.1.0 is on trial")
         assert swu.distinct(*ROW) == [
             (IDLE, "idle", 0),
@@ -59,6 +66,7 @@ async def test_upgrade_now_from_idle(fresh):
         swu, pstat = await observers(client)
         reply = await client.update(url, UPGRADE, "now")
         assert reply.code == aiocoap.CHANGED
+        await told_of_the_upgrade(swu, pstat)
         await fresh.log("1.1.0 is on trial")
         assert swu.distinct(*ROW) == [
             (IDLE, "idle", 0),
@@ -84,6 +92,7 @@ async def test_isvv_alone_and_then_upgrade_uses_what_is_there(fresh):
         assert (ready["swupdatestate"], ready["swupdateresult"], ready["nv"]) == ("sva", 0, "1.1.0")
         asked = fresh.stage.server.total().requests
         assert (await client.tm(128)).code == aiocoap.CHANGED
+        await told_of_the_upgrade(swu, pstat)
         await fresh.log("1.1.0 is on trial")
         fetched = fresh.stage.server.total().requests - asked
         assert swu.distinct("swupdatestate") == ["idle", "svv", "sva", "upgrading"]
@@ -99,6 +108,8 @@ async def test_states_and_modes_agree(fresh):
         swu, pstat = await observers(client)
         await client.run(fresh.stage.url("1.1.0"), ISAC)
         await client.run(fresh.stage.url("1.1.0"), ISVV)
+        await swu.until(lambda v: v["swupdatestate"] == "sva")
+        await pstat.until(lambda v: v["cm"] == CM["sva"])
         assert [CM[state] for state in swu.distinct("swupdatestate")] == [0, 256, 256, 320]
         assert pstat.distinct("cm") == [0, 256, 320]
         assert (await client.get(PSTAT))["cm"] == CM[(await client.get(SWU))["swupdatestate"]]

@@ -5,8 +5,6 @@ update as it is told to: what is offered, which step fails with what, whether th
 """
 
 import asyncio
-import random
-import socket
 import threading
 import uuid
 
@@ -16,6 +14,7 @@ import cbor2
 from coap.udp import UdpTransport
 from dtls.transport import DtlsTransport
 from fargo.identity import Identity, Known
+from loopback import port as free_port
 
 KEY = bytes(range(16))
 UUID = "11111111-2222-4333-8444-555555555555"
@@ -34,7 +33,7 @@ class Running:
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
     def call(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def __enter__(self):
         self.thread.start()
@@ -43,20 +42,7 @@ class Running:
     def __exit__(self, *_exc):
         self.call(self.device.__aexit__())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
-
-
-def free_port():
-    """A port that UDP and TCP can have (aiocoap takes both), below those that outgoing connections are given."""
-    while True:
-        port = random.randrange(20000, 30000)
-        try:
-            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-                with socket.socket(socket.AF_INET, kind) as sock:
-                    sock.bind(("127.0.0.1", port))
-            return port
-        except OSError:
-            continue
+        self.thread.join(60)
 
 
 def owner(*uuids, path=None):

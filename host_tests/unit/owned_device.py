@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-import socket
 
 from cbor.decoder import decode
 from coap.endpoint import Endpoint
 from coap.udp import UdpTransport
 from dtls.transport import DtlsTransport
+from loopback import port as free_port
 from ocf import core
 from ocf.device import Device
 from ocf.pstat import RESET, RFNOP, Pstat
@@ -40,12 +40,6 @@ class Light(Resource):
     href, rt = "/light", ("oic.r.switch.binary",)
     properties = (Property("value", bool, "rw"),)
     value = False
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((LO, 0))
-        return sock.getsockname()[1]
 
 
 class Board:

@@ -7,11 +7,11 @@ from fargo.follow import Quiet
 from foreign_device import TOTAL, UUID, Device, owner
 
 
-def reach(device, timeout=5.0):
+def reach(device, timeout=20.0):
     return client.connect(f"127.0.0.1:{device.port}", owner(), timeout=timeout)
 
 
-async def run(device, verb, *arguments, timeout=20.0):
+async def run(device, verb, *arguments, timeout=60.0):
     """(outcome, events) of a verb done on `device`."""
     listener = Quiet()
     async with await reach(device) as connected:
@@ -164,7 +164,7 @@ async def test_a_refusal_carries_the_devices_words():
 async def test_a_device_that_does_not_come_back_in_time():
     async with Device(off=60) as device:
         with pytest.raises(Failure, match="not come back") as caught:
-            await run(device, "upgrade", timeout=3.0)
+            await run(device, "upgrade", timeout=6.0)
         assert caught.value.code == CONNECTION
 
 

@@ -59,7 +59,7 @@ class Answering:
 
 async def test_discovery_lists_every_device_with_name_and_version():
     async with Answering((UUIDS[0], "lamp", client.SOFTWARE_UPDATE), (UUIDS[1], "plug", "oic.r.switch.binary")):
-        found = await client.discover(LO, wait=0.5)
+        found = await client.discover(LO, wait=1.5)
     # Other devices may live on this machine: a demo, a board of another test.
     assert [(d.uuid, d.name, d.version, d.updatable) for d in found if d.uuid in UUIDS] == [
         (UUIDS[0], "lamp", "1.0.0", True),
@@ -70,14 +70,14 @@ async def test_discovery_lists_every_device_with_name_and_version():
 async def test_a_device_is_found_by_uuid_and_by_name():
     async with Answering((UUIDS[0], "lamp", client.SOFTWARE_UPDATE), (UUIDS[1], "plug", "oic.r.switch.binary")):
         for name in ("lamp", UUIDS[0], UUIDS[0].upper()):
-            async with await client.connect(name, owner(*UUIDS), LO, wait=0.5) as connected:
+            async with await client.connect(name, owner(*UUIDS), LO, wait=1.5) as connected:
                 assert (await connected.device())["di"] == UUIDS[0]
 
 
 async def test_an_unknown_name_says_who_is_there():
     async with Answering((UUIDS[0], "lamp", client.SOFTWARE_UPDATE)):
         with pytest.raises(Failure, match="no device 'oven' answered") as caught:
-            await client.connect("oven", owner(), LO, wait=0.4)
+            await client.connect("oven", owner(), LO, wait=1.5)
     assert caught.value.code == CONNECTION
     assert "lamp" in caught.value.hint
 
@@ -85,7 +85,7 @@ async def test_an_unknown_name_says_who_is_there():
 async def test_two_devices_of_one_name_are_not_guessed_between():
     async with Answering(*[(uuid, "lamp", client.SOFTWARE_UPDATE) for uuid in UUIDS]):
         with pytest.raises(Failure, match="2 devices are named") as caught:
-            await client.connect("lamp", owner(), LO, wait=0.4)
+            await client.connect("lamp", owner(), LO, wait=1.5)
     assert UUIDS[1] in caught.value.hint
 
 

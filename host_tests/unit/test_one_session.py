@@ -96,7 +96,7 @@ async def get(job, name):
 
 async def quiet():
     """All tasks but this one have ended."""
-    for _ in range(100):
+    for _ in range(2000):
         if len(asyncio.all_tasks()) == 1:
             return
         await asyncio.sleep(0.01)

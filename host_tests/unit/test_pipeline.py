@@ -196,7 +196,7 @@ async def test_blocks_may_be_larger_again_in_the_next_object(monkeypatch: pytest
             asked.clear()
             data = memoryview(bytearray(5000))
             await source.start(path, 0, len(data))
-            await asyncio.wait_for(source.readinto(data), 5)
+            await asyncio.wait_for(source.readinto(data), 30)
             assert bytes(data) == APP[:5000] and set(asked) == {size}
     finally:
         await source.close()

@@ -88,7 +88,7 @@ async def test_who_is_known_as_before_is_not_disturbed(identity, tmp_path):
 
 async def test_five_wrong_pins_and_the_right_one_is_of_no_use_either(identity):
     async with Board() as board:
-        onboarding = await onboard.begin(board.address, identity, timeout=3.0)
+        onboarding = await onboard.begin(board.address, identity, timeout=20.0)
         try:
             await onboarding.select(onboard.METHODS["pin"])
             await until(lambda: board.security.pin_key)
@@ -112,7 +112,7 @@ async def pin_of(board, identity, pin):
 
 
 async def own_by_new_pin(board, identity):
-    onboarding = await onboard.begin(board.address, identity, timeout=3.0)
+    onboarding = await onboard.begin(board.address, identity, timeout=20.0)
     try:
         await onboarding.select(onboard.METHODS["pin"])
         await until(lambda: board.security.pin_key)
@@ -125,7 +125,7 @@ async def test_just_works_can_be_left_out(identity):
     async with Board(oxms=[1]) as board:
         with pytest.raises(Failure, match="cannot be owned by just-works"):
             await own(board, identity)
-        onboarding = await onboard.begin(board.address, identity, timeout=3.0)
+        onboarding = await onboard.begin(board.address, identity, timeout=20.0)
         with pytest.raises(Failure, match="none of oxms"):
             await onboarding.select(0)
         await onboarding.network.close()

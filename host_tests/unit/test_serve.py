@@ -37,7 +37,7 @@ def context(server):
 
 
 def ask(server, path="/app.bin", method="GET", host="localhost", **headers):
-    connection = http.client.HTTPSConnection(host, server.https_port, context=context(server), timeout=5)
+    connection = http.client.HTTPSConnection(host, server.https_port, context=context(server), timeout=30)
     try:
         connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
         response = connection.getresponse()
@@ -157,7 +157,7 @@ def raw_records(server, request):
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context(server).wrap_bio(incoming, outgoing, server_hostname="localhost")
     wire, answer = b"", b""
-    with socket.create_connection(("127.0.0.1", server.https_port), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", server.https_port), timeout=30) as sock:
 
         def step(operation):
             nonlocal wire
@@ -226,7 +226,7 @@ def test_stop_cuts_connections_and_start_takes_the_same_port(tmp_path):
     server = Server(tmp_path / "r", Authority(tmp_path / "ca"), coaps_port=None)
     server.start()
     port = server.https_port
-    connection = http.client.HTTPSConnection("localhost", port, context=context(server), timeout=5)
+    connection = http.client.HTTPSConnection("localhost", port, context=context(server), timeout=30)
     connection.request("GET", "/big")
     response = connection.getresponse()
     response.read(1000)

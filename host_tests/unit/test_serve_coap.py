@@ -52,7 +52,7 @@ def ask(served, *path, code=GET, block=None, etag=None):
             if etag is not None:
                 request.opt.etags = [etag]
             handle = context.request(request, handle_blockwise=block is None)
-            return await asyncio.wait_for(handle.response, 10)
+            return await asyncio.wait_for(handle.response, 40)
         finally:
             await context.shutdown()
 

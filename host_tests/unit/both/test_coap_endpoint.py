@@ -294,7 +294,7 @@ def test_a_datagram_too_long():
 
 
 async def test_slow_answer_comes_by_itself():
-    server = Server(separate_after=20, ack_timeout=40)
+    server = Server(separate_after=20, ack_timeout=500)  # so much later that the loop has had its turn by then
     server.get("/slow", mid=5, token=b"ab")
     assert not server.wire.sent
     while not server.wire.sent:

@@ -186,15 +186,15 @@ async def test_window_is_kept_full_and_never_exceeded():
     def fate(_number, data):
         under_way[0] += 1 if data[1] == 1 else -1
         under_way[1] = max(under_way)
-        return 10
+        return 40
 
     async with Rig(server, fate) as download:
         began = ticks_ms()
         await download.start()
         assert await take(download, 60_000) == server.body
         assert under_way[1] == 6
-        # 59 round trips of 20 ms, six at a time.
-        assert ticks_diff(ticks_ms(), began) < 59 * 20 * 2 // 3
+        # 59 round trips of 80 ms, six at a time: 0.8 s, and the time of a busy machine.
+        assert ticks_diff(ticks_ms(), began) < 59 * 80 * 2 // 3
 
 
 def lossy(percent, spread, seed=1):
@@ -249,12 +249,12 @@ async def test_a_block_that_was_overtaken_is_asked_for_again_at_once():
         return 10
 
     rig = Rig(server, fate)
-    rig.download.patience = lambda tries: 5_000  # later than what follows allows
+    rig.download.patience = lambda tries: 30_000  # later than what follows allows
     async with rig as download:
         began = ticks_ms()
         await download.start()
         assert await take(download, 40_000) == server.body
-        assert ticks_diff(ticks_ms(), began) < 1_500
+        assert ticks_diff(ticks_ms(), began) < 15_000
         assert server.asked.count(lost[0]) == 2 and len(server.asked) == 41
         assert min(seen[20:]) == 4
 
