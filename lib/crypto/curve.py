@@ -28,8 +28,8 @@ def last(steps):
 
 
 async def last_async(make, *args):
-    """The last of what the steps `make(*args)` give; the loop runs after every step. They begin anew where there is no memory
-    and the reserve gives some."""
+    """The last of what the steps `make(*args)` give; the loop runs after every step. They begin anew where there is no
+    memory and the reserve gives some."""
     result = None
     collect_after(_RARELY)  # all that the steps leave is garbage, and a megabyte of it
     try:
