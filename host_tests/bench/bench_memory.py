@@ -37,7 +37,7 @@ async def main(device):
         micropython.qstr_info()
         await asyncio.sleep(1)
 """
-STEP = 4  # KB
+STEP = 1  # KB
 LOW, HIGH = 96, 384
 LAMP, FITTING = "lamp", "fitting"
 _PATIENCE = 20.0  # seconds

@@ -84,9 +84,9 @@ class Reserve:
         return pieces
 
     def back(self, pieces):
-        """What `lend` gave, or nothing of it."""
+        """What `lend` gave, others in their place, or nothing."""
         self.lent -= 1
-        if pieces:
+        if pieces and self.size:
             self._held, self._second = pieces
         self.take()
 

@@ -10,37 +10,38 @@ _TLS = const(1920)  # what TLS connections have in common
 async def perform(updater, effect, what, pieces):
     """Run the step `what`, or reboot into the slot `what`; the event that says what came of it, or None.
 
-    `pieces`: both of the reserve. The buffers are these where they are large enough: a heap with code in it may have no
-    others, and would have none after a check if they were not kept during that.
+    `pieces`: both of the reserve, and what is to be it afterwards. The buffers are these where they are large enough: a heap
+    with code in it may have no others, and would have none after a check if they were not kept during that.
     """
     if effect != "run":
         pieces.clear()
         with phase("swupdate.restart") as restart:
             return await restart.restart(updater, what)
-    chunk = early = room = None
+    room = None
     if what == "install":
         pieces.clear()
     else:
-        chunk, early = pieces
-        if len(chunk) < _CHUNK:
-            pieces.clear()
-            chunk = None
-        if len(early) < _EARLY:
-            early = piece(_EARLY)
+        if len(pieces[0]) < _CHUNK:
+            pieces[0] = b""
+        if len(pieces[1]) < _EARLY:
+            pieces[1] = piece(_EARLY)
         room = [piece(_TLS)]  # no name keeps it: who connects clears the list
         if updater.ask:
             updater.asked = what
             try:
                 await updater.ask(what)  # the app may have all other memory
             except MemoryError:  # beside these there is none for the code that asks
-                chunk = early = room = None
-                pieces.clear()
+                pieces[0] = pieces[1] = b""
+                room = None
                 await updater.ask(what)
-        if what == "obtain":
-            chunk, early = chunk or bytearray(_CHUNK), early or bytearray(_EARLY)
+        # Where the app was there may be some, and then the next step has them, too.
+        pieces[0] = pieces[0] or piece(_CHUNK)
+        pieces[1] = pieces[1] or piece(_EARLY)
+        if not (pieces[0] and pieces[1]):
+            if what == "obtain":
+                raise MemoryError
+            pieces.clear()  # one without the other would be held for nothing
         if not (room and room[0]):
             room = [piece(_TLS)]
     with phase("swupdate.work") as work:
-        buffers = (chunk, early) if chunk and early else None
-        early = None  # without the other it would be held for nothing
-        return await work.attempt(updater, what, buffers, room)
+        return await work.attempt(updater, what, pieces, room)

@@ -73,16 +73,46 @@ async def _once(updater, what, url, buffers, room, tell):
                 return trust.install(updater)
     elif not url:
         raise Fault("url", "there is no package URL, and none is built in")
+    job = await _begin(updater, what, url, buffers, room)
+    try:
+        return await _done(updater, what, job, tell)
+    finally:
+        job.close()
+
+
+async def _begin(updater, what, url, buffers, room):
+    """A job with its connection; where there is no memory for it, with that of the buffers, which a check does without."""
+    try:
+        return await _connected(updater, what, url, buffers, room)
+    except MemoryError:
+        if not buffers:
+            raise
+    sizes = [len(buffer) for buffer in buffers]
+    buffers.clear()
+    job = await _connected(updater, what, url, buffers, room)
+    try:
+        buffers += [bytearray(size) for size in sizes]
+    except MemoryError:
+        if what == "obtain":
+            job.close()
+            raise
+    return job
+
+
+async def _connected(updater, what, url, buffers, room):
     job = updater.make_job(url)
     job.buffers, job.room = buffers, room
     if updater.state["tries"]:
         job.found = lambda done: _found(updater, done)
+    ready = what == "install"
     try:
-        if what != "install":
+        if not ready:
             await job.connect()
-        return await _done(updater, what, job, tell)
+            ready = True
     finally:
-        job.close()
+        if not ready:
+            job.close()
+    return job
 
 
 async def _done(updater, what, job, tell):

@@ -125,19 +125,17 @@ async def test_an_app_that_has_all_memory_is_paused_first():
             return super().__enter__()
 
     def made(size):  # is tried before, in case there is enough
-        if not rig.hooks:
-            raise MemoryError
-        return bytes(size)
+        return bytearray(size if rig.hooks else 0)
 
-    action.phase, action.bytearray = Phase, made
+    kept_piece = action.piece
+    action.phase, action.piece = Phase, made
     sys.modules["swupdate.action"] = action
     try:
         rig.updater.update(URL, "isvv", "now")
         await rig.settle(lambda: rig.updater.state["state"] == "sva")
         await rig.settle()
     finally:
-        action.phase = kept
-        del action.bytearray
+        action.phase, action.piece = kept, kept_piece
         sys.modules.pop("swupdate.action", None)
     assert not scarce and rig.hooks == ["obtain", "go on"] and rig.calls == ["obtain"]
     rig.off()
@@ -182,11 +180,14 @@ async def test_an_action_has_the_reserve_for_its_buffers():
 async def test_a_check_without_one_buffer_does_not_hold_the_other():
     """What the reserve could be had of is too small for the first: the second alone is of no use."""
     from port import reserve
+    from swupdate import action
 
     rig = Rig()
     await rig.settle()
     found = []
     reserve.size, reserve.spare, reserve.lent = 3072, 1792, 0
+    kept, action.piece = action.piece, lambda size: bytearray(size if size < 4096 else 0)
+    sys.modules["swupdate.action"] = action
     try:
         reserve.take()
         second = reserve._second
@@ -198,9 +199,11 @@ async def test_a_check_without_one_buffer_does_not_hold_the_other():
         rig.updater.update(URL, "isac", "now")
         await rig.settle(lambda: found)
         await rig.settle()
-        assert rig.buffers is None and found == [2]  # the one of this test, and the argument
+        assert not rig.buffers and found == [2]  # the one of this test, and the argument
         assert rig.updater.state["state"] == "nsa"
     finally:
+        action.piece = kept
+        sys.modules.pop("swupdate.action", None)
         reserve.size = reserve.spare = 0
         reserve.let_go()
     rig.off()
@@ -243,3 +246,35 @@ async def test_for_want_of_memory_an_app_is_asked_once_more():
         await rig.settle()
         assert rig.updater.state["state"] == "sva" and asked == hooks and not rig.updater.asked
         rig.off()
+
+
+async def test_a_connection_has_the_buffers_memory_where_there_is_no_other():
+    """They are made anew before anything is fetched, and the next step has them."""
+    from port import reserve
+
+    rig = Rig()
+    await rig.settle()
+    reserve.size, reserve.spare, reserve.lent = 4096, 1792, 0
+    seen = []
+
+    async def connect():
+        rig.ways.append("connect")
+        seen.append([len(piece) for piece in rig.buffers])
+        if rig.buffers:
+            raise MemoryError
+
+    rig.connect = connect
+    try:
+        reserve.take()
+        for action, state in (("isac", "nsa"), ("isvv", "sva")):
+            rig.updater.update(URL, action, "now")
+            await rig.settle(lambda state=state: rig.updater.state["state"] == state and not rig.updater._task)
+            assert seen == [[4096, 1792], []] and rig.ways == ["connect", "close", "connect", "close"]
+            assert [len(piece) for piece in rig.buffers] == [4096, 1792] and rig.calls.pop()
+            assert reserve._held is rig.buffers[0] and reserve._second is rig.buffers[1]
+            seen.clear()
+            rig.ways.clear()
+    finally:
+        reserve.size = reserve.spare = 0
+        reserve.let_go()
+    rig.off()
