@@ -89,17 +89,23 @@ class RomFS:
     def _read(self, at, buf):
         self._device.readblocks(at // _BLOCK, buf, at % _BLOCK)
 
+    def _look(self):
+        """Have the window on what is next, and say where in it that is."""
+        at = min(self._at, self._size - _WINDOW)
+        if self._at >= self._size:
+            raise OSError(5)
+        self._from = -_WINDOW  # until it is read
+        self._read(at, self._window)
+        self._from = at
+        return self._at - at
+
     def _number(self):
         value = 0
         for _ in range(5):
-            if not 0 <= self._at - self._from < _WINDOW:
-                if self._at >= self._size:
-                    raise OSError(5)
-                self._from = -_WINDOW  # until it is read
-                at = min(self._at, self._size - _WINDOW)
-                self._read(at, self._window)
-                self._from = at
-            byte = self._window[self._at - self._from]
+            i = self._at - self._from
+            if not 0 <= i < _WINDOW:
+                i = self._look()
+            byte = self._window[i]
             self._at += 1
             value = value << 7 | byte & 0x7F
             if byte < 0x80:
@@ -126,15 +132,22 @@ class RomFS:
             size = self._number()
             if size > _NAME or self._at + size > at:
                 raise OSError(5)
-            if size >= len(stem):
-                i = self._at - self._from
-                name = self._window[i : i + size]
-                if len(name) < size:
-                    name = bytearray(size)
-                    self._read(self._at, name)
-                if name[: len(stem)] == stem:
-                    return here, name, kind, self._at + size, at
+            if size >= len(stem) and self._begins(stem):
+                name = bytearray(size)
+                self._read(self._at, name)
+                return here, name, kind, self._at + size, at
         return None
+
+    def _begins(self, stem):
+        """Whether `stem` is next. Most entries are others, so it takes no memory."""
+        i = self._at - self._from
+        if not 0 <= i <= _WINDOW - len(stem):
+            i = self._look()
+        for byte in stem:
+            if self._window[i] != byte:
+                return False
+            i += 1
+        return True
 
     def _data(self, at, end):
         """Start and end of a file's data, whose record is among those from `at` to `end`."""
