@@ -17,7 +17,7 @@ async def perform(updater, effect, what, pieces):
         pieces.clear()
         with phase("swupdate.restart") as restart:
             return await restart.restart(updater, what)
-    room = None
+    room = [b""]  # no name keeps what is in it: who connects clears the list
     if what == "install":
         pieces.clear()
     else:
@@ -25,14 +25,13 @@ async def perform(updater, effect, what, pieces):
             pieces[0] = b""
         if len(pieces[1]) < _EARLY:
             pieces[1] = piece(_EARLY)
-        room = [piece(_TLS)]  # no name keeps it: who connects clears the list
+        room[0] = piece(_TLS)
         if updater.ask:
             updater.asked = what
             try:
                 await updater.ask(what)  # the app may have all other memory
             except MemoryError:  # beside these there is none for the code that asks
-                pieces[0] = pieces[1] = b""
-                room = None
+                pieces[0] = pieces[1] = room[0] = b""
                 await updater.ask(what)
         # Where the app was there may be some, and then the next step has them, too.
         pieces[0] = pieces[0] or piece(_CHUNK)
@@ -41,7 +40,6 @@ async def perform(updater, effect, what, pieces):
             if what == "obtain":
                 raise MemoryError
             pieces.clear()  # one without the other would be held for nothing
-        if not (room and room[0]):
-            room = [piece(_TLS)]
+        room[0] = room[0] or piece(_TLS)
     with phase("swupdate.work") as work:
         return await work.attempt(updater, what, pieces, room)

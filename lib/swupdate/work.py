@@ -5,12 +5,15 @@ from port import const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms, 
 from swupdate.faults import Fault
 
 _TELL_MS = const(1000)
+_CHUNK = const(4096)  # as swupdate.action has them
+_EARLY = const(1792)
 
 
-async def attempt(updater, what, buffers=None, room=None):
+async def attempt(updater, what, buffers, room):
     """Do "check", "obtain" or "install" and return the event that tells the machine what came of it. Never raises.
 
-    `buffers`: of 4 KB and of 1,792 bytes, to obtain; `room`: a list with a piece that gives way to what a connection takes.
+    `buffers`: a list of those to obtain, which are made anew when there is no other memory for a connection; `room`: one
+    with a piece that gives way to what a connection takes.
     """
     updater.attempts = 0
     try:
@@ -73,30 +76,20 @@ async def _once(updater, what, url, buffers, room, tell):
                 return trust.install(updater)
     elif not url:
         raise Fault("url", "there is no package URL, and none is built in")
-    job = await _begin(updater, what, url, buffers, room)
+    job = None
+    while not job:
+        try:
+            job = await _connected(updater, what, url, buffers, room)
+        except MemoryError:
+            if not buffers:
+                raise
+            buffers.clear()  # once more, with their memory
     try:
+        if what == "obtain" and not buffers:  # a check does without
+            buffers += [bytearray(_CHUNK), bytearray(_EARLY)]
         return await _done(updater, what, job, tell)
     finally:
         job.close()
-
-
-async def _begin(updater, what, url, buffers, room):
-    """A job with its connection; where there is no memory for it, with that of the buffers, which a check does without."""
-    try:
-        return await _connected(updater, what, url, buffers, room)
-    except MemoryError:
-        if not buffers:
-            raise
-    sizes = [len(buffer) for buffer in buffers]
-    buffers.clear()
-    job = await _connected(updater, what, url, buffers, room)
-    try:
-        buffers += [bytearray(size) for size in sizes]
-    except MemoryError:
-        if what == "obtain":
-            job.close()
-            raise
-    return job
 
 
 async def _connected(updater, what, url, buffers, room):

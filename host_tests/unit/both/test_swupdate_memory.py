@@ -270,8 +270,10 @@ async def test_a_connection_has_the_buffers_memory_where_there_is_no_other():
             rig.updater.update(URL, action, "now")
             await rig.settle(lambda state=state: rig.updater.state["state"] == state and not rig.updater._task)
             assert seen == [[4096, 1792], []] and rig.ways == ["connect", "close", "connect", "close"]
-            assert [len(piece) for piece in rig.buffers] == [4096, 1792] and rig.calls.pop()
-            assert reserve._held is rig.buffers[0] and reserve._second is rig.buffers[1]
+            assert [len(piece) for piece in rig.buffers] == (
+                [4096, 1792] if action == "isvv" else []
+            ) and rig.calls.pop()
+            assert [len(piece) for piece in (reserve._held, reserve._second)] == [4096, 1792]
             seen.clear()
             rig.ways.clear()
     finally:
