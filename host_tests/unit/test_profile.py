@@ -50,16 +50,16 @@ fn=(4) 0x0000000004dfd008'2
 def test_each_function_gets_a_way():
     text = profile.instrumented(SOURCE, "some.module")
     ast.parse(text)
-    ways = [line.strip() for line in text.split("\n") if line.strip().startswith("@_way")]
+    ways = [line.strip() for line in text.split("\n") if line.strip().startswith("@_trampoline")]
     assert ways == [
-        '@_way("some.module.Some.value", "def", "self")',
-        '@_way("some.module.Some.wait", "async", "*a, **k")',
-        '@_way("some.module.Some.wait.inner", "yield", "")',
-        '@_way("some.module.plain", "def", "a, b")',
+        '@_trampoline("some.module.Some.value", "def", "self")',
+        '@_trampoline("some.module.Some.wait", "async", "*a, **k")',
+        '@_trampoline("some.module.Some.wait.inner", "yield", "")',
+        '@_trampoline("some.module.plain", "def", "a, b")',
     ]
     lines = text.split("\n")
-    assert lines.index("from trampolines import way as _way") < lines.index("import time")
-    assert "    @property\n    @_way" in text
+    assert lines.index("from trampolines import way as _trampoline") < lines.index("import time")
+    assert "    @property\n    @_trampoline" in text
 
 
 def test_what_callgrind_counted(tmp_path):
