@@ -73,6 +73,7 @@ class Reserve:
         if not (second and held):
             held += len(self._held)
             self._held = b""
+        held = max(held, 0, 0, 0)  # MicroPython's stack shows the pieces until something else lies where they were
         _impl.collect()
         return held > 0
 

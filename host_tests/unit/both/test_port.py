@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from check import raises
-from port import const, phase, readable, spent, ticks_add, ticks_diff, urandom, wait_for
+from port import collect, const, memory_free, phase, readable, reserve, spent, ticks_add, ticks_diff, urandom, wait_for
 from port.peer import host_port
 from port.sockets import address, udp_socket
 
@@ -130,3 +130,26 @@ async def test_who_is_cancelled_while_waiting_ends():
         task.cancel()
         with raises(asyncio.CancelledError):
             await task
+
+
+def test_a_reserve_that_is_let_go_is_free_at_once():
+    """Not only when MicroPython's stack has forgotten it: what needs it does not try twice."""
+
+    def freed(second):
+        collect()
+        before = memory_free()
+        assert reserve.let_go(second)
+        return memory_free() - before if before < sys.maxsize else None  # CPython has no heap to tell of
+
+    reserve.size, reserve.spare = 4096, 2048
+    try:
+        for second, least in ((False, 6144), (True, 2048), (True, 4096)):
+            if not second:
+                reserve.take()
+            found = freed(second)
+            assert found is None or found >= least, found
+            if not second:
+                reserve.take()
+    finally:
+        reserve.size = reserve.spare = 0
+        reserve.let_go()
