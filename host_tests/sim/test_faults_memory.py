@@ -278,26 +278,35 @@ def hoarding(make, tmp_path):
     return rig
 
 
+async def had(code, ask):
+    """A reply with this code; before it 5.03, as long as what it takes does not fit just now."""
+    while (reply := await ask()).code != code:
+        assert reply.code == aiocoap.SERVICE_UNAVAILABLE, reply
+        await asyncio.sleep(0.3)
+
+
 async def test_an_app_that_takes_all_memory_takes_not_the_reserve(hoarding):
-    """Its owner is answered, an update ends with result 2 or is refused, and a restart brings the memory back."""
+    """Its owner is answered. An update ends with result 2 or is refused, or the reserve is enough for it; without, a restart
+    brings the memory back."""
     async with hoarding.client() as client:
         assert (await client.post("hoard", {"on": True})).code == aiocoap.CHANGED
         for path in ("oic/d", "oc/swu", "oic/sec/pstat", "hoard") * 10:
-            assert (await client.ask(aiocoap.GET, path, timeout=WAIT / 2)).code == aiocoap.CONTENT, path
+            await had(aiocoap.CONTENT, lambda path=path: client.ask(aiocoap.GET, path, timeout=WAIT / 2))
             await asyncio.sleep(0.03)
-        assert (await client.post("hoard", {"on": False})).code == aiocoap.CHANGED
+        await had(aiocoap.CHANGED, lambda: client.post("hoard", {"on": False}))
         reply = await client.update(hoarding.stage.url("1.1.0"), UPGRADE, "now")
         if reply.code == aiocoap.CHANGED:
             swu = await client.until(lambda v: v["swupdateaction"] == IDLE)
+            if swu["swupdateresult"] == 1:
+                assert await client.version() == "1.1.0"
+                return
             assert (swu["swupdateresult"], swu["swupdatestate"]) == (2, "idle")
             assert "memory" in await client.reason()
         else:
             assert reply.code == aiocoap.SERVICE_UNAVAILABLE
         at = len(hoarding.board.lines)
         try:
-            while (reply := await client.post("oic/mnt", {"rb": True})).code != aiocoap.CHANGED:
-                assert reply.code == aiocoap.SERVICE_UNAVAILABLE  # what an UPDATE needs did not fit just now
-                await asyncio.sleep(0.3)
+            await had(aiocoap.CHANGED, lambda: client.post("oic/mnt", {"rb": True}))
         except TimeoutError:  # rarely: nothing of the reserve could be had again
             await hoarding.log("the watchdog bites", at)
         await hoarding.log("serving", at)
