@@ -1,4 +1,4 @@
-"""The work of one action: the install phase, entered again when the connection was lost. A phase of its own."""
+"""The work of one action: the install phase, entered again when the connection was lost or memory short. A phase."""
 
 from port import const, phase, print_exception, sleep_ms, ticks_diff, ticks_ms, urandom
 
@@ -38,7 +38,7 @@ def _valid(slots):
 
 
 async def _try(updater, what, buffers, room):
-    """Once, and again when the connection was lost; settings of `updater` (all optional):
+    """Once, and again when the connection was lost or memory short, which may pass; settings of `updater` (all optional):
 
     "retries" (2) in a row that bring nothing more than what was there before, "attempts" (50) in all, and "backoff_ms"
     ((1000, 4000)) before the first retry in a row, the second, and so on.
@@ -53,7 +53,7 @@ async def _try(updater, what, buffers, room):
         try:
             url = updater.state["purl"] or settings.get("url")
             return await _once(updater, what, url, buffers, room, tell)
-        except (Fault, OSError) as error:
+        except (Fault, OSError, MemoryError) as error:
             vain += 1
             if updater.done > furthest:
                 furthest, vain = updater.done, 0

@@ -308,6 +308,20 @@ async def test_a_lost_connection_is_tried_again():
     rig.off()
 
 
+async def test_what_found_no_memory_is_tried_again():
+    rig = Rig()
+    rig.script = [MemoryError(), MemoryError(), None]
+    rig.updater.update(URL, "isvv", "now")
+    await rig.settle()
+    assert rig.calls == ["obtain"] * 3 and rig.updater.state["state"] == "sva"
+    rig.script = [MemoryError()] * 3 + [None]
+    rig.updater.update(URL, "isac", "now")
+    await rig.settle()
+    s = rig.updater.state
+    assert (s["result"], s["reason"], s["state"]) == (2, "not enough memory", "idle") and rig.script == [None]
+    rig.off()
+
+
 async def test_other_failures_are_not_tried_again():
     for error, result in (
         (Fault("invalid", "x"), 5),
@@ -315,7 +329,6 @@ async def test_other_failures_are_not_tried_again():
         (Fault("space", "x"), 3),
         (Fault("flash", "x"), 3),
         (Fault("memory", "x"), 2),
-        (MemoryError(), 2),
         (Fault("scheme", "x"), 7),
         (Fault("url", "x"), 6),
         (ValueError("a bug"), 8),
