@@ -218,7 +218,11 @@ class Device:
         if self.vendor:
             site.add_resource(["fargo", "update"], self.at_status)
         self.front = Front(self.port)
-        self.context = await aiocoap.Context.create_server_context(site, bind=("127.0.0.1", self.port))
+        self.context = await aiocoap.Context.create_server_context(
+            site,
+            bind=("127.0.0.1", self.port),
+            transports=["udp6"],  # the others would want ports far from this one
+        )
 
     def get_doxm(self, _query):
         if self.owned:

@@ -13,6 +13,7 @@ import aiocoap
 import aiocoap.resource
 import pytest
 from link import HOST, Link, NameServer
+from loopback import port as free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = ROOT / "host_tests/micropython/fetch.py"
@@ -133,12 +134,8 @@ def coap():
         site.add_resource(["a b", "payload"], Payload())
         site.add_resource(["broken"], Broken(aiocoap.SERVICE_UNAVAILABLE))
         site.add_resource(["forbidden"], Broken(aiocoap.FORBIDDEN))
-        for port in range(45800, 45900):
-            try:
-                return await aiocoap.Context.create_server_context(site, bind=(HOST, port)), port
-            except OSError:
-                pass
-        raise AssertionError("no port is free")
+        port = free_port()
+        return await aiocoap.Context.create_server_context(site, bind=(HOST, port), transports=["udp6"]), port
 
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
