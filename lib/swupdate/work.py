@@ -61,6 +61,7 @@ async def _try(updater, what, buffers, room):
                 getattr(error, "cause", "lost") != "lost"
                 or vain > settings.get("retries", 2)
                 or updater.attempts >= settings.get("attempts", 50)
+                or updater.doing != what  # it was cancelled, and what closed the connection failed
             ):
                 raise
         pause = backoff[min(max(vain, 1), len(backoff)) - 1]
@@ -81,7 +82,7 @@ async def _once(updater, what, url, buffers, room, tell):
         try:
             job = await _connected(updater, what, url, buffers, room)
         except MemoryError:
-            if not buffers:
+            if not buffers or updater.doing != what:  # as in `_try`
                 raise
             buffers.clear()  # once more, with their memory
     try:

@@ -619,6 +619,30 @@ async def test_what_does_not_notice_that_a_reset_ends_it_changes_nothing():
     rig.off()
 
 
+async def test_what_fails_while_a_reset_ends_it_is_not_tried_again():
+    """What closes a connection may find no memory itself, and then nobody hears of the cancellation."""
+    for error in (MemoryError(), OSError(104)):
+        rig = Rig()
+        waiting = []
+
+        async def connect(waiting=waiting, error=error):
+            waiting.append(True)
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise error  # noqa: B904
+
+        rig.connect = connect
+        rig.updater.update(URL, "isvv", "now")
+        await rig.settle(lambda waiting=waiting: waiting)
+        rig.updater.dos_changed(0)
+        for _ in range(20):
+            await sleep_ms(1)
+        assert len(waiting) == 1
+        assert not reserve.lent
+        rig.off()
+
+
 async def test_interrupted_work_is_taken_up_again():
     rig = Rig()
     rig.updater.update(URL, "isvv", "now")
