@@ -27,22 +27,26 @@ def last(steps):
     return result
 
 
-async def last_async(make, *args):
-    """The last of what the steps `make(*args)` give; the loop runs after every step. They begin anew where there is no
-    memory and the reserve gives some."""
+async def last_async(steps):
+    """As `last`, and the loop runs after every step."""
     result = None
     collect_after(_RARELY)  # all that the steps leave is garbage, and a megabyte of it
     try:
-        while True:
-            try:
-                for result in make(*args):  # noqa: B007
-                    await sleep_ms(0)
-                return result
-            except MemoryError:
-                if not reserve.let_go(True):
-                    raise
+        for result in steps:  # noqa: B007
+            await sleep_ms(0)
     finally:
         collect_after(reserve.garbage)
+    return result
+
+
+async def last_anew(make, *args):
+    """As `last_async` for the steps `make(*args)`, which begin anew where there is no memory and the reserve gives some."""
+    while True:
+        try:
+            return await last_async(make(*args))
+        except MemoryError:
+            if not reserve.let_go(True):
+                raise
 
 
 def number(data):

@@ -2,7 +2,7 @@
 
 from port import const
 
-from crypto.curve import N, P, add, affine, double, last, last_async, number, on_curve
+from crypto.curve import N, P, add, affine, double, last, last_anew, number, on_curve
 
 _SMALLEST = const(16)  # wNAF of width 5: odd digits below this
 _DIGITS = const(257)
@@ -18,7 +18,7 @@ def agree(private, public):
 
 async def agree_async(private, public):
     """As `agree`, and other tasks of the loop get their turn after every step."""
-    return await last_async(_agree, private, public)
+    return await last_anew(_agree, private, public)
 
 
 def _agree(private, public):

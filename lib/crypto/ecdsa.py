@@ -4,7 +4,7 @@ A signature is made with a long-term key in a time that depends on it (docs/secu
 """
 
 from crypto import hashed, padded
-from crypto.curve import N, affine, last, last_async, number
+from crypto.curve import N, affine, last, last_anew, number
 from crypto.p256 import times_g
 
 
@@ -15,7 +15,7 @@ def sign(private, digest):
 
 async def sign_async(private, digest):
     """As `sign`, and other tasks of the loop get their turn after every step."""
-    return await last_async(_sign, private, digest)
+    return await last_anew(_sign, private, digest)
 
 
 def _sign(private, digest):

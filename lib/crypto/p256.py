@@ -85,7 +85,7 @@ def key_pair(random):
 
 async def key_pair_async(random):
     """As `key_pair`, and other tasks of the loop get their turn after every step."""
-    return await last_async(_key_pair, random)
+    return await last_async(_key_pair(random))
 
 
 def _key_pair(random):

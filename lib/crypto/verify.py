@@ -2,7 +2,7 @@
 
 from port import const
 
-from crypto.curve import G, N, P, add, affine, double, inverse, last, last_async, number, on_curve
+from crypto.curve import G, N, P, add, affine, double, inverse, last, last_anew, number, on_curve
 
 _DIGITS = const(257)
 
@@ -18,7 +18,7 @@ def verify(public, digest, signature):
 
 async def verify_async(public, digest, signature):
     """As `verify`, and other tasks of the loop get their turn after every step."""
-    return await last_async(_verify, public, digest, signature) or False
+    return await last_anew(_verify, public, digest, signature) or False
 
 
 def _verify(public, digest, signature):

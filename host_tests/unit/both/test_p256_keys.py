@@ -4,7 +4,7 @@ import hashlib
 
 from check import Turns, raises, unhex
 from crypto import ecdh, p256
-from crypto.curve import G, N, P
+from crypto.curve import N, P, last_anew
 from crypto.ecdh import agree, agree_async
 from crypto.ecdsa import nonces, sign, sign_async
 from crypto.p256 import key_pair, key_pair_async
@@ -220,26 +220,27 @@ def test_the_next_nonce_is_another_one():
 
 
 async def test_what_finds_no_memory_begins_anew_with_the_reserves():
-    asked = []
+    begun = []
 
-    def random(size):
-        asked.append(size)
-        if len(asked) in (1, 2, 4, 5, 6):
+    def steps(first):
+        begun.append(first)
+        yield first
+        if len(begun) in (1, 2, 4, 5, 6):
             raise MemoryError
-        return bytes(size - 1) + b"\1"
+        yield first + 1
 
     reserve.size, reserve.spare = 256, 64
     reserve.take()
     try:
-        _, public = await key_pair_async(random)  # with the second piece, and with both
-        assert len(asked) == 3 and int.from_bytes(public[:32], "big") == G[0] and not reserve.good()
+        assert await last_anew(steps, 7) == 8  # with the second piece, and with both
+        assert begun == [7] * 3 and not reserve.good()
         reserve.take()
         assert reserve.good()
         try:
-            await key_pair_async(random)
-            raise AssertionError("a key was made")
+            await last_anew(steps, 7)
+            raise AssertionError("it came to an end")
         except MemoryError:
-            assert len(asked) == 6
+            assert len(begun) == 6
     finally:
         reserve.size = reserve.spare = 0
         reserve.let_go()
