@@ -76,11 +76,21 @@ class NamedServer(Faulty):
 
 GREEDY = """
 import asyncio, gc
+from ocf import Property, Resource
 
 held = []
 
 
+class Greedy(Resource):
+    href = "/greedy"
+    rt = ("x.test.greedy",)
+    properties = (Property("on", bool, "rw"),)
+
+
 async def main(device):
+    greedy = device.add(Greedy(on=False))
+    while not greedy.on:
+        await asyncio.sleep_ms(50)
     while gc.mem_free() > KEEP:
         try:
             held.append(bytearray(2048))
@@ -95,11 +105,12 @@ async def main(device):
 
 async def test_2_not_enough_memory(make, tmp_path):
     """An app that holds nearly all memory and gives none back: an UPDATE still fits, an update does not. LwM2M 774."""
-    (tmp_path / "app.py").write_text(GREEDY.replace("KEEP", "63000"))
+    (tmp_path / "app.py").write_text(GREEDY.replace("KEEP", "32000"))
     rig = make(app=tmp_path)
-    await rig.log("bytes are left")
     rig.stage.release("1.1.0", 2)
     async with rig.client() as client:
+        assert (await client.post("greedy", {"on": True})).code == aiocoap.CHANGED
+        await rig.log("bytes are left")
         swu = await client.run(rig.stage.url("1.1.0"), UPGRADE)
         assert (swu["swupdateresult"], swu["swupdatestate"]) == (2, "idle"), await client.reason()
         assert "memory" in await client.reason()
