@@ -127,6 +127,16 @@ class Rig:
         del sys.modules["played_script"]
 
 
+class Soon:
+    """While it is entered, an app is started again after a tenth of a second."""
+
+    def __enter__(self):
+        self.before, apps._RESTART_S = apps._RESTART_S, 0.1
+
+    def __exit__(self, *_exc):
+        apps._RESTART_S = self.before
+
+
 async def test_an_app_leaves_memory_and_comes_back():
     rig = Rig()
     app = await rig.running()
@@ -265,8 +275,7 @@ async def test_a_main_that_does_not_end_stays():
 
 
 async def test_without_memory_it_comes_back_later():
-    before, apps._RESTART_S = apps._RESTART_S, 0.1
-    try:
+    with Soon():
         rig = Rig()
         app = await rig.running()
         await leaving.begin(app, "check")
@@ -278,8 +287,6 @@ async def test_without_memory_it_comes_back_later():
         assert rig.script.heard == ["main", "stop", "ended", "main"] and app.crashed is None
         assert not rig.crashes, "a trial is not given up for that"
         await rig.off()
-    finally:
-        apps._RESTART_S = before
 
 
 async def test_the_next_step_finds_it_away():
@@ -314,8 +321,7 @@ async def test_one_that_is_away_is_not_known_to_be_well_and_hears_of_a_reset_lat
 
 
 async def test_an_app_that_crashed_can_add_its_resources_again():
-    before, apps._RESTART_S = apps._RESTART_S, 0.1
-    try:
+    with Soon():
         rig = Rig()
         rig.script.crashes = [OSError(5)]
         await rig.running()
@@ -323,21 +329,16 @@ async def test_an_app_that_crashed_can_add_its_resources_again():
         await sleep_ms(20)
         assert len(rig.crashes) == 1 and "OSError" in rig.crashes[0] and rig.app.crashed is None
         await rig.off()
-    finally:
-        apps._RESTART_S = before
 
 
 async def test_one_that_waits_for_what_it_has_cancelled_has_crashed():
     """What it raises is what it would be ended with."""
-    before, apps._RESTART_S = apps._RESTART_S, 0.1
-    try:
+    with Soon():
         rig = Rig()
         rig.script.crashes = [asyncio.CancelledError()]
         await rig.until(lambda: rig.script.heard == ["main", "ended", "main"])
         assert len(rig.crashes) == 1 and "CancelledError" in rig.crashes[0] and not rig.task.done()
         await rig.off()
-    finally:
-        apps._RESTART_S = before
 
 
 async def test_one_that_fails_when_it_is_ended_has_ended():
@@ -354,13 +355,10 @@ async def test_one_that_fails_when_it_is_ended_has_ended():
 
 
 async def test_what_could_not_be_imported_whole_is_not_left_behind():
-    before, apps._RESTART_S = apps._RESTART_S, 0.1
-    try:
+    with Soon():
         rig = Rig()
         rig.script.raises = [ValueError("half of it")]
         await rig.until(lambda: rig.crashes)
         assert "app" not in sys.modules and "played_part" not in sys.modules
         await rig.until(lambda: rig.script.heard == ["main"])
         await rig.off()
-    finally:
-        apps._RESTART_S = before
