@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test again day powercut reliability fuzz bench profile size heap32 chipheap sim image flash emulate lint clean packages firmware mip
+.PHONY: help fargo demo test again day powercut reliability fuzz bench profile size heap32 chipheap sim image flash emulate lint clean packages firmware mip
 SEEDS ?= 1 2 3
 MINUTES ?= 5
 ABREAST ?= 4
@@ -28,6 +28,8 @@ $(VENV)/typings/ready: Makefile $(VENV)/ready
 	  micropython-esp32-esp32_generic-stubs==1.29.0.post1 \
 	  micropython-stdlib-stubs==1.29.0.post2
 	@touch $@
+
+fargo: $(VENV)/ready  ## the command fargo, .venv/bin/fargo, with all that it needs (once, about a minute)
 
 demo: $(VENV)/ready  ## a simulated ESP32 updates itself, refuses and rolls back, before your eyes (about 90 s)
 	@$(RUN) python -m fargo.demo

@@ -56,6 +56,16 @@ def test_every_target_of_make_exists(page):
     assert used <= targets and (used or page.stem == "releases")
 
 
+def test_on_a_clean_machine_the_guides_make_fargo_first(tmp_path):
+    """`make fargo` makes the environment, the maker's guide begins with it, and the others name it."""
+    told = ["make", "-n", "fargo", f"VENV={tmp_path}/venv"]
+    made = subprocess.run(told, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert "pip install" in made
+    for page in GUIDES:
+        first = (commands(page, "make") + mentions(page, "make"))[0] if page.stem == "maker" else ["fargo"]
+        assert first == ["fargo"] and "`make fargo`" in page.read_text() or page.stem == "porting", page.stem
+
+
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
 def test_every_file_and_link_is_there(page):
     text = page.read_text()
