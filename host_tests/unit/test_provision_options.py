@@ -1,9 +1,12 @@
 """`fargo board provision` before any board is asked: what options say, and what becomes of a record."""
 
+import contextlib
 import json
 import os
 import pty
 import stat
+import threading
+import tty
 import xml.etree.ElementTree as ElementTree
 
 import cbor
@@ -129,6 +132,13 @@ def test_methods():
         (["--wifi", "home"], 2, "the key of the WiFi is missing"),
         (["--wifi", "home", "--wifi-key-env", "NOT_SET_AT_ALL"], 2, "NOT_SET_AT_ALL"),
         (["--wifi", "x" * 33], 2, "32 bytes"),
+        (["--name", ""], 2, "--name has 1 to 64 bytes"),
+        (["--name", "x" * 65], 2, "--name has 1 to 64 bytes"),
+        (["--model", "a\nb"], 2, "all of them printable"),
+        (["--manufacturer", "\udcff"], 2, "all of them printable"),
+        (["--ntp", ""], 2, "--ntp"),
+        (["--ntp", "bad host\n"], 2, "--ntp"),
+        (["--trial-s", "86401"], 2, "trial-s"),
     ],
 )
 def test_bad_options(run, port, options, code, says):
@@ -153,6 +163,45 @@ def test_a_board_that_says_nothing(run, port, monkeypatch):
     monkeypatch.setattr("fargo.usb._REPL_S", 1)
     code, error, hint = run("--port", port, "--name", "x")
     assert (code, error) == (4, f"the board at {port} does not answer") and "locked" in hint
+
+
+def answering(ours):
+    """A REPL's prompt for whatever is typed."""
+    with contextlib.suppress(OSError):
+        while os.read(ours, 100):
+            os.write(ours, b">>> ")
+
+
+def test_an_answer_that_is_not_whole(run, tmp_path, monkeypatch):
+    """A sentence; and the board, which waits in its REPL, is restarted."""
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    threading.Thread(target=answering, args=(ours,), daemon=True).start()
+    command = tmp_path / "mpremote"
+    command.write_text(
+        f'#!/bin/sh\necho $* >> {tmp_path}/calls\ncat > {tmp_path}/code\necho \'FARGO {{"record": "ad76\'\n'
+    )
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    code, error, hint = run("--port", os.ttyname(theirs), "--name", "x")
+    assert (code, "came damaged" in error, "cable" in hint) == (4, True, True), error
+    assert (tmp_path / "calls").read_text().splitlines()[-1].endswith("resume reset")
+
+
+def test_a_pin_is_not_lost_to_a_drawing_that_cannot_be_made(tmp_path, capsys):
+    """It is shown once: that its file is there already is said before, not in place of it."""
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    there = tmp_path / "pin.svg"
+    there.touch()
+    for path, why in ((there, "File exists"), (tmp_path / "none/pin.svg", "No such file")):
+        os.write(ours, b"info: the PIN of this device is 01234567\r\n")
+        command = ["board", "pin", "--port", os.ttyname(theirs), "--timeout", "1", "--svg", str(path)]
+        assert main(command) == 1
+        said = capsys.readouterr()
+        assert why in said.err and "Now own it" not in said.err and said.out == ""
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_a_pin_as_a_drawing(tmp_path):

@@ -27,6 +27,14 @@ def picture(pin: str) -> str:
     return text.getvalue()
 
 
+def check(path: Path) -> None:
+    """Whether there can be a drawing: before the PIN comes, for a device shows it once. Raises Failure."""
+    if not path.parent.is_dir():
+        raise Failure(f"{path}: No such file or directory")
+    if path.exists():
+        raise Failure(f"{path}: File exists", "give another name: what was drawn is not overwritten")
+
+
 def draw(pin: str, path: Path) -> None:
     """The same as an SVG file, to be printed; only its owner can read it. Raises Failure when there is a file already."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -20,7 +21,9 @@ from fargo.console import USAGE, Failure
 Record = dict[str, Any]
 # Settings that have an option of their own; docs/provisioning.md says what each is.
 SETTINGS = ("ntp", "oxms", "trial_s", "led", "button", "held_s", "locked")
-_MINIMUM_KEY, _LONGEST_KEY, _LONGEST_NAME = 8, 63, 32
+_MINIMUM_KEY, _LONGEST_KEY, _LONGEST_NAME, _LONGEST_TEXT = 8, 63, 32, 64
+
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
 
 # Watchdog: it cannot be stopped, and boot.py has it short while the device works.
 _LOOK = """
@@ -88,10 +91,12 @@ class OnBoard:
 
     def __init__(self, port: str, fresh: bool = False) -> None:
         self.port = port
-        found = usb.run(port, _LOOK)
-        self.wifi: str | None = found["wifi"]
+        self.wifi: str | None = None
         self.record: Record | None = None
+        usb.interrupt(port)
         try:
+            found = usb.run(port, _LOOK)
+            self.wifi = found["wifi"]
             if not found["fargo"]:
                 raise Failure(f"there is no Fargo on the board at {port}", "put it there with: fargo board flash")
             if found["record"] is not None and not fresh:
@@ -191,6 +196,20 @@ def _subject(der: bytes) -> str:
 
 
 # What options say
+
+
+def text(words: str, option: str) -> str:
+    """A name that people read. Raises Failure when it is empty, long, or would do something to a terminal."""
+    if not words.isprintable() or not 1 <= len(words.encode()) <= _LONGEST_TEXT:
+        raise Failure(f"{option} has 1 to {_LONGEST_TEXT} bytes, all of them printable", "", USAGE)
+    return words
+
+
+def time_server(name: str) -> str:
+    """The host name or the address of a time server. Raises Failure."""
+    if not _HOST.fullmatch(name):
+        raise Failure("--ntp: this is no name of a host", "such as pool.ntp.org", USAGE)
+    return name
 
 
 def wifi(name: str, key: Callable[[], str]) -> tuple[str, str]:

@@ -67,7 +67,11 @@ def run(port: str, code: str, restart: bool = False) -> dict[str, Any]:
             done = _call([*command, str(path), *end])
     for line in done.stdout.splitlines():
         if line.startswith(_MARK):
-            value: dict[str, Any] = json.loads(line[len(_MARK) :])
+            try:
+                value: dict[str, Any] = json.loads(line[len(_MARK) :])
+            except ValueError:
+                words = f"what the board at {port} answered came damaged"
+                raise Failure(words, "try again, with another cable if there is one", CONNECTION) from None
             return value
     last = (done.stdout + done.stderr).strip().splitlines()[-1:] or [f"mpremote ended with {done.returncode}"]
     raise Failure(f"the board at {port}: {last[0]}", code=CONNECTION)

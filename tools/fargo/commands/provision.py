@@ -63,7 +63,7 @@ def run(
     ] = None,
     methods: Annotated[str, typer.Option("--methods", help="just-works,pin,certificate or all: how to own it.")] = "",
     ntp: Annotated[str | None, typer.Option("--ntp", help="The time server.")] = None,
-    trial_s: Annotated[int | None, typer.Option("--trial-s", min=1, help="Seconds of a trial.")] = None,
+    trial_s: Annotated[int | None, typer.Option("--trial-s", min=1, max=86_400, help="Seconds of a trial.")] = None,
     led: Annotated[str, typer.Option("--led", metavar="PIN[:low]", help="The status LED's pin; none.")] = "",
     button: Annotated[
         str, typer.Option("--button", metavar="PIN", help="The pin of the button to ground; none.")
@@ -85,8 +85,10 @@ def run(
     is never shown, nor part of a command line.
     """
     out = Output(json)
+    texts = {"name": name, "manufacturer": manufacturer, "model": model}
     asked = {
-        "name": name, "manufacturer": manufacturer, "model": model, "threshold": threshold,
+        **{what: provision.text(words, f"--{what}") for what, words in texts.items() if words is not None},
+        "threshold": threshold,
         "vendor": uuid_bytes(vendor, "--vendor") if vendor else None,
         "class": uuid_bytes(device_class, "--class") if device_class else None,
         "keys": provision.trusted([keys.load_public(path) for path in key]) if key else None,
@@ -96,7 +98,8 @@ def run(
         "mfgtrust": secure.read_chain(mfg_trust) if mfg_trust else None,
     }  # fmt: skip
     asked = {name: value for name, value in asked.items() if value is not None}
-    settings: dict[str, Any] = {"ntp": ntp, "trial_s": trial_s, "held_s": held_s, "locked": locked}
+    settings: dict[str, Any] = {"trial_s": trial_s, "held_s": held_s, "locked": locked}
+    settings["ntp"] = provision.time_server(ntp) if ntp is not None else None
     settings = {name: value for name, value in settings.items() if value is not None}
     for setting, text, parse in (
         ("oxms", methods, provision.methods), ("led", led, provision.led), ("button", button, provision.button),
@@ -144,13 +147,15 @@ def show_pin(
     A device makes a new one whenever a Client chooses the Random PIN method, and shows it once.
     """
     out = Output(json)
+    if svg:
+        pins.check(svg)
     out.note("Now own it, such as with: fargo device own --method pin")
     for line in usb.lines(port, timeout):
         found = pins.find(line)
         if found:
+            out.result({"pin": found}, f"{pins.picture(found)}\nPIN {found}")
             if svg:
                 pins.draw(found, svg)
-            out.result({"pin": found}, f"{pins.picture(found)}\nPIN {found}")
             return
     raise Failure("the device showed no PIN", "choose the method pin while this waits", code=4)
 
