@@ -128,6 +128,11 @@ def test_an_image_of_a_signed_release(capsys, stock, tmp_path):
         (["--threshold", "2"], "esp32-1.bin", 2, "fewer keys are given"),
         (["--vendor", "me"], "esp32-1.bin", 2, "--vendor: me is no UUID"),
         (["--ca", __file__], "esp32-1.bin", 2, "holds no certificates"),
+        (["--url", "http://x/y"], "esp32-1.bin", 2, "--url: this device does not fetch with http"),
+        (["--name", "x" * 90_000], "esp32-1.bin", 2, "--name has 1 to 64 bytes"),
+        (["--manufacturer", ""], "esp32-1.bin", 2, "--manufacturer has 1 to 64 bytes"),
+        (["--model", "a\x1b[31m"], "esp32-1.bin", 2, "--model has 1 to 64 bytes, all of them printable"),
+        (["--version", "1\n2"], "esp32-1.bin", 2, "all of them printable"),
         (["--ca", "not-there.pem"], "esp32-1.bin", 1, "not-there.pem"),
         (["--release", "{home}/esp32-1.0.suit"], "esp32-2.bin", 1, "carries another firmware"),
         (["--release", "{home}/esp32-1.0.suit", "--key", "{home}/nobody.pub"], "esp32-1.bin", 1, "nobody.pub"),
@@ -136,6 +141,7 @@ def test_an_image_of_a_signed_release(capsys, stock, tmp_path):
         (["--release", "{home}/esp32-1.bin"], "esp32-1.bin", 1, "no release envelope"),
         ([], "app-bin", 1, "application alone (.app-bin)"),
         ([], "large", 1, "fetch the OTA build"),
+        ([], "cut", 1, "is damaged (this is no firmware image: it ends too early)"),
         ([], "nothing", 1, "nothing: No such file"),
     ],
 )  # fmt: skip
@@ -145,10 +151,19 @@ def test_what_cannot_be_made(capsys, stock, tmp_path, more, firmware, code, text
         more = ["--release", stock / "esp32-1.0.suit"]
     if firmware == "large":
         (stock / firmware).write_bytes(image.build_official(BANNER, size=0x1B0000 + 4096, table=table()))
+    if firmware == "cut":
+        (stock / firmware).write_bytes((stock / "esp32-1.bin").read_bytes()[:-5000])
     found, said, err = make(capsys, stock, tmp_path, *[str(m).format(home=stock) for m in more], firmware=firmware)
     assert (found, text in err) == (code, True), err
     assert said["code"] == code and err.count("\n") <= 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_is_no_folder(capsys, stock, tmp_path):
+    options = "--firmware", stock / "esp32-1.bin", "--key", stock / "release.pub"
+    code, said, _err = run(capsys, "board", "image", tmp_path, *options)
+    assert code == 2 and said["error"] == f"{tmp_path} is a folder"
+    assert not tmp_path.with_name(tmp_path.name + ".release").exists()
 
 
 def test_without_keys(capsys, stock, tmp_path):
@@ -394,7 +409,14 @@ def test_as_json(capsys):
     "lines, hint",
     [
         ([b"rst:0x1\r\n"], "no line of Fargo has come"),
-        ([b"print: observing\r\ninfo: update: idle\r\n"], "fargo board provision"),
+        (
+            [b"info: Fargo, version 1.0 in ota_0\r\nprint: observing\r\ninfo: update: idle\r\n"],
+            "fargo board provision",
+        ),
+        (
+            [b"print: observing\r\ninfo: update: idle\r\n"],
+            "--reset shows it from its start",
+        ),  # it may have joined before
         ([b"info: the network is joined as 1\r\nwarning: observing\r\n"], "its last line was: "),
     ],
 )

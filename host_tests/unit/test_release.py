@@ -134,6 +134,7 @@ def test_the_same_input_makes_the_same_release(tmp_path):
         ({"vendor": b"v"}, "16 bytes"),
         ({"class_id": bytes(17)}, "16 bytes"),
         ({"version": ""}, "1 to 64 bytes"),
+        ({"version": "1\n2"}, "all of them printable"),
         ({"version": "ä" * 33}, "1 to 64 bytes"),
         ({"sequence": 0}, "positive"),
         ({"version": "../1"}, "there is a /"),

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from swupdate.install.tables import CHUNK
 
 from fargo import flash, image, keys, official, release, romfs
+from fargo import provision as provisioned
 from fargo.console import USAGE, Failure
 
 _MB = 1 << 20
@@ -118,6 +119,9 @@ def provision(
         raise Failure(
             f"{threshold} signatures are asked for, and fewer keys are given", "give --key once a key", USAGE
         )
+    for option, words in (("--name", name), ("--manufacturer", manufacturer), ("--model", model)):
+        provisioned.text(words, option)
+    provisioned.package_url(url)
     return {
         "v": 1,
         "name": name,

@@ -114,8 +114,9 @@ def check_image(image: bytes, app: bool = True) -> ImageMetadata:
     try:
         return ImageMetadata.from_bytes(image, app_required=app)
     except (ValueError, struct.error, IndexError) as error:
+        why = "it ends too early" if isinstance(error, struct.error) else error
         raise Failure(
-            f"this is no firmware image: {error}", "an ESP-IDF application image (.app-bin) is wanted"
+            f"this is no firmware image: {why}", "an ESP-IDF application image (.app-bin) is wanted"
         ) from None
 
 

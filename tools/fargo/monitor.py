@@ -25,7 +25,7 @@ _MACHINES = {
     "esp32s3": ("qemu-system-xtensa", "esp32s3"),
     "esp32c3": ("qemu-system-riscv32", "esp32c3"),
 }
-_JOINED = "the network is joined"
+_STARTED, _JOINED = "Fargo, version ", "the network is joined"
 
 
 class Source(Protocol):
@@ -166,13 +166,14 @@ def follow(source: Source, out: Output, until: str = "", timeout: float | None =
     end = None if timeout is None else time.monotonic() + timeout
     wanted = re.compile(rf"(?<!\w){re.escape(until)}(?!\w)")
     last = ""
-    joined = False
+    started = joined = False
     for line in lines(source):
         if line is not None:
             found = ours(line)
             out.event(line, event="line", level=found[0] if found else "")
             if found:
                 last = line
+                started = started or found[1].startswith(_STARTED)
                 joined = joined or _JOINED in line
                 if until and wanted.search(found[1]):
                     return line
@@ -182,6 +183,8 @@ def follow(source: Source, out: Output, until: str = "", timeout: float | None =
         return ""
     if not last:
         hint = "no line of Fargo has come: try --reset; is an image flashed, and is it the right port?"
+    elif not started:
+        hint = f"it may have said so before: --reset shows it from its start; its last line was: {last}"
     elif not joined:
         hint = "it has not joined a network: fargo board provision gives it the WiFi's name and key"
     else:

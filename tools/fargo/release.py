@@ -36,6 +36,14 @@ def chunk_table(data: bytes) -> bytes:
     return table
 
 
+def check_version(version: str, sequence: int) -> None:
+    """Whether a release can be called so. Raises Failure."""
+    if not version.isprintable() or not 0 < len(version.encode()) <= 64 or not 0 < sequence < 1 << 62:
+        raise Failure("a version has 1 to 64 bytes, all of them printable; a sequence number is positive", "", 2)
+    if "/" in version:
+        raise Failure("there is a / in the version", "", 2)
+
+
 def build(
     out: Path,
     version: str,
@@ -60,10 +68,9 @@ def build(
         raise Failure("a release carries a firmware, an app, or both", "give --firmware or --app", 2)
     if len(vendor) != 16 or len(class_id) != 16:
         raise Failure("vendor and class are 16 bytes each", "UUIDs, as the device was provisioned with", 2)
-    if not 0 < len(version.encode()) <= 64 or not 0 < sequence < 1 << 62:
-        raise Failure("a version has 1 to 64 bytes, a sequence number is positive", "", 2)
-    if "/" in name + version or not (firmware is None or firmware) or not (app is None or app):
-        raise Failure("a payload is empty, or there is a / in the name or the version", "", 2)
+    check_version(version, sequence)
+    if "/" in name or not (firmware is None or firmware) or not (app is None or app):
+        raise Failure("a payload is empty, or there is a / in the name", "", 2)
     parts = []
     for half, data in (("fw", firmware), ("app", app)):
         if data is not None:

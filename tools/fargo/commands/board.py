@@ -65,8 +65,11 @@ def image(
     out = Output(json)
     if layout not in board_image.LAYOUTS:
         raise Failure(f"there is no layout {layout}", "one of " + ", ".join(board_image.LAYOUTS), USAGE)
+    if out_path.is_dir():
+        raise Failure(f"{out_path} is a folder", "an image is a file: say which", USAGE)
     if app_folder and envelope:
         raise Failure("--app and --release are both given", "a release has an app already: leave one out", USAGE)
+    release.check_version(version, sequence)
     build = official.read(firmware, bytecode)
     board_image.check_build(build, layout, str(firmware))
     chip = official.CHIPS[build.parts.chip]
