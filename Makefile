@@ -89,7 +89,9 @@ QEMU ?= qemu-system-xtensa
 
 image: $(VENV)/ready  ## FIRMWARE=the .bin of MicroPython for your board: a flashable image in build/image (APP=, KEY=, OPTIONS=)
 	@test -n "$(FIRMWARE)" || { echo "Say which MicroPython: make image FIRMWARE=ESP32_GENERIC-....bin, from micropython.org/download"; exit 2; }
-	@test -e "$(KEY)" || test "$(KEY)" != keys/release.pub || $(RUN) fargo key new keys/release.pem
+	@test -e "$(KEY)" || test "$(KEY)" != keys/release.pub || { test ! -e keys/release.pem || \
+	  { echo "$(KEY) is missing, but its private key is there, which will do: KEY=keys/release.pem"; exit 2; }; \
+	  $(RUN) fargo key new keys/release.pem; }
 	@$(RUN) fargo board image "$(IMAGE)" --firmware "$(FIRMWARE)" --app "$(APP)" --key "$(KEY)" $(OPTIONS)
 
 flash: $(VENV)/ready  ## PORT=/dev/ttyUSB0: the image onto a board; it asks first (OPTIONS=--keep keeps owner and settings)

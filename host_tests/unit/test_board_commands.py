@@ -171,6 +171,19 @@ def test_without_keys(capsys, stock, tmp_path):
     assert code == 2 and "--key" in said["error"]
 
 
+def test_make_image_when_the_public_key_is_gone(tmp_path):
+    """It does not try to make the private one anew, and says what will do."""
+    (tmp_path / "pyproject.toml").touch()
+    for name in ("venv", "keys"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "venv/ready").touch()
+    (tmp_path / "keys/release.pem").write_text("a key")
+    told = ["make", "-f", str(ROOT / "Makefile"), "image", "VENV=venv", "FIRMWARE=x"]
+    done = subprocess.run(told, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 2 and "KEY=keys/release.pem" in done.stdout, done.stderr
+    assert (tmp_path / "keys/release.pem").read_text() == "a key"
+
+
 def test_bytecode_of_another_mpy_cross(tmp_path):
     source = tmp_path / "main.py"
     source.write_text("print(1)")

@@ -136,6 +136,8 @@ def test_methods():
         (["--name", "x" * 65], 2, "--name has 1 to 64 bytes"),
         (["--model", "a\nb"], 2, "all of them printable"),
         (["--manufacturer", "\udcff"], 2, "all of them printable"),
+        (["--threshold", "4"], 2, "threshold"),  # a release has 3 signatures at most
+        (["--show", "--name", "x"], 2, "--show changes nothing"),
         (["--ntp", ""], 2, "--ntp"),
         (["--ntp", "bad host\n"], 2, "--ntp"),
         (["--trial-s", "86401"], 2, "trial-s"),

@@ -47,7 +47,7 @@ def run(
         typer.Option("--key", help="A public release key (PEM); repeatable; replaces all that were."),
     ] = None,
     threshold: Annotated[
-        int | None, typer.Option("--threshold", min=1, help="Valid signatures needed of a release.")
+        int | None, typer.Option("--threshold", min=1, max=3, help="Valid signatures needed of a release.")
     ] = None,
     authority: Annotated[
         list[Path] | None,
@@ -108,6 +108,8 @@ def run(
             settings[setting] = parse(text)
     if not (asked or settings or wifi or show):
         raise Failure("nothing is to be changed", "give what is to be, or --show; see --help", USAGE)
+    if show and (asked or settings or wifi or fresh):
+        raise Failure("--show changes nothing, and something is to be changed", "leave one of them out", USAGE)
     usb.check(port)
     network = provision.wifi(wifi, _secret(wifi, wifi_key_file, wifi_key_env)) if wifi else None
     board = provision.OnBoard(port, fresh)
