@@ -65,7 +65,7 @@ async def join(wlan):
             wlan.config(reconnects=1)  # a short loss is the radio's own; all else is this loop's
             wlan.connect(name, key)
         except OSError as error:  # none was provisioned, or a radio that is not ready yet
-            print("warning: the WiFi cannot be asked (%s)" % error)
+            print("warning: no WiFi provisioned yet? (%s)" % error)
         for _ in range(tenths + tenths * urandom(1)[0] // 512):
             if wlan.isconnected():
                 break

@@ -105,7 +105,7 @@ def test_without_a_wifi_it_waits_and_says_so(join, capsys):
     radio = Radio(joins=1, provisioned=False)
     assert not join(radio, seconds=120)
     said = capsys.readouterr().out.splitlines()
-    assert 2 <= len(said) <= 5 and all(line.startswith("warning: the WiFi cannot be asked") for line in said)
+    assert 2 <= len(said) <= 5 and all(line.startswith("warning: no WiFi provisioned yet? (") for line in said)
 
 
 @pytest.mark.parametrize("at", ["join", "log", "task"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
 import sys
 import threading
@@ -70,6 +72,7 @@ def run(
     _check(address)
     if usb and usb.exists() and not usb.is_symlink():
         raise Failure(f"{usb} is there, and no link to a serial port", "choose another name for --usb", USAGE)
+    held = _hold(flash)
     times = (0, 0) if fast else (30, 5)
     board = SimBoard(flash, address=address, heap=heap, flash_ms=times, usb=usb is not None, log=out.note)
     if usb:
@@ -81,7 +84,20 @@ def run(
             threading.Event().wait(timeout)
         except KeyboardInterrupt:
             out.note("power off")
+    os.close(held)
     out.result({"address": address, "starts": board.resets, "operations": board.operations})
+
+
+def _hold(flash: Path) -> int:
+    """Have the flash for one board alone, until the descriptor is closed. Raises Failure."""
+    descriptor = os.open(flash, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        hint = "end that one first, or run a copy of the file"
+        raise Failure(f"{flash} is the flash of another simulated board that runs", hint, USAGE) from None
+    return descriptor
 
 
 def _check(address: str) -> None:
