@@ -150,3 +150,4 @@ def test_a_board_without_fargo(desk):
     assert rig.board._watchdog == 3600, "it cannot be stopped, and gives time"
     code, said = desk.run("--name", "attic", "--fresh")
     assert code == 1 and said["error"].startswith("there is no Fargo on the board")
+    assert "recovery.md keeps its owner" in said["hint"], "a fresh flash would not"

@@ -98,7 +98,8 @@ class OnBoard:
             found = usb.run(port, _LOOK)
             self.wifi = found["wifi"]
             if not found["fargo"]:
-                raise Failure(f"there is no Fargo on the board at {port}", "put it there with: fargo board flash")
+                hint = "put it there with: fargo board flash; or if it was there, docs/recovery.md keeps its owner"
+                raise Failure(f"there is no Fargo on the board at {port}, or not all of it", hint)
             if found["record"] is not None and not fresh:
                 self.record = read(bytes.fromhex(found["record"]))
         except BaseException:
