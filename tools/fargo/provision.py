@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -25,10 +27,19 @@ _MINIMUM_KEY, _LONGEST_KEY, _LONGEST_NAME, _LONGEST_TEXT = 8, 63, 32, 64
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
 
-# Watchdog: it cannot be stopped, and boot.py has it short while the device works.
+# The record has the manufacturer's private key in it, and what a board prints may be seen or kept: it is masked with bytes
+# that go to the board only. Watchdog: it cannot be stopped, and boot.py has it short while the device works.
 _LOOK = """
 import json, os
-from binascii import hexlify
+from binascii import hexlify, unhexlify
+from hashlib import sha256
+def masked(data, key):
+    data = bytearray(data)
+    for at in range(len(data)):
+        if at % 32 == 0:
+            pad = sha256(key + bytes((at >> 16, at >> 8 & 255, at & 255))).digest()
+        data[at] ^= pad[at % 32]
+    return data
 def look():
     found = {"fargo": False, "record": None, "wifi": None}
     try:
@@ -40,7 +51,7 @@ def look():
         found["fargo"] = True
         if "fargo.cbor" in files:
             with open("/fargo.cbor", "rb") as file:
-                found["record"] = str(hexlify(file.read()), "utf-8")
+                found["record"] = str(hexlify(masked(file.read(), unhexlify(MASK))), "utf-8")
         buf = bytearray(64)
         found["wifi"] = str(buf[:esp32.NVS("wifi").get_blob("ssid", buf)], "utf-8")
     except (ImportError, OSError, ValueError):
@@ -95,13 +106,14 @@ class OnBoard:
         self.record: Record | None = None
         usb.interrupt(port)
         try:
-            found = usb.run(port, _LOOK)
+            mask = os.urandom(32)
+            found = usb.run(port, _LOOK.replace("MASK", repr(mask.hex())))
             self.wifi = found["wifi"]
             if not found["fargo"]:
                 hint = "put it there with: fargo board flash; or if it was there, docs/recovery.md keeps its owner"
                 raise Failure(f"there is no Fargo on the board at {port}, or not all of it", hint)
             if found["record"] is not None and not fresh:
-                self.record = read(bytes.fromhex(found["record"]))
+                self.record = read(_masked(bytes.fromhex(found["record"]), mask))
         except BaseException:
             self.restart()
             raise
@@ -117,6 +129,12 @@ class OnBoard:
         error = usb.run(self.port, code, restart=True)["error"]
         if error:
             raise Failure(f"the board at {self.port} cannot write what it is to hold ({error})", "nothing has changed")
+
+
+def _masked(data: bytes, key: bytes) -> bytes:
+    """What `masked` makes on the board; once more, and it is what it was."""
+    pads = (hashlib.sha256(key + at.to_bytes(3, "big")).digest() for at in range(0, len(data), 32))
+    return bytes(a ^ b for a, b in zip(data, b"".join(pads), strict=False))
 
 
 def read(data: bytes) -> Record:
