@@ -15,7 +15,7 @@ import zlib
 
 SYNC, READ_REG, WRITE_REG = 0x08, 0x0A, 0x09
 MEM_END, SECURITY_INFO = 0x06, 0x14
-FLASH_BEGIN, DEFLATE_BEGIN, DEFLATE_DATA, MD5 = 0x02, 0x10, 0x11, 0x13
+FLASH_BEGIN, FLASH_DATA, DEFLATE_BEGIN, DEFLATE_DATA, MD5 = 0x02, 0x03, 0x10, 0x11, 0x13
 ERASE_REGION, READ_FLASH = 0xD1, 0xD2
 _MAGIC, _W0 = 0x40001000, 0x3FF42080  # what tells the ESP32 from others; what the flash answered
 _UNKNOWN = b"\1\5"
@@ -89,14 +89,16 @@ class FakeRom:
             for start in range(0, size, block):
                 self._frame(data[start : start + block])
             self._frame(hashlib.md5(data).digest())
-        elif command == DEFLATE_BEGIN:
+        elif command == DEFLATE_BEGIN or (command == FLASH_BEGIN and words[0]):
             size, _, _, self._at = words
-            self._inflate = zlib.decompressobj()
+            self._inflate = zlib.decompressobj() if command == DEFLATE_BEGIN else None
             self._erase(self._at, -(-size // 4096) * 4096)
             self.log.append(("write", self._at, size))
             self._answer(command)
-        elif command == DEFLATE_DATA:
-            piece = self._inflate.decompress(data[16 : 16 + words[0]])
+        elif command in (FLASH_DATA, DEFLATE_DATA):
+            piece = data[16 : 16 + words[0]]
+            if self._inflate:
+                piece = self._inflate.decompress(piece)
             self.flash[self._at : self._at + len(piece)] = piece
             self._at += len(piece)
             self._answer(command)

@@ -16,7 +16,7 @@ def test_a_board_is_flashed(tmp_path, capsys):
     source.write_text("print('main')")
     app = romfs.build({"main.py": source})
     file = tmp_path / "build.bin"
-    file.write_bytes(image.build_official(BANNER, size=300_000, table=table()))
+    file.write_bytes(image.build_official(BANNER, size=74 * 4096, table=table()))
     build = official.read(file)
     ids = board_image.ids("Maker", "One")
     envelope = release.build(tmp_path, "1.0", 1, *ids, build.parts.app, app, 6)
@@ -40,6 +40,18 @@ def test_a_board_is_flashed(tmp_path, capsys):
     counts = [json.loads(line)["done"] for line in said.err.splitlines() if '"progress"' in line]
     assert counts == sorted(counts) and len(set(counts)) > 5  # what esptool says of its progress is understood
     assert esptool.Esptool(chip.port).read(0x8000, 64) == found.data[0x8000:0x8040]
+    # The same with --keep: it reads the board, and writes the other slot alone. What cannot be compressed goes as it is.
+    before, log = bytes(chip.flash), len(chip.log)
+    code = main(["board", "flash", str(tmp_path / "image"), "--port", chip.port, "--keep", "--yes", "--json"])
+    said = capsys.readouterr()
+    assert code == 0 and json.loads(said.out)["slot"] == "ota_1", said.err
+    for name, (start, size) in found.at.items():
+        if name in ("ota_1", "app_1"):
+            data = found.part(name.replace("1", "0")).rstrip(b"\xff")
+            assert chip.flash[start : start + len(data)] == data, name
+        elif name != "otadata":
+            assert chip.flash[start : start + size] == before[start : start + size], name
+    assert chip.log[-1] == ("write", found.at["otadata"][0], 4096) and len(chip.log) > log + 4
 
 
 def test_what_it_says_of_ports_is_understood(tmp_path):
