@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
 import gate  # noqa: E402
+import heap  # noqa: E402
 import performance  # noqa: E402
 import run  # noqa: E402
 import table  # noqa: E402
@@ -95,6 +96,24 @@ def test_every_budget_has_a_row_even_when_nothing_was_measured(monkeypatch, tmp_
         assert "**NOT MEASURED**" in line
     assert "| free IDF heap beside it | **NOT MEASURED** | 30 KB | only a chip has one |" in text
     assert "kept" not in text.partition("| what |")[2]
+
+
+def test_the_worst_moment_was_measured(monkeypatch, tmp_path):
+    """What other actions need is not taken for it."""
+    row = "| Python heap in all, at the worst moment, with an app of 20 KB .mpy |"
+    results = [{"bench": "memory32", "smallest": {"at rest": 90_000, "update by https": 100_000}}]
+    assert f"{row} **NOT MEASURED** |" in page(monkeypatch, tmp_path, results)
+    results.append({"bench": "memory32", "smallest": {"update by coaps": 110_000}})
+    assert f"{row} 110,000 B |" in page(monkeypatch, tmp_path, results)
+
+
+def test_a_smallest_heap_at_an_end_of_what_was_tried_is_none():
+    tried = []
+    assert heap.smallest(lambda size: tried.append(size) or size >= 100, 64, 192, 8) == 104
+    assert max(size for size in tried if size < 100) == 96
+    for needed in (1, 64, 72, 185, 193):
+        with pytest.raises(SystemExit, match="not between 64 and 192 KB"):
+            heap.smallest(lambda size, needed=needed: size >= needed, 64, 192, 8)
 
 
 def test_what_is_missed_is_shown(monkeypatch, tmp_path):
