@@ -129,7 +129,8 @@ def _budgets(found: Found) -> list[Row]:
         rows.append(_mark("handshake", dtls, f"handshake_{name}_multiplications", name.replace("_", " ")))
     pair = found.one("delta_pair")
     rows.append(_mark("pair", pair, "", value=100 * pair["delta"] / pair["bytes"] if "delta" in pair else None))
-    rows.append(_mark("line", found.one("delta_line"), "delta"))
+    for line in found.all("delta_line") or [{}]:
+        rows.append(_mark("line", line, "delta", line.get("line", "")))
     envelope = found.one("envelope")
     rows.append(_mark("envelope", envelope, "heap", f"({envelope['bits']} bits)" if envelope else ""))
     for n in (1, 16):

@@ -119,7 +119,8 @@ def test_a_smallest_heap_at_an_end_of_what_was_tried_is_none():
 def test_what_is_missed_is_shown(monkeypatch, tmp_path):
     results = [
         {"bench": "update", "smallest_heap_kb": 257, "live_bytes": {}},
-        {"bench": "delta_line", "delta": 4096},
+        {"bench": "delta_line", "line": "a text", "delta": 4096},
+        {"bench": "delta_line", "line": "an import", "delta": 4097},
         {"bench": "gate", "work": "notification", "what": "w", "bytes": 1, "left": 0},
         {"bench": "swu_get", "per_s_1": 1990, "runs": 5, "spread": {"per_s_1": [1000, 2000]}},
         {"bench": "chipheap", "taken": {"check": 0, "update by https": 2, "update by coaps": None}},
@@ -127,7 +128,10 @@ def test_what_is_missed_is_shown(monkeypatch, tmp_path):
     ]
     text = page(monkeypatch, tmp_path, results)
     assert "heap | 257 KB |  | 256 KB | **MISSED** |" in text
-    assert "| 4,096 B |  | 4,096 B | kept |" in text and "| 0 B |  | 0 B | kept |" in text
+    line = "| one line of the demo's app changed, payload:"
+    assert f"{line} a text | 4,096 B |  | 4,096 B | kept |" in text
+    assert f"{line} an import | 4,097 B |  | 4,096 B | **MISSED** |" in text
+    assert "| 0 B |  | 0 B | kept |" in text
     assert "| 1,990/s | 1,000 to 2,000 | 2,000/s | **MISSED** |" in text
     radio = "| heap that grows as a stock ESP32's: times that it takes what the radio needs,"
     assert (
