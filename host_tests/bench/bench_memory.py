@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import heap  # noqa: E402
 import live  # noqa: E402
 import micropython32  # noqa: E402
 import reference_app  # noqa: E402
@@ -97,17 +98,11 @@ class Trials:
 
     def smallest(self, name: str) -> int:
         """Bytes of the smallest heap, without what the simulated chip's own modules take of it."""
-        low, high = LOW, HIGH
-        passed, names = self.passes(name, high)
+        passed, names = self.passes(name, HIGH)
         if not passed:
-            sys.exit(f"{name}: not even with {high} KB of heap")
-        while high - low > STEP:
-            middle = (low + high) // 2 // STEP * STEP
-            if self.passes(name, middle)[0]:
-                high = middle
-            else:
-                low = middle
-        return high * 1024 - self.rig.not_the_device(names)
+            sys.exit(f"{name}: not even with {HIGH} KB of heap")
+        found = heap.smallest(lambda size: self.passes(name, size)[0], LOW, HIGH, STEP)
+        return found * 1024 - self.rig.not_the_device(names)
 
 
 def apps(kind: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "tools"), str(ROOT), str(Path(__file__).parent)]
 
+import heap  # noqa: E402
 from fargo import watch  # noqa: E402
 from fargo.client import connect  # noqa: E402
 from fargo.console import Failure  # noqa: E402
@@ -30,7 +31,7 @@ from fargo.stage import Stage  # noqa: E402
 from port.sockets import address  # noqa: E402
 
 STEP = 8  # KB
-LOW, HIGH = 232, 480
+LOW, HIGH = 96, 480
 SECONDS = 1.5  # of requests
 SESSIONS = 3  # open while the update runs
 PROBE = """
@@ -132,14 +133,8 @@ def smallest(home: Path) -> dict[str, object]:
             if line.startswith("heap "):
                 _, size, phase = line.split()
                 held[phase] = max(held.get(phase, 0), int(size))
-        low, high = LOW, HIGH
-        while high - low > STEP:
-            middle = (low + high) // 2 // STEP * STEP
-            if trials.passes(middle)[0]:
-                high = middle
-            else:
-                low = middle
-    return {"bench": "update", "smallest_heap_kb": high, "live_bytes": held}
+        found = heap.smallest(lambda size: trials.passes(size)[0], LOW, HIGH, STEP)
+    return {"bench": "update", "smallest_heap_kb": found, "live_bytes": held}
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ MARKS = {
     "coaps": Mark("CoAPs at 20 ms, flash model off, 6 outstanding at most", 250, "KB/s", least=True),
     "handshake": Mark("DTLS handshake, in P-256 multiplications,", 2.5),
     "pair": Mark("delta of MicroPython for ESP8266, 1.9.4 to 1.10", 13.0, "%"),
-    "line": Mark("one line of the demo's app changed, payload", 4 * KB, "B"),
+    "line": Mark("one line of the demo's app changed, payload:", 4 * KB, "B"),
     "envelope": Mark("envelope verified, heap beside the code", 8 * KB, "B"),
     "request": Mark("secured GET of /oc/swu, a whole device,", 2000, "/s", least=True),
     "notification": Mark("heap growth per notification", 0, "B"),

@@ -231,6 +231,7 @@ class Memory:
     def ioctl(self, operation, block):
         assert operation == 6
         self.data[block * CHUNK : block * CHUNK + CHUNK] = BLANK
+        return 0
 
 
 BLANK = b"\xff" * CHUNK
@@ -256,6 +257,7 @@ def window():
         windows.begin(CHUNK, 8 * CHUNK, len(data))
         for _ in range(8):
             await windows.readinto(chunk)
+        assert source.at == len(data)
 
     return work, None
 
@@ -290,8 +292,10 @@ def chunk():
 
     chunks = Chunks(Job, Offer, Part, lambda done, total: None)
 
-    def work(_):
-        chunks.put(1, data)
+    async def work(_):
+        Part.missing[1] = 1
+        await chunks.put(1, data)
+        assert not Part.missing[1] and Slots.memory.data[CHUNK:] == data
 
     return work, None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +33,23 @@ def pools(names: int) -> int:
         held += size
         taken += 24 + size * ENTRY + 15 & ~15
     return taken
+
+
+def smallest(passes: Callable[[int], bool], low: int, high: int, step: int) -> int:
+    """The smallest multiple of `step` that passes, between `low` and `high`.
+
+    Ends the program when that is one of these: what is beyond was not tried, so it would be no measurement.
+    """
+    first, last = low, high
+    while high - low > step:
+        middle = (low + high) // 2 // step * step
+        if passes(middle):
+            high = middle
+        else:
+            low = middle
+    if low == first or high == last:
+        sys.exit(f"the smallest heap is not between {first} and {last} KB: look elsewhere")
+    return high
 
 
 def measure(

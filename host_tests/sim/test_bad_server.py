@@ -159,6 +159,24 @@ async def test_lies(rig, server, part, lie, result, words):
     await ends(rig, server, part, lie, result, words)
 
 
+@pytest.mark.parametrize("lie", [
+    lie(206, 9, RANGE + "0-8/9999"),
+    lie(200, 20),
+    lie(204, 0),
+    lie(206, 500, "Content-Encoding: gzip"),
+    raw(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+], ids=range(5))  # fmt: skip
+async def test_lies_about_a_delta(rig, server, lie):
+    """It cannot be had from this server: the payload is."""
+    version = release(rig, change={"extra.txt": "something else " * 400}, bases=[rig.base()])
+    server.lies = {".delta": lie}
+    async with rig.client() as client:
+        swu = await client.run(server.url(version), ISVV)
+        assert (swu["swupdatestate"], swu["swupdateresult"]) == ("sva", 0), await client.reason()
+    fetched = [path.rpartition(".")[2] for path, _ in server.requests]
+    assert fetched.count("delta") == 1 and "bin" in fetched
+
+
 # Elsewhere
 
 

@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
 import gate  # noqa: E402
+import heap  # noqa: E402
 import performance  # noqa: E402
 import run  # noqa: E402
 import table  # noqa: E402
@@ -39,6 +40,14 @@ def test_growth_of_the_heap_and_what_has_no_number_fail():
 
 def test_the_numbers_are_of_all_works():
     assert set(json.loads(gate.NUMBERS.read_text())["works"]) == set(gate.WORDS)
+
+
+def test_all_works_are_done(monkeypatch):
+    """Each of them says so itself: what it counted is not of a coroutine that nobody has run."""
+    which = gate.shutil.which
+    monkeypatch.setattr(gate.shutil, "which", lambda name: None if name == "valgrind" else which(name))
+    found = gate.measure()
+    assert found.keys() == gate.WORDS.keys() and all(figures["bytes"] for figures in found.values())
 
 
 def test_another_interpreter_or_no_valgrind_is_said(monkeypatch, tmp_path):
@@ -89,10 +98,29 @@ def test_every_budget_has_a_row_even_when_nothing_was_measured(monkeypatch, tmp_
     assert "kept" not in text.partition("| what |")[2]
 
 
+def test_the_worst_moment_was_measured(monkeypatch, tmp_path):
+    """What other actions need is not taken for it."""
+    row = "| Python heap in all, at the worst moment, with an app of 20 KB .mpy |"
+    results = [{"bench": "memory32", "smallest": {"at rest": 90_000, "update by https": 100_000}}]
+    assert f"{row} **NOT MEASURED** |" in page(monkeypatch, tmp_path, results)
+    results.append({"bench": "memory32", "smallest": {"update by coaps": 110_000}})
+    assert f"{row} 110,000 B |" in page(monkeypatch, tmp_path, results)
+
+
+def test_a_smallest_heap_at_an_end_of_what_was_tried_is_none():
+    tried = []
+    assert heap.smallest(lambda size: tried.append(size) or size >= 100, 64, 192, 8) == 104
+    assert max(size for size in tried if size < 100) == 96
+    for needed in (1, 64, 72, 185, 193):
+        with pytest.raises(SystemExit, match="not between 64 and 192 KB"):
+            heap.smallest(lambda size, needed=needed: size >= needed, 64, 192, 8)
+
+
 def test_what_is_missed_is_shown(monkeypatch, tmp_path):
     results = [
         {"bench": "update", "smallest_heap_kb": 257, "live_bytes": {}},
-        {"bench": "delta_line", "delta": 4096},
+        {"bench": "delta_line", "line": "a text", "delta": 4096},
+        {"bench": "delta_line", "line": "an import", "delta": 4097},
         {"bench": "gate", "work": "notification", "what": "w", "bytes": 1, "left": 0},
         {"bench": "swu_get", "per_s_1": 1990, "runs": 5, "spread": {"per_s_1": [1000, 2000]}},
         {"bench": "chipheap", "taken": {"check": 0, "update by https": 2, "update by coaps": None}},
@@ -100,7 +128,10 @@ def test_what_is_missed_is_shown(monkeypatch, tmp_path):
     ]
     text = page(monkeypatch, tmp_path, results)
     assert "heap | 257 KB |  | 256 KB | **MISSED** |" in text
-    assert "| 4,096 B |  | 4,096 B | kept |" in text and "| 0 B |  | 0 B | kept |" in text
+    line = "| one line of the demo's app changed, payload:"
+    assert f"{line} a text | 4,096 B |  | 4,096 B | kept |" in text
+    assert f"{line} an import | 4,097 B |  | 4,096 B | **MISSED** |" in text
+    assert "| 0 B |  | 0 B | kept |" in text
     assert "| 1,990/s | 1,000 to 2,000 | 2,000/s | **MISSED** |" in text
     radio = "| heap that grows as a stock ESP32's: times that it takes what the radio needs,"
     assert (

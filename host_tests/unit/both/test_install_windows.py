@@ -100,6 +100,16 @@ async def test_the_cheapest_way_is_taken():
     assert not sent(rig, "c.packed") and rig.fetched(".bin") == SECTOR
 
 
+async def test_a_short_last_chunk_counts_as_its_bytes():
+    """Not as 4 KB: the window for the ten bytes that are missing is larger than they are."""
+    new = OLD[: 9 * SECTOR] + b"0123456789"
+    found = packed(new)
+    assert 10 < len(found[-1]) < SECTOR
+    rig = device(("c.packed", found, b""), new=new)
+    await obtained(rig, new)
+    assert not sent(rig, "c.packed") and rig.fetched(".bin") == 10
+
+
 async def test_what_the_running_slot_has_at_the_same_place_is_not_fetched():
     new = OLD[: 2 * SECTOR] + payload("app", SECTOR, 5) + OLD[3 * SECTOR :] + b"more"
     rig = device(new=new)

@@ -17,9 +17,23 @@ async def look(job, running, offer, part, progress):
     base), the cheapest first. Raises Fault.
     """
     part.missing = bytearray((part.size + CHUNK - 1) // CHUNK)
+    most = offer.done + part.size
     with Chunks(job, offer, part, progress) as chunks:
         await _look(job.slots, chunks, job.buffers[0])
-    part.ways = _ways(part, running or (0, None))
+    most -= offer.done  # bytes that are missing
+    size, digest = running or (0, None)
+    found = []
+    for uri, lengths, base in part.forms:
+        if not base or base == digest:  # a delta is for a device that runs its base
+            cost = 0
+            for at in range(0, len(lengths), 2):
+                begin = at // 2 * _RUN - _RUN + 1
+                if part.missing[max(begin, 0) : begin + _RUN].count(b"\x01"):
+                    cost += lengths[at] << 8 | lengths[at + 1]
+            if cost < most:
+                found.append((cost, uri, lengths, size if base else 0))
+    found.sort(key=lambda way: way[0])
+    part.ways = [way[1:] for way in found]
 
 
 async def _look(slots, chunks, buf):
@@ -42,20 +56,3 @@ async def _look(slots, chunks, buf):
                 chunks.there(0)
                 chunks.missing[0] = _COPY
         await sleep_ms(0)
-
-
-def _ways(part, running):
-    """How what is missing may come. A delta is for a device that runs its base."""
-    most = part.missing.count(b"\x01") * CHUNK
-    found = []
-    for uri, lengths, base in part.forms:
-        if not base or base == running[1]:
-            cost = 0
-            for at in range(0, len(lengths), 2):
-                begin = at // 2 * _RUN - _RUN + 1
-                if part.missing[max(begin, 0) : begin + _RUN].count(b"\x01"):
-                    cost += lengths[at] << 8 | lengths[at + 1]
-            if cost < most:
-                found.append((cost, uri, lengths, running[0] if base else 0))
-    found.sort(key=lambda way: way[0])
-    return [way[1:] for way in found]

@@ -37,16 +37,16 @@ async def judge(source, target, url, what):
         raise _lost("has another file at this address now")
     if status == 206:
         if sent != (offset, offset + size - 1) or length != size:
-            raise _lost("sent another range than asked for", 416)
+            raise _lost("sent another range than asked for")
     elif status != 200:
         raise _lost("answered %d" % status)
     elif length < offset + size:
-        raise _lost("has a file of %d bytes only" % length, 416)
+        raise _lost("has a file of %d bytes only" % length)
     else:
         await source._skip(offset)
         source._whole = url, tag, length
     return None, tag
 
 
-def _lost(text, status=0):
-    return Fault("lost", "the server " + text, status)
+def _lost(text):
+    return Fault("lost", "the server " + text, 416)
