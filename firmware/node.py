@@ -13,7 +13,7 @@ import ocf.security  # noqa: F401
 import swupdate.manager  # noqa: F401
 import swupdate.resource  # noqa: F401
 import swupdate.slots  # noqa: F401
-from port import collect_after, const, create_task, memory_free, phase, print_exception, reserve, sleep_ms, spent
+from port import const, create_task, phase, print_exception, reserve, sleep_ms, spent
 
 import firmware.app  # noqa: F401
 import firmware.clock  # noqa: F401
@@ -23,12 +23,6 @@ _WATCHDOG_MS = const(60_000)
 _FEED_MS = const(1000)
 _LOOK = const(5)  # the reserve is taken again, and the network looked at, after so many of them
 _FLUSH_MS = const(3000)
-_SHORT = const(100_000)  # bytes free when the start is over
-_GARBAGE = const(8192)
-# Bytes: the buffers of an update (swupdate.action), and enough to refuse, to record and to answer when the app has taken all
-# the rest.
-_RESERVE = const(4096)
-_SPARE = const(2048)
 _PORT = const(5683)
 _SECURE_PORT = const(5684)
 
@@ -89,13 +83,6 @@ class Node:
         """Join the network, serve, and keep the watchdog fed by the loop itself."""
         tasks = await self._begin()
         self._settle()
-        if memory_free() < _SHORT:
-            # With more garbage what lives on is spread over the heap, until no large piece is left; but a collection takes
-            # as long as a request.
-            reserve.garbage = _GARBAGE
-            collect_after(_GARBAGE)
-        reserve.deaf, reserve.left = self.board.deaf, self.board.left
-        reserve.size, reserve.spare = _RESERVE, _SPARE
         self.log("info", "serving")
         while True:
             for task in tasks:
@@ -112,6 +99,7 @@ class Node:
         with phase("firmware.settle") as code:
             spent(code)
             code.settle(self)
+            code.hold(self)
 
     def reboot(self):
         """Restart the board."""

@@ -1,12 +1,12 @@
 """What the start's phases have made and what stays, made anew: it lies where their code was, and cuts the heap to pieces.
 
-And what nobody calls any more is forgotten. A phase, after the start.
+And what nobody calls any more is forgotten, and the reserve is held. A phase, after the start.
 """
 
 from ocf.device import Device
 from ocf.pstat import Pstat
 from ocf.security import Security
-from port import collect
+from port import collect, collect_after, const, memory_free, reserve
 from swupdate.manager import Updater
 from swupdate.slots import Slots
 
@@ -17,6 +17,12 @@ from firmware.node import Node
 from firmware.store import Store
 
 _RECORDS = ("uuid", "devowner", "rowner", "cred_owner", "acl_owner", "sdi", "creds", "aces")
+_SHORT = const(100_000)  # bytes free when the start is over
+_GARBAGE = const(8192)
+# Bytes: the buffers of an update (swupdate.action), and enough to refuse, to record and to answer when the app has taken all
+# the rest.
+_RESERVE = const(4096)
+_SPARE = const(2048)
 _PLAIN = (str, bytes, tuple)  # what nobody changes, and so nobody may know
 
 
@@ -65,3 +71,15 @@ def settle(node):
                 settings[key] = value
     except MemoryError:  # then they stay where they are
         pass
+
+
+def hold(node):
+    """Hold the reserve, from now on."""
+    if memory_free() < _SHORT:
+        # With more garbage what lives on is spread over the heap, until no large piece is left; but a collection takes
+        # as long as a request.
+        reserve.garbage = _GARBAGE
+        collect_after(_GARBAGE)
+    reserve.deaf, reserve.left = node.board.deaf, node.board.left
+    reserve.size, reserve.spare = _RESERVE, _SPARE
+    reserve.take()

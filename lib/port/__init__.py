@@ -53,7 +53,7 @@ class Reserve:
             self._held = b""
             size = self.size
             while size * 2 >= self.size:
-                self._held = piece(size)
+                self._held = self._last(size)
                 if self._held and not self.deaf():
                     break
                 self._held = b""
@@ -65,6 +65,25 @@ class Reserve:
                 self._second = b""
                 _impl.collect()
 
+    def _last(self, size):
+        """A piece of so many bytes, or none: the last of up to nine. MicroPython puts what is new as near to the heap's
+        beginning as it can: what lives on would soon lie where the reserve was let go, and no piece as large be found again.
+        """
+        found = piece(size)
+        before = []
+        try:
+            while found and len(before) < 8:
+                more = piece(size)
+                if not more or self.deaf():
+                    break
+                before.append(found)
+                found = more
+        except MemoryError:
+            pass
+        more = before = None
+        _impl.collect()
+        return found
+
     def let_go(self, second=False):
         """Give it up, and say whether that brought memory. `second`: as long as there is the second piece, that alone."""
         held = len(self._second)
@@ -74,7 +93,8 @@ class Reserve:
             held += len(self._held)
             self._held = b""
         held = max(held, 0, 0, 0)  # MicroPython's stack shows the pieces until something else lies where they were
-        _impl.collect()
+        if held:  # else MicroPython has collected already, before it raised MemoryError
+            _impl.collect()
         return held > 0
 
     def lend(self):

@@ -156,3 +156,26 @@ def test_a_reserve_that_is_let_go_is_free_at_once():
     finally:
         reserve.size = reserve.spare = 0
         reserve.let_go()
+
+
+def test_a_reserve_lies_behind_what_comes_later():
+    """Else that soon lies where the reserve was let go."""
+    try:
+        from uctypes import addressof
+    except ImportError:  # CPython puts things anywhere
+
+        def addressof(thing):
+            return thing is reserve._held
+
+    collect()
+    reserve.size = 4096
+    try:
+        for _ in range(2):
+            reserve.take()
+            later = bytearray(4096)
+            assert len(reserve._held) == 4096 and addressof(reserve._held) > addressof(later)
+            later = None
+            assert reserve.let_go()
+    finally:
+        reserve.size = 0
+        reserve.let_go()
