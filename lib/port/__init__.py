@@ -70,8 +70,8 @@ class Reserve:
         beginning as it can: what lives on would soon lie where the reserve was let go, and no piece as large be found again.
         """
         found = piece(size)
-        before = []
         try:
+            before = []
             while found and len(before) < 8:
                 more = piece(size)
                 if not more or self.deaf():

@@ -179,3 +179,32 @@ def test_a_reserve_lies_behind_what_comes_later():
     finally:
         reserve.size = 0
         reserve.let_go()
+
+
+def test_a_reserve_is_taken_where_there_is_memory_for_nothing_else():
+    """Whoever takes it does so where MemoryError was met, and has no answer to another one."""
+    if sys.implementation.name != "micropython":
+        return
+    reserve.size = 4096
+    good = []
+    for more in range(32, 320, 32):  # bytes, for what a call takes
+        reserve.take()
+        room = bytearray(more)
+        last = None  # of a chain of as many objects as there is memory for
+        for size in (4000, 400, 40, 0, 0):
+            try:
+                while True:
+                    last = [bytearray(size) if size else None, last]
+            except MemoryError:
+                pass
+        try:
+            room = None
+            reserve._held = b""
+            reserve.take()
+            good.append(len(reserve._held))
+        finally:
+            while last:
+                last[1], last = None, last[1]
+    reserve.size = 0
+    reserve.let_go()
+    assert 4096 in good and room is None, good
