@@ -13,7 +13,7 @@ import ocf.security  # noqa: F401
 import swupdate.manager  # noqa: F401
 import swupdate.resource  # noqa: F401
 import swupdate.slots  # noqa: F401
-from port import const, create_task, phase, print_exception, reserve, sleep_ms, spent
+from port import collect, const, create_task, phase, print_exception, reserve, sleep_ms, spent
 
 import firmware.app  # noqa: F401
 import firmware.clock  # noqa: F401
@@ -118,7 +118,8 @@ class Node:
             if turn % _LOOK == 0:  # not at once: what could not be done for lack of memory comes again within seconds
                 reserve.take()
                 if reserve.deaf():
-                    reserve.let_go()  # a part of the heap that is empty now is the radio's again
+                    reserve.let_go()
+                    collect()  # lent or not: a part of the heap that is empty now is the radio's again
                     self.log("warning", "the radio has no memory")
                 if self.dtls and not self._joining and not self.board.joined:
                     try:

@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from check import raises
-from port import reserve
+from port import collect, memory_free, reserve
 
 from firmware import button, light
 from firmware import node as node_module
@@ -176,6 +176,34 @@ async def test_a_radio_without_memory_restarts_the_device_as_soon_as_the_reserve
         del reserve.deaf
         reserve.size, reserve.lent = 0, lent
     assert fed == [lent + 1] * 20
+
+
+async def test_what_the_heap_does_not_need_is_the_radios_again_while_the_reserve_is_lent():
+    """Nobody else collects then: no packet arrives, so nothing is made."""
+    taken = [bytearray(1024) for _ in range(40)]
+    collect()
+    least = memory_free() + 20_000
+    taken.clear()
+    fed = []
+
+    async def turn(_ms):
+        if len(fed) == 5:
+            raise Over
+
+    device = Thing(watchdog=Thing(feed=lambda: fed.append(1)), log=lambda level, text: None, dtls=None)
+    lent, before = reserve.lent, node_module.sleep_ms
+    node_module.sleep_ms = turn
+    reserve.size, reserve.deaf = 512, lambda: memory_free() < least
+    reserve.lent += 1
+    try:
+        assert reserve.deaf()
+        with raises(Over):
+            await Node.feed(device)
+        assert not reserve.deaf() or memory_free() == sys.maxsize  # CPython has no heap to tell of
+    finally:
+        node_module.sleep_ms = before
+        del reserve.deaf
+        reserve.size, reserve.lent = 0, lent
 
 
 class Screen:
