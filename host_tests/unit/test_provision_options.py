@@ -174,15 +174,15 @@ def answering(ours):
             os.write(ours, b">>> ")
 
 
-def test_an_answer_that_is_not_whole(run, tmp_path, monkeypatch):
-    """A sentence; and the board, which waits in its REPL, is restarted."""
+@pytest.mark.parametrize("record", ["ad76", 'ad7?"}', f'{bytes(200).hex()}"}}'], ids=["cut", "no digit", "digit"])
+def test_an_answer_that_is_not_whole(run, tmp_path, monkeypatch, record):
+    """A sentence, and not the advice to give all anew; and the board, which waits in its REPL, is restarted."""
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     threading.Thread(target=answering, args=(ours,), daemon=True).start()
     command = tmp_path / "mpremote"
-    command.write_text(
-        f'#!/bin/sh\necho $* >> {tmp_path}/calls\ncat > {tmp_path}/code\necho \'FARGO {{"record": "ad76\'\n'
-    )
+    said = f'FARGO {{"fargo": true, "wifi": null, "record": "{record}'
+    command.write_text(f"#!/bin/sh\necho $* >> {tmp_path}/calls\ncat > {tmp_path}/code\necho '{said}'\n")
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     code, error, hint = run("--port", os.ttyname(theirs), "--name", "x")

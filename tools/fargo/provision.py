@@ -28,7 +28,8 @@ _MINIMUM_KEY, _LONGEST_KEY, _LONGEST_NAME, _LONGEST_TEXT = 8, 63, 32, 64
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
 
 # The record has the manufacturer's private key in it, and what a board prints may be seen or kept: it is masked with bytes
-# that go to the board only. Watchdog: it cannot be stopped, and boot.py has it short while the device works.
+# that go to the board only. Its digest follows it: what came damaged would be written back. Watchdog: it cannot be stopped,
+# and boot.py has it short while the device works.
 _LOOK = """
 import json, os
 from binascii import hexlify, unhexlify
@@ -51,7 +52,8 @@ def look():
         found["fargo"] = True
         if "fargo.cbor" in files:
             with open("/fargo.cbor", "rb") as file:
-                found["record"] = str(hexlify(masked(file.read(), unhexlify(MASK))), "utf-8")
+                data = file.read()
+            found["record"] = str(hexlify(masked(data + sha256(data).digest(), unhexlify(MASK))), "utf-8")
         buf = bytearray(64)
         found["wifi"] = str(buf[:esp32.NVS("wifi").get_blob("ssid", buf)], "utf-8")
     except (ImportError, OSError, ValueError):
@@ -113,7 +115,7 @@ class OnBoard:
                 hint = "put it there with: fargo board flash; or if it was there, docs/recovery.md keeps its owner"
                 raise Failure(f"there is no Fargo on the board at {port}, or not all of it", hint)
             if found["record"] is not None and not fresh:
-                self.record = read(_masked(bytes.fromhex(found["record"]), mask))
+                self.record = read(_record(found["record"], mask, port))
         except BaseException:
             self.restart()
             raise
@@ -129,6 +131,17 @@ class OnBoard:
         error = usb.run(self.port, code, restart=True)["error"]
         if error:
             raise Failure(f"the board at {self.port} cannot write what it is to hold ({error})", "nothing has changed")
+
+
+def _record(answer: str, mask: bytes, port: str) -> bytes:
+    """The file of the record, which the board at `port` answered. Raises Failure."""
+    try:
+        data = _masked(bytes.fromhex(answer), mask)
+    except ValueError:
+        data = b""
+    if hashlib.sha256(data[:-32]).digest() != data[-32:]:
+        raise usb.damaged(port)
+    return data[:-32]
 
 
 def _masked(data: bytes, key: bytes) -> bytes:

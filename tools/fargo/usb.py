@@ -70,11 +70,16 @@ def run(port: str, code: str, restart: bool = False) -> dict[str, Any]:
             try:
                 value: dict[str, Any] = json.loads(line[len(_MARK) :])
             except ValueError:
-                words = f"what the board at {port} answered came damaged"
-                raise Failure(words, "try again, with another cable if there is one", CONNECTION) from None
+                raise damaged(port) from None
             return value
     last = (done.stdout + done.stderr).strip().splitlines()[-1:] or [f"mpremote ended with {done.returncode}"]
     raise Failure(f"the board at {port}: {last[0]}", code=CONNECTION)
+
+
+def damaged(port: str) -> Failure:
+    """To be raised."""
+    hint = "try again, with another cable if there is one"
+    return Failure(f"what the board at {port} answered came damaged", hint, CONNECTION)
 
 
 def restart(port: str) -> None:
