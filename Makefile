@@ -35,7 +35,7 @@ demo: $(VENV)/ready  ## a simulated ESP32 updates itself, refuses and rolls back
 	@$(RUN) python -m fargo.demo
 
 test: $(VENV)/ready packages  ## all tests, under CPython and MicroPython: those that nothing may run beside come last
-	@failed=0; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	@failed=0; export PATH="$(CURDIR)/$(BIN):$$PATH"; rm -f .pytest_cache/v/cache/lastfailed; \
 	  python -m pytest -q -m "not alone" -n $(ABREAST) --dist loadfile $(LONGEST) host_tests || failed=$$?; \
 	  python -m pytest -q -m alone || { code=$$?; test $$failed -gt 1 || failed=$$code; }; \
 	  test $$failed -le 1 || rm -f .pytest_cache/v/cache/lastfailed; exit $$failed  # above 1: some have not even run
