@@ -45,7 +45,8 @@ def nothing_stays_lent(request):
         left = reserve.lent, reserve.size
         reserve.lent = reserve.size = 0
         reserve.let_go()
-        if "both" in request.node.path.parts:
+        # Below 0: such a server gave back what was taken for forgotten after a test before this one.
+        if "both" in request.node.path.parts and (left[0] > 0 or left[1]):
             pytest.fail("the reserve stays lent (%d), or held (%d bytes)" % left)
 
 

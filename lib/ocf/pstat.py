@@ -36,10 +36,9 @@ class Pstat(Resource):
     pending = False
     unfinished = None
     guard = on_tm = on_state = None
-    modes = (0, 0)
 
     def __init__(self, store, state=RFOTM):
-        super().__init__(state=state, store=store)
+        super().__init__(state=state, store=store, modes=[0, 0])
         with phase("ocf.recorded") as record:
             record.take(self, store.load("pstat"))
 
@@ -60,8 +59,9 @@ class Pstat(Resource):
         return self.state == RFNOP
 
     def show(self, cm, tm):
-        """Have the update's modes shown; the caller notifies."""
-        self.modes = (cm, tm)
+        """Have the update's modes shown, which takes no memory; the caller notifies."""
+        self.modes[0] = cm
+        self.modes[1] = tm
 
     def update(self, values):
         """Take an UPDATE as a whole or not at all. Raises Refused 4.00, 5.00 or what `on_tm` answers."""

@@ -280,3 +280,19 @@ async def test_a_connection_has_the_buffers_memory_where_there_is_no_other():
         reserve.size = reserve.spare = 0
         reserve.let_go()
     rig.off()
+
+
+async def test_a_step_that_was_recorded_finds_no_memory_wanting():
+    """It would be taken twice: the Client be refused, for its own action is being done."""
+
+    class Full(list):
+        def append(self, _effect):
+            raise MemoryError
+
+    rig = Rig()
+    await rig.settle()
+    rig.updater.effects = Full()
+    assert rig.updater.update(URL, "isac", "now") is None
+    await rig.settle(lambda: rig.updater.state["state"] == "nsa")
+    assert rig.calls == ["check"]
+    rig.off()
