@@ -9,11 +9,12 @@ _BAD_CERTIFICATE = const(42)
 async def connect(transport, host, port, timeout_ms):
     """Who is at `host` (numeric) and `port`, for `transport`: with DTLS the session that there is, or a new one.
 
-    Raises Fault "lost".
+    Raises Fault "lost", MemoryError also where there was none for what the server answered.
     """
     server = _address(host, port)
     if not transport.secure:
         return server
+    transport.datagrams.starved = 0
     session = transport.sessions.get(server)
     try:
         if session is None:
@@ -21,7 +22,7 @@ async def connect(transport, host, port, timeout_ms):
         await _believe(transport, session)  # one that is there, too: whoever began it may have got no further
     except (OSError, ValueError) as error:
         with phase("firmware.coap_lost") as lost:
-            raise lost.refused(error, transport.credentials) from None
+            raise lost.refused(error, transport.credentials, transport.datagrams.starved) from None
     return session
 
 

@@ -25,8 +25,14 @@ def fault(error):
     return Fault("lost", "the server was lost: %s" % error)
 
 
-def refused(error, trust):
-    """The Fault for an OSError of a handshake; `trust`: the credentials, which may know more."""
-    why = error if hasattr(error, "code") else "no answer"
+def refused(error, trust, starved):
+    """The Fault for an OSError of a handshake; `trust`: the credentials, which may know more. Raises MemoryError when there
+    was no answer and `starved`, as many datagrams as there was no memory for.
+    """
+    why = error if hasattr(error, "code") else ""
     why = getattr(trust, "refused", "") or _ALERTS.get(getattr(error, "code", None), why)
+    if not why:
+        if starved:
+            raise MemoryError("no memory for what the server answered")
+        why = "no answer"
     return Fault("lost", "no secured connection with the server: %s" % why)

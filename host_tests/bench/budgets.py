@@ -22,7 +22,7 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "all": Budget(".mpy, everything", 80_000, 151_900),
+    "all": Budget(".mpy, everything", 80_000, 152_000),
     "resident": Budget(".mpy, resident", 34_000),
     "largest phase": Budget(".mpy, largest phase", 14_000),
     "left behind": Budget("heap that a phase keeps when it was left", 0),

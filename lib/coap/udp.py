@@ -21,11 +21,12 @@ class UdpTransport:
 
     secure = False
     bytes_sent = 0  # until somebody takes them off
+    starved = 0  # datagrams for which there was no memory, since somebody began to count
 
     def __init__(self, host="0.0.0.0", port=5683, groups=(), interface=None, group_port=5683, limit=_MAX_DATAGRAM):
         self.groups = len(groups)
         self.limit = limit
-        self._burst = 0
+        self._burst = self.starved = 0
         with phase("port.sockets") as code:
             self._sockets = code.udp_sockets(host, port, groups, interface, group_port)
 
@@ -56,10 +57,12 @@ class UdpTransport:
                     sock.listen(0)  # raises, for there are no connections
                 if len(data) <= size or size == self.limit:
                     return memoryview(data), peer, group > 0
+                self.starved += 1
             except OSError as error:
                 if error.errno != _EAGAIN:  # a passing trouble of the network (ECONNREFUSED, ENOMEM): serve on
                     await sleep_ms(10)
             except MemoryError:
+                self.starved += 1
                 await sleep_ms(10)
             self._burst = 0
             if used:
