@@ -261,7 +261,8 @@ def test_an_ownership_without_memory_is_had_or_not(make, idle):
             first = list(identity.devices)
             try:
                 asyncio.run(rig.stage.own())
-            except Failure as again:  # the last steps are missing, or their answers; before its rights nobody discovers it
+            except Failure as again:
+                # The last steps are missing, or their answers; before it has its rights nobody discovers it.
                 assert "is yours already" in str(again) or "/oic/res: the device answered 4.01" in str(again)
             else:
                 for uuid in first:
